@@ -1,0 +1,88 @@
+# The developer's whole interface. Needs Python 3.11 or newer, git and make; everything else goes into .venv.
+
+PYTHON ?= python3
+PORT ?= 8000
+
+BIN := .venv/bin
+PINS := $(wildcard constraints/*.txt)
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+SOURCES := src tests examples scripts $(wildcard benchmarks)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run demo install test soak test-oldest docs bench-smoke format format-check lint types imports lengths words ci clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+run: .venv/.run ## Start the notification service on http://127.0.0.1:8000 (PORT= to change it)
+	@$(BIN)/python scripts/check_port.py 127.0.0.1 "$(PORT)"
+	@cd examples/notifications && exec ../../$(BIN)/uvicorn main:app --host 127.0.0.1 --port "$(PORT)"
+
+demo: .venv/.run ## Kill a server in the middle of 100 notifications, start it again, count
+	@$(BIN)/postlude demo
+
+install: .venv/.dev ## Make .venv with everything that developing needs
+
+test: .venv/.dev ## Run every test; no service is needed
+	$(BIN)/pytest
+
+soak: .venv/.dev ## Run the long forms of the tests
+	$(BIN)/pytest -m soak
+
+test-oldest: .venv-oldest/.test ## Run the drop-in tests on the oldest supported FastAPI
+	.venv-oldest/bin/pytest tests/dropin
+
+docs: .venv/.dev ## Run the code blocks of the pages
+	$(BIN)/pytest tests/docs
+
+bench-smoke: .venv/.dev ## Run every benchmark once, briefly: do they still run?
+	$(BIN)/python benchmarks/run.py --smoke
+
+format: .venv/.dev ## Format the code and repair what the linter can
+	$(BIN)/ruff check --fix-only --quiet $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+format-check: .venv/.dev ## Is everything formatted?
+	$(BIN)/ruff format --check $(SOURCES)
+
+lint: .venv/.dev ## Check the code with ruff
+	$(BIN)/ruff check $(SOURCES)
+
+types: .venv/.dev ## Check the types inside (mypy) and the public face from outside (pyright)
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/pyright --warnings
+	$(BIN)/pyright --verifytypes postlude --ignoreexternal
+
+imports: .venv/.dev ## Check that imports point one way
+	$(BIN)/lint-imports
+
+lengths: .venv/.dev ## Check that no source file is longer than 400 lines
+	$(BIN)/pytest --quiet tests/project/test_layout.py
+
+words: .venv/.dev ## Check that each concept goes by its one word
+	$(BIN)/pytest --quiet tests/project/test_words.py
+
+ci: format-check lint types imports lengths words docs test-oldest bench-smoke test ## Everything that a change must pass
+
+clean: ## Remove the virtual environments and the caches
+	rm -rf .venv .venv-oldest build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests examples scripts -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.run: pyproject.toml $(PINS)
+	@$(PYTHON) scripts/check_python.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/python $(PIP_INSTALL) -c constraints/fastapi-newest.txt hatchling editables
+	$(BIN)/python $(PIP_INSTALL) -c constraints/fastapi-newest.txt --no-build-isolation -e '.[standard]'
+	@touch $@
+
+.venv/.dev: .venv/.run
+	$(BIN)/python $(PIP_INSTALL) -c constraints/fastapi-newest.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+.venv-oldest/.test: pyproject.toml $(PINS)
+	@$(PYTHON) scripts/check_python.py
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python $(PIP_INSTALL) -c constraints/fastapi-oldest.txt hatchling editables
+	.venv-oldest/bin/python $(PIP_INSTALL) -c constraints/fastapi-oldest.txt --no-build-isolation -e '.[standard,test]'
+	@touch $@
