@@ -1,0 +1,43 @@
+"""Time as a parameter: whoever needs to know the time or to wait takes a `Clock`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Clock(Protocol):
+    """What time it is, in two ways that must not be mixed."""
+
+    def now(self) -> float:
+        """Seconds since the epoch, UTC; may jump when the system's clock is set."""
+        ...
+
+    def elapsed(self) -> float:
+        """Seconds since an arbitrary moment; never goes backwards."""
+        ...
+
+
+class SystemClock:
+    """The clock of the machine."""
+
+    # Bound once: both are called several times for each job.
+    now: Callable[[], float] = staticmethod(time.time)
+    elapsed: Callable[[], float] = staticmethod(time.perf_counter)
+
+
+async def wait(wake: asyncio.Event, seconds: float | None) -> None:
+    """Return when the event is set, or after this many seconds if they are given."""
+    if seconds is None:
+        await wake.wait()
+    elif not wake.is_set():
+        # A timer and the event, without the task that asyncio.wait_for would make.
+        timer = asyncio.get_running_loop().call_later(max(0.0, seconds), wake.set)
+        try:
+            await wake.wait()
+        finally:
+            timer.cancel()

@@ -1,0 +1,192 @@
+"""Every error that Postlude raises: what was expected, what came, and what to do about it.
+
+One tree under `PostludeError`. Each class also derives from the built-in that a caller would expect (`TypeError` for a
+call that cannot be made, `LookupError` for something that is not there), and carries its data as attributes.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+
+class PostludeError(Exception):
+    """The base of all errors that Postlude raises."""
+
+
+# Settings and installation
+
+
+class SettingsError(PostludeError, ValueError):
+    """Options that make no sense; `problems` names each of them."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems: tuple[str, ...] = tuple(problems)
+        super().__init__("Postlude cannot start with these settings:\n" + "\n".join(f"  - {p}" for p in self.problems))
+
+
+class InstallError(PostludeError, RuntimeError):
+    """Postlude was installed at a moment or a place where it could not see every request."""
+
+
+class LoopBlocking(PostludeError, RuntimeError):
+    """`durable.blocking` was used on the thread of an event loop."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "durable.blocking was used on the thread of an event loop, which would stand still meanwhile, and for ever "
+            "if it waits for a job that runs there. Write `await durable.enqueue(...)` or `await durable.jobs...` in "
+            "`async def`; durable.blocking is for scripts, threads and `def` endpoints."
+        )
+
+
+# The call given to add_task or enqueue
+
+
+class CallError(PostludeError, TypeError):
+    """A call that could never have run: the mistake and its cure are in the message."""
+
+
+class ArgumentsTooLarge(PostludeError, ValueError):
+    """The encoded arguments of a call are larger than a job may carry; `size` and `limit` are in bytes."""
+
+    def __init__(self, task: str, size: int, limit: int) -> None:
+        self.task: str = task
+        self.size: int = size
+        self.limit: int = limit
+        super().__init__(
+            f"The arguments of {task} take {size:,} bytes as JSON, and a job may carry {limit:,}. "
+            "Write the data to a file or a table and give the task its path or id."
+        )
+
+
+class NotStorable(PostludeError, TypeError):
+    """A call that works in this process but cannot be written down for another one.
+
+    `argument` is the name of the argument that stands in the way, or None when it is the function itself.
+    """
+
+    def __init__(self, task: str, reason: str, cure: str, *, argument: str | None = None) -> None:
+        self.task: str = task
+        self.argument: str | None = argument
+        self.reason: str = reason
+        self.cure: str = cure
+        subject = f"The call of {task}" if argument is None else f"Argument {argument!r} of {task}"
+        super().__init__(f"{subject} cannot be stored: {reason}. {cure}")
+
+
+class ArgumentsDoNotFit(PostludeError, TypeError):
+    """Stored arguments that the function does not take, most often because it was changed while the job waited.
+
+    `argument` is the name of the one that does not fit, or None when the call as a whole does not.
+    """
+
+    def __init__(self, task: str, reason: str, *, argument: str | None = None) -> None:
+        self.task: str = task
+        self.argument: str | None = argument
+        self.reason: str = reason
+        subject = "The stored arguments" if argument is None else f"The stored argument {argument!r}"
+        super().__init__(
+            f"{subject} of {task} cannot be given to the function: {reason}. If the function was changed while the job "
+            "waited, let it take the old arguments too, or cancel the job and enqueue the call anew."
+        )
+
+
+class TaskDeclarationError(PostludeError, ValueError):
+    """A `@task` that contradicts itself or another task."""
+
+
+class UnknownTask(PostludeError, LookupError):
+    """No function is known, in this process, under the name that a job carries."""
+
+    def __init__(self, name: str, reason: str, *, known: Iterable[str] = ()) -> None:
+        self.name = name
+        close = get_close_matches(name, list(known), n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        super().__init__(
+            f"No task named {name!r} can be run here: {reason}.{hint} "
+            f"If the function was renamed, declare its new form with @task(formerly={name!r})."
+        )
+
+
+# Jobs
+
+
+class JobNotFound(PostludeError, LookupError):
+    """No job has this id: it was discarded, pruned, or belongs to another store."""
+
+    def __init__(self, job_id: UUID) -> None:
+        self.job_id = job_id
+        super().__init__(
+            f"No job has the id {job_id}. It was never committed (the request raised), "
+            "was pruned after its retention, or is kept in another store: compare the URL."
+        )
+
+
+class UnknownValue(PostludeError, ValueError):
+    """An id or a state was expected, and something that is neither came."""
+
+
+class IllegalTransition(PostludeError, RuntimeError):
+    """What was asked of a job is not possible in its state."""
+
+    def __init__(self, state: str, event: str, *, job_id: UUID | None = None, hint: str = "") -> None:
+        self.state: str = state
+        self.event: str = event
+        self.job_id: UUID | None = job_id
+        subject = "A job" if job_id is None else f"Job {job_id}"
+        super().__init__(f"{subject} is {state}, and {event!r} is not possible then.{' ' if hint else ''}{hint}")
+
+
+class WaitTimeout(PostludeError, TimeoutError):
+    """The job had not ended when the time given to `wait` was over."""
+
+    def __init__(self, job_id: UUID, timeout: float, state: str) -> None:
+        self.job_id: UUID = job_id
+        self.timeout: float = timeout
+        self.state: str = state
+        super().__init__(
+            f"Job {job_id} was still {state} after {timeout:g} s. Wait longer, or look at it later with jobs.get()."
+        )
+
+
+class WaitInRequest(PostludeError, RuntimeError):
+    """A request waited for a job that starts only when that request is over."""
+
+    def __init__(self, job_id: UUID) -> None:
+        self.job_id = job_id
+        super().__init__(
+            f"Job {job_id} starts after this request has been answered, so waiting for it here would never end. "
+            "Return its id and let the client ask for it, or call the function directly if the answer needs its result."
+        )
+
+
+# Stores
+
+
+class StoreError(PostludeError):
+    """Something is wrong between Postlude and its store."""
+
+
+class StoreLocationError(StoreError, OSError):
+    """The store cannot be kept where the URL says; the message names POSTLUDE_URL and what to change."""
+
+
+class NotAPostludeStore(StoreError):
+    """The file exists and is something else."""
+
+
+class SchemaTooNew(StoreError):
+    """The store was migrated by a later release than this one can work with."""
+
+
+class StoreUnavailable(StoreError):
+    """The store did not confirm a write: nothing may be assumed about it. Trying again later may succeed."""
+
+
+class StoreClosed(StoreError, RuntimeError):
+    """The store was used before it was opened or after it was closed."""

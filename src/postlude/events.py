@@ -1,0 +1,136 @@
+"""What happened, said once: the engine emits, logs and metrics subscribe."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from postlude.job import Failure
+
+
+class AttemptFailed(NamedTuple):
+    """A task raised."""
+
+    job_id: UUID
+    task: str
+    attempt: int
+    failure: Failure
+
+
+class AttemptInterrupted(NamedTuple):
+    """A job was found whose process had died; `again` says whether it runs once more."""
+
+    job_id: UUID
+    task: str
+    interruptions: int
+    again: bool
+    reason: str
+
+
+class OutcomeRefused(NamedTuple):
+    """An attempt ended after its job had been given to another one; what it came to was not recorded."""
+
+    job_id: UUID
+    task: str
+
+
+class CallsDiscarded(NamedTuple):
+    """Tasks that were added in a request and will not run, because the request raised."""
+
+    tasks: tuple[str, ...]
+    reason: str
+
+
+class CallNotStored(NamedTuple):
+    """A call runs in this process without being stored; said once for each place in the code."""
+
+    task: str
+    site: str
+    reason: str
+
+
+class CallsUnsaved(NamedTuple):
+    """Calls run without having been stored because the store did not take them."""
+
+    tasks: tuple[str, ...]
+    reason: str
+
+
+class EphemeralFailed(NamedTuple):
+    """A call that was never stored raised."""
+
+    task: str
+    failure: Failure
+
+
+class LoopBlocked(NamedTuple):
+    """An `async def` task kept the event loop from everything else for this long."""
+
+    task: str
+    seconds: float
+
+
+class StoreFailed(NamedTuple):
+    """The store did not confirm a write."""
+
+    during: str
+    reason: str
+
+
+class StoreRecovered(NamedTuple):
+    """The store takes writes again."""
+
+    during: str
+
+
+class ServiceFailed(NamedTuple):
+    """A background service raised; it goes on at its next turn."""
+
+    service: str
+    failure: Failure
+
+
+class StopDelayed(NamedTuple):
+    """These attempts were still running when the grace was over."""
+
+    tasks: tuple[str, ...]
+
+
+Event = (
+    AttemptFailed
+    | AttemptInterrupted
+    | OutcomeRefused
+    | CallsDiscarded
+    | CallNotStored
+    | CallsUnsaved
+    | EphemeralFailed
+    | LoopBlocked
+    | StoreFailed
+    | StoreRecovered
+    | ServiceFailed
+    | StopDelayed
+)
+
+
+class Events:
+    """Where events are emitted and heard."""
+
+    def __init__(self) -> None:
+        self._subscribers: list[Callable[[Event], None]] = []
+        self.counts: Counter[str] = Counter()
+        """How many events of each kind there were in this process, by the name of their class."""
+
+    def subscribe(self, subscriber: Callable[[Event], None]) -> Callable[[], None]:
+        """Hear every event, in the thread that emits it; the returned function ends that."""
+        self._subscribers.append(subscriber)
+        return lambda: self._subscribers.remove(subscriber)
+
+    def emit(self, event: Event) -> None:
+        """Count it, and tell every subscriber."""
+        self.counts[type(event).__name__] += 1
+        for subscriber in tuple(self._subscribers):
+            subscriber(event)

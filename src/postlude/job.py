@@ -1,0 +1,330 @@
+"""The vocabulary of jobs: states and their transitions, what is stored of a job, and what an attempt came to.
+
+Values and pure functions only. This is the one place that names the state a job moves *to*: the table `TRANSITIONS`,
+and the constructors of `Settlement` that are built on it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from functools import lru_cache
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+from postlude.errors import IllegalTransition
+
+
+class JobState(StrEnum):
+    """Where a job is in its life."""
+
+    STAGED = "staged"
+    """Committed; the request that added it is still open, or it runs in the process that took that request."""
+    QUEUED = "queued"
+    """Waiting for a worker, for its moment, for another try, or for the job before it in its chain."""
+    RUNNING = "running"
+    """Claimed by a worker and recorded as started."""
+    SUCCEEDED = "succeeded"
+    """The task returned."""
+    FAILED = "failed"
+    """The task raised, or was interrupted too often or where it must not run twice."""
+    CANCELLED = "cancelled"
+    """Ended without success because somebody asked, or because the job before it in its chain did not succeed."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the job has ended; only a retry by hand moves it on."""
+        return self in FINISHED
+
+
+FINISHED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+UNFINISHED = frozenset(JobState) - FINISHED
+
+
+class Event(StrEnum):
+    """What can happen to a job."""
+
+    START = "start"
+    """An attempt is recorded as started: claimed from the queue, or a staged one that runs on."""
+    RELEASE = "release"
+    """The process that owns it does not run it now: no slot is free, or it stops. An attempt is given back."""
+    SUCCEED = "succeed"
+    FAIL = "fail"
+    """The attempt failed, for good."""
+    POSTPONE = "postpone"
+    """The attempt failed with attempts left, or asked to be run later."""
+    CANCEL = "cancel"
+    """Ended by request, by expiry, or because the job before it did not succeed."""
+    RESCUE = "rescue"
+    """Its owner is gone; it runs again."""
+    SET_ASIDE = "set aside"
+    """Its owner is gone; it must not, or not once more, run again by itself."""
+    RETRY = "retry"
+    """A person wants it run again."""
+
+
+_S = JobState
+TRANSITIONS: dict[tuple[JobState, Event], JobState] = {
+    (_S.STAGED, Event.START): _S.RUNNING,
+    (_S.STAGED, Event.RELEASE): _S.QUEUED,
+    (_S.STAGED, Event.SUCCEED): _S.SUCCEEDED,
+    (_S.STAGED, Event.FAIL): _S.FAILED,
+    (_S.STAGED, Event.POSTPONE): _S.QUEUED,
+    (_S.STAGED, Event.CANCEL): _S.CANCELLED,
+    (_S.STAGED, Event.RESCUE): _S.QUEUED,
+    (_S.STAGED, Event.SET_ASIDE): _S.FAILED,
+    (_S.QUEUED, Event.START): _S.RUNNING,
+    (_S.QUEUED, Event.CANCEL): _S.CANCELLED,
+    (_S.RUNNING, Event.RELEASE): _S.QUEUED,
+    (_S.RUNNING, Event.SUCCEED): _S.SUCCEEDED,
+    (_S.RUNNING, Event.FAIL): _S.FAILED,
+    (_S.RUNNING, Event.POSTPONE): _S.QUEUED,
+    (_S.RUNNING, Event.CANCEL): _S.CANCELLED,
+    (_S.RUNNING, Event.RESCUE): _S.QUEUED,
+    (_S.RUNNING, Event.SET_ASIDE): _S.FAILED,
+    (_S.FAILED, Event.RETRY): _S.QUEUED,
+    (_S.CANCELLED, Event.RETRY): _S.QUEUED,
+}
+"""Every legal move. A pair that is not here is an `IllegalTransition`."""
+
+
+def transition(state: JobState, event: Event, *, job_id: UUID | None = None) -> JobState:
+    """The state that `event` leads to from `state`.
+
+    Raises:
+        IllegalTransition: the event cannot happen to a job in that state.
+    """
+    target = TRANSITIONS.get((state, event))
+    if target is None:
+        raise IllegalTransition(state.value, event.value, job_id=job_id)
+    return target
+
+
+def new_job_id() -> UUID:
+    """A UUIDv7 (RFC 9562, section 5.7): ids sort by the millisecond in which they were made.
+
+    The standard library has it from Python 3.14 on. The random part comes from the kernel, never from a generator that
+    a fork would copy.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10), "big")
+    return UUID(
+        int=milliseconds << 80 | 0x7 << 76 | (random >> 62 & 0xFFF) << 64 | 0x2 << 62 | random & 0x3FFF_FFFF_FFFF_FFFF
+    )
+
+
+def new_token() -> int:
+    """A random 63-bit number: the id of a claim or of a worker. 63 bits fit the integers of every store."""
+    return int.from_bytes(os.urandom(8), "big") >> 1
+
+
+WhenInterrupted = Literal["rerun", "hold"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a job is to be treated; taken from its task when it is stored, and kept with it."""
+
+    interrupted: WhenInterrupted = "rerun"
+    """What happens when its process dies in mid-run: run again, or set aside for a person."""
+    max_interruptions: int = 3
+    """How many interruptions set the job aside even if it may run again."""
+
+    def dumps(self) -> str | None:
+        """The policy as JSON: only what differs from the defaults, None when nothing does."""
+        differing = {name: value for name, value in asdict(self).items() if value != getattr(DEFAULT_POLICY, name)}
+        return json.dumps(differing, separators=(",", ":")) if differing else None
+
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def loads(text: str | None) -> Policy:
+        """The policy that `dumps` wrote. Options of a later release are left out: they change nothing here."""
+        if text is None:
+            return DEFAULT_POLICY
+        known = {field.name for field in fields(Policy)}
+        return Policy(**{name: value for name, value in json.loads(text).items() if name in known})
+
+
+DEFAULT_POLICY = Policy()
+
+
+class NewJob(NamedTuple):
+    """What is committed when a job is added."""
+
+    id: UUID
+    task: str
+    """The name under which a worker finds the function."""
+    arguments: str | None
+    """JSON written by the codec; None for an ephemeral call, whose arguments never leave the process."""
+    state: JobState
+    """STAGED with an owner and a claim, or QUEUED with neither."""
+    created_at: float
+    """Seconds since the epoch, as all times here."""
+    run_at: float
+    policy: str | None = None
+    """`Policy.dumps()`."""
+    origin: str | None = None
+    """JSON: the request that added the job (`request_id`, `route`, `traceparent`)."""
+    chain: UUID | None = None
+    """The first job of the request, when this one belongs to a chain of several."""
+    after: UUID | None = None
+    """The job before it in the chain, which has to succeed first."""
+    owner: int | None = None
+    """The worker that runs it when its request is over."""
+    claim: int | None = None
+
+
+class Claim(NamedTuple):
+    """Ownership of a job for one attempt, with all that the attempt needs.
+
+    The pair of `job_id` and `id` is unique to the attempt: a write that names another pair is refused by the store.
+    """
+
+    id: int
+    job_id: UUID
+    task: str
+    arguments: str | None
+    state: JobState
+    """STAGED or RUNNING."""
+    attempt: int
+    """Attempts recorded as started, this one included if `state` is RUNNING."""
+    interruptions: int
+    policy: str | None
+    origin: str | None
+    chain: UUID | None
+    after: UUID | None
+    created_at: float
+    started_at: float | None
+    owner: int
+    """The worker that holds the claim."""
+    stopping: bool = False
+    """Its worker had announced its stop: if it is gone now, that was no interruption."""
+
+
+class Failure(NamedTuple):
+    """What an attempt raised."""
+
+    type: str
+    """The exception's class, with its module unless that is `builtins`."""
+    message: str
+    traceback: str
+
+
+# Outcomes: what an attempt came to.
+
+
+class Succeeded(NamedTuple):
+    """The task returned."""
+
+
+class Failed(NamedTuple):
+    """The task raised."""
+
+    failure: Failure
+    error: BaseException | None = None
+    """The exception itself, in the process in which it was raised."""
+
+
+class Cancelled(NamedTuple):
+    """The attempt was ended on request."""
+
+    reason: str
+
+
+class Interrupted(NamedTuple):
+    """The attempt ended because its process did."""
+
+    reason: str
+
+
+Outcome = Succeeded | Failed | Cancelled | Interrupted
+
+
+class Followers(StrEnum):
+    """What a settlement does, in its own commit, to the jobs behind this one in its chain."""
+
+    NONE = "none"
+    """There are none, or nothing changes for them."""
+    ADVANCE = "advance"
+    """The next one no longer waits."""
+    QUEUE = "queue"
+    """Those still staged become queued, waiting behind this one."""
+    CANCEL = "cancel"
+    """All are cancelled, and remember whose failure it was."""
+
+
+class Settlement(NamedTuple):
+    """The one write that ends a claim. Made by `execution.decide`, applied by a store, fenced by the claim."""
+
+    job_id: UUID
+    claim: int
+    state: JobState
+    at: float
+    attempt: int
+    interruptions: int
+    started_at: float | None
+    run_at: float | None = None
+    """When a queued job is due."""
+    failure: Failure | None = None
+    reason: str | None = None
+    """Why it ended without success, for people."""
+    outcome: str | None = None
+    """What to write into the history of attempts; None for an attempt that leaves no trace there."""
+    followers: Followers = Followers.NONE
+    alone: bool = False
+    """The next attempt must have no other attempt beside it in its process: one more interruption sets it aside."""
+
+
+class Attempt(NamedTuple):
+    """One past try at a job that did not succeed at once: a line of its history."""
+
+    number: int
+    outcome: str
+    """`failed`, `cancelled` or `interrupted`."""
+    started_at: float | None
+    ended_at: float
+    failure: Failure | None
+    reason: str | None
+
+
+class Progress(NamedTuple):
+    """How far a running attempt has come."""
+
+    done: float
+    total: float | None = None
+    note: str | None = None
+
+
+class Record(NamedTuple):
+    """A job as the store has it: the row behind the public `Job`."""
+
+    id: UUID
+    task: str
+    state: JobState
+    arguments: str | None
+    attempt: int
+    interruptions: int
+    created_at: float
+    run_at: float
+    started_at: float | None
+    finished_at: float | None
+    failure: Failure | None
+    reason: str | None
+    progress: Progress | None
+    origin: str | None
+    policy: str | None
+    chain: UUID | None
+    after: UUID | None
+    waiting: bool
+    """Whether the job before it in its chain has yet to succeed."""
+    cancel_requested: bool
+    cancelled_by: UUID | None
+    """The job whose failure cancelled this one."""
+
+    @property
+    def ephemeral(self) -> bool:
+        """Whether the call's arguments never left its process, so that no other process can run it."""
+        return self.arguments is None

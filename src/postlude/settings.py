@@ -1,0 +1,196 @@
+"""The settings of one application: read once from arguments and environment, validated together."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+
+from postlude.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+DEFAULT_URL = "sqlite:///.postlude/jobs.db"
+
+OnStoreError = Literal["refuse", "run_unsaved"]
+WhenInterrupted = Literal["rerun", "hold"]
+WorkerMode = Literal["embedded", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """How many attempts may run at once in one process."""
+
+    loop: int = 100
+    """`async def` tasks on the event loop."""
+    threads: int = 16
+    """`def` tasks, each in a thread of Postlude's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an application asked for. Durations are seconds."""
+
+    url: str = DEFAULT_URL
+    """Where jobs are kept."""
+    worker: WorkerMode = "embedded"
+    """Whether this process runs jobs beside its requests, or only adds them."""
+    tasks: tuple[str, ...] = ()
+    """Modules to import at start, so that the tasks they declare are known."""
+    allow: tuple[str, ...] = ()
+    """Functions outside the application's source root that may be stored, as `module:name`."""
+    concurrency: Concurrency = field(default_factory=Concurrency)
+    strict: bool = False
+    """Whether a call that cannot be stored is refused with a TypeError instead of being run unsaved."""
+    ordered: bool = True
+    """Whether the tasks of one request wait for one another."""
+    interrupted: WhenInterrupted = "rerun"
+    """What happens to a job whose process died in mid-run, unless its task says otherwise."""
+    on_store_error: OnStoreError = "refuse"
+    """When the commit fails: answer 503, or run the tasks without having stored them."""
+    shutdown_grace: float = 8.0
+    """How long running tasks may go on after the first signal. Docker kills after 10; a reload waits for nobody: 0."""
+    disabled: bool = False
+    """Leave FastAPI as it is."""
+
+    def __post_init__(self) -> None:
+        problems = [
+            *_one_of("worker", self.worker, WorkerMode),
+            *_one_of("interrupted", self.interrupted, WhenInterrupted),
+            *_one_of("on_store_error", self.on_store_error, OnStoreError),
+        ]
+        if not isinstance(self.concurrency, Concurrency):
+            problems.append(f"concurrency: expected a number or Concurrency(loop=, threads=), got {self.concurrency!r}")
+        elif self.concurrency.loop < 1 or self.concurrency.threads < 1:
+            problems.append(f"concurrency: expected at least one of each, got {self.concurrency!r}")
+        if not isinstance(self.shutdown_grace, int | float) or not 0 <= self.shutdown_grace < float("inf"):
+            problems.append(f"shutdown_grace: expected seconds, 0 or more, got {self.shutdown_grace!r}")
+        problems += [
+            f"{name}: expected True or False, got {getattr(self, name)!r}"
+            for name in ("strict", "ordered", "disabled")
+            if not isinstance(getattr(self, name), bool)
+        ]
+        problems += [
+            f"allow: expected 'module:name', such as 'os:remove', got {name!r}"
+            for name in self.allow
+            if name.count(":") != 1 or name.startswith(":") or name.endswith(":")
+        ]
+        if problems:
+            raise SettingsError(problems)
+
+
+def _one_of(name: str, value: object, literal: object) -> list[str]:
+    expected = get_args(literal)
+    return [] if value in expected else [f"{name}: expected one of {', '.join(map(repr, expected))}, got {value!r}"]
+
+
+def read_settings(given: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings from the arguments that were given, then `POSTLUDE_<NAME>`, then the defaults.
+
+    Args:
+        given: arguments by name; one that is None was not given.
+        environ: the process's environment if None.
+
+    Raises:
+        SettingsError: naming every problem at once.
+    """
+    problems: list[str] = []
+    arguments = {name: value for name, value in given.items() if value is not None}
+    variables = _from_environment(os.environ if environ is None else environ, problems)
+    values = {**({"shutdown_grace": 0.0} if _reloads(sys.argv) else {}), **variables, **arguments}
+    for name in ("tasks", "allow"):
+        if isinstance(values.get(name), str):
+            problems.append(f"{name}: expected a sequence of strings, got the single string {values.pop(name)!r}")
+        elif name in values:
+            values[name] = tuple(values[name])
+    if isinstance(values.get("shutdown_grace"), timedelta):
+        values["shutdown_grace"] = values["shutdown_grace"].total_seconds()
+    if isinstance(values.get("concurrency"), int):
+        values["concurrency"] = Concurrency(loop=values["concurrency"])
+    try:
+        settings = Settings(**values)
+    except SettingsError as error:
+        for problem in error.problems:
+            name, _, what = problem.partition(":")
+            by_variable = name in variables and name not in arguments
+            problems.append(f"{_variable(name)}:{what}" if by_variable else problem)
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _reloads(argv: Sequence[str]) -> bool:
+    """Whether the server was started to be restarted at each change of the code, when nobody wants to wait."""
+    fastapi_dev = argv[1:2] == ["dev"] and Path(argv[0]).stem == "fastapi"
+    return "--reload" in argv or (fastapi_dev and "--no-reload" not in argv)
+
+
+def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for option in fields(Settings):
+        variable = _variable(option.name)
+        text = environ.get(variable, "").strip()
+        if text:
+            try:
+                values[option.name] = _READERS.get(option.name, str)(text)
+            except ValueError as error:
+                problems.append(f"{variable}: {error}")
+    return values
+
+
+def _variable(name: str) -> str:
+    return f"POSTLUDE_{name.upper()}"
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if text.lower() in {"0", "false", "no", "off"}:
+        return False
+    message = f"expected 1 or 0, got {text!r}"
+    raise ValueError(message)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        message = f"expected a number of seconds, got {text!r}"
+        raise ValueError(message) from None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _concurrency(text: str) -> Concurrency:
+    """`loop=100,threads=16`, or one number for the loop."""
+    pairs = dict(_pair(part) for part in _names(text))
+    unknown = pairs.keys() - {option.name for option in fields(Concurrency)}
+    if unknown or not all(value.strip().isdigit() for value in pairs.values()):
+        message = f"expected loop=NUMBER,threads=NUMBER, got {text!r}"
+        raise ValueError(message)
+    return Concurrency(**{name.strip(): int(value) for name, value in pairs.items()})
+
+
+def _pair(part: str) -> tuple[str, str]:
+    name, separator, value = part.partition("=")
+    return (name.strip(), value) if separator else ("loop", part)
+
+
+_READERS: dict[str, Callable[[str], object]] = cast(
+    "dict[str, Callable[[str], object]]",
+    {
+        "tasks": _names,
+        "allow": _names,
+        "concurrency": _concurrency,
+        "strict": _boolean,
+        "ordered": _boolean,
+        "shutdown_grace": _seconds,
+        "disabled": _boolean,
+    },
+)
