@@ -1,0 +1,186 @@
+"""Which parameter each argument of a call goes to."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import types
+import typing
+from difflib import get_close_matches
+from inspect import Parameter
+from typing import TYPE_CHECKING, Any, get_args, get_origin, is_typeddict
+
+from postlude.codec.forms import Form
+from postlude.codec.refusals import type_names
+from postlude.errors import CallError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CACHED_SHAPES = 256
+"""How many shapes of calls are kept; only a function with `**kwargs` has more than a few."""
+
+
+_UNRESOLVABLE = (NameError, AttributeError, TypeError, ValueError, SyntaxError, LookupError, ImportError)
+"""What looking at an annotation may raise: most are names that only a type checker can see."""
+
+
+class Target(typing.NamedTuple):
+    """Where one argument of a call goes."""
+
+    name: str
+    form: Form
+
+
+class Targets(typing.NamedTuple):
+    """Where all arguments of a call go, in the order in which they are given."""
+
+    positional: tuple[Target, ...]
+    keywords: dict[str, Target]
+
+
+class Signature:
+    """The parameters of one function.
+
+    Whether a call binds depends on its shape alone: how many positional arguments, and which keywords. So each shape is
+    bound once, and looked up from then on.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._signature = _inspected(function)
+        self._annotations = _Annotations(function)
+        self._forms: dict[str, Form] = {}
+        self._shapes: dict[tuple[object, ...], Targets] = {}
+
+    def targets(self, count: int, names: tuple[str, ...]) -> Targets:
+        """The targets of a call with `count` positional arguments and the keywords `names`.
+
+        Raises:
+            TypeError: such a call does not bind.
+        """
+        shape = (count, *names)
+        found = self._shapes.get(shape)
+        if found is None:
+            found = self._bound(count, names)
+            if len(self._shapes) < _CACHED_SHAPES:
+                self._shapes[shape] = found
+        return found
+
+    def mistake(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], reason: str) -> CallError:
+        """The error of a call that does not bind."""
+        said = f"{name}{self._signature} cannot be called with {type_names(args, kwargs)}: {reason}."
+        function = self._function
+        if isinstance(function, type) and _is_callable_class(function):
+            kind = function.__qualname__
+            return CallError(
+                f"{said} {kind} is a class whose instances can be called: pass an instance of it, {kind}(...), instead."
+            )
+        keywords = [
+            parameter.name
+            for parameter in self._signature.parameters.values()
+            if parameter.kind in {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
+        ]
+        for given in kwargs:
+            close = get_close_matches(given, keywords, n=1) if given not in keywords else []
+            if close:
+                return CallError(f"{said} Did you mean {close[0]!r}?")
+        return CallError(f"{said} Pass the arguments as the function itself would be called with.")
+
+    def _bound(self, count: int, names: tuple[str, ...]) -> Targets:
+        bound = self._signature.bind(*range(count), **dict.fromkeys(names))
+        positional: list[Target] = []
+        keywords: dict[str, Target] = {}
+        for parameter in self._signature.parameters.values():
+            if parameter.name not in bound.arguments:
+                continue
+            name = parameter.name
+            if parameter.kind is Parameter.VAR_POSITIONAL:
+                items = range(len(bound.arguments[name]))
+                positional += [Target(f"{name}[{index}]", self._form(parameter)) for index in items]
+            elif parameter.kind is Parameter.VAR_KEYWORD:
+                keywords |= {key: Target(key, self._form(parameter, key)) for key in bound.arguments[name]}
+            elif name in names and parameter.kind is not Parameter.POSITIONAL_ONLY:
+                keywords[name] = Target(name, self._form(parameter))
+            else:
+                positional.append(Target(name, self._form(parameter)))
+        # In the order of the call: a function with **kwargs sees it.
+        return Targets(tuple(positional), {name: keywords[name] for name in names})
+
+    def _form(self, parameter: Parameter, key: str = "") -> Form:
+        """The form of a parameter, or of one keyword that goes into a `**kwargs: Unpack[SomeTypedDict]`."""
+        annotation, unresolved = self._annotations.of(parameter)
+        if get_origin(annotation) is typing.Unpack:
+            annotation, unresolved = self._annotations.unpacked(get_args(annotation)[0], key)
+        else:
+            key = ""
+        slot = f"{parameter.name}.{key}"
+        if slot not in self._forms:
+            self._forms[slot] = Form(annotation, unresolved=unresolved)
+        return self._forms[slot]
+
+
+def _inspected(function: Callable[..., Any]) -> inspect.Signature:
+    try:
+        if sys.version_info >= (3, 14):
+            # A name that only a type checker can see must not keep the function from being called.
+            from annotationlib import Format  # noqa: PLC0415
+
+            return inspect.signature(function, annotation_format=Format.FORWARDREF)
+        return inspect.signature(function)
+    except (TypeError, ValueError):  # Some functions written in C do not tell.
+        anything = [Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD)]
+        return inspect.Signature(anything)
+
+
+def _is_callable_class(kind: type) -> bool:
+    return any("__call__" in vars(base) for base in kind.__mro__)
+
+
+class _Annotations:
+    """The annotations of one function, resolved one by one: one that cannot be leaves the others as they are."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._names = _names_around(function)
+
+    def of(self, parameter: Parameter) -> tuple[Any, str]:
+        """The parameter's annotation, or Any and why it could not be resolved."""
+        if parameter.annotation is Parameter.empty:
+            return Any, ""
+        return self._resolved(parameter.annotation)
+
+    def unpacked(self, kind: Any, key: str) -> tuple[Any, str]:  # noqa: ANN401  # an annotation is any object
+        """The annotation of one key of a TypedDict; Any where `kind` is none, or has no such key."""
+        if not is_typeddict(kind) or key not in kind.__annotations__:
+            return Any, ""
+        try:
+            annotation = typing.get_type_hints(kind, include_extras=True)[key]
+        except _UNRESOLVABLE as error:
+            return Any, f"{error}"
+        while get_origin(annotation) in {typing.Required, typing.NotRequired}:
+            (annotation,) = get_args(annotation)
+        return annotation, ""
+
+    def _resolved(self, annotation: object) -> tuple[Any, str]:
+        carrier = types.SimpleNamespace(__annotations__={"it": annotation})
+        try:
+            return typing.get_type_hints(carrier, globalns=self._names, include_extras=True)["it"], ""
+        except _UNRESOLVABLE as error:
+            return Any, f"{error}"
+
+
+def _names_around(function: Any) -> dict[str, Any]:  # noqa: ANN401  # any callable
+    """The names that the function's annotations may use: those of its module."""
+    while isinstance(function, functools.partial | types.MethodType):
+        function = function.func if isinstance(function, functools.partial) else function.__func__
+    if not isinstance(function, types.FunctionType):
+        kind = function if isinstance(function, type) else type(function)
+        method = "__init__" if isinstance(function, type) else "__call__"
+        function = getattr(kind, method, function)
+    try:
+        function = inspect.unwrap(function)
+    except ValueError:  # A function that wraps itself.
+        return {}
+    names: dict[str, Any] = getattr(function, "__globals__", {})
+    return names

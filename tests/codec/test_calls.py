@@ -1,0 +1,215 @@
+"""Mistakes in a call show at the line that makes it, with the cure."""
+
+# ruff: noqa: ANN401  # functions and arguments of any type are the subject
+
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from postlude.codec import MAX_ARGUMENTS, Codec, check_callable
+from postlude.errors import ArgumentsDoNotFit, ArgumentsTooLarge, CallError
+
+
+def write_notification(email: str, message: str = "") -> None: ...
+
+
+async def send(email: str) -> None: ...
+
+
+class Mailer:
+    """Its instances are meant to be the task; each needs a host first."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+
+    def __call__(self, email: str, message: str) -> None: ...
+
+    def send(self, email: str) -> None: ...
+
+
+def encode(function: Any, *args: Any, **kwargs: Any) -> str:
+    return Codec(function, name=f"app:{getattr(function, '__qualname__', 'task')}").encode(args, kwargs).text
+
+
+def call_error(function: Any, *args: Any, **kwargs: Any) -> str:
+    with pytest.raises(CallError) as raised:
+        encode(function, *args, **kwargs)
+    assert isinstance(raised.value, TypeError)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "function", [write_notification, send, print, Mailer, Mailer("h"), Mailer("h").send, partial(send, "a"), len, dict]
+)
+def test_whatever_can_be_called_may_be_a_task(function: object) -> None:
+    check_callable(function)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"), [(None, "None"), (3, "an object of type int"), ("send", "an object of type str")]
+)
+def test_not_callable(given: object, shown: str) -> None:
+    with pytest.raises(CallError) as raised:
+        check_callable(given)
+    assert str(raised.value) == (
+        f"Expected a function, got {shown}. If the function was called in place, as in add_task(f(x)), "
+        "it has already run: pass it and its arguments separately, add_task(f, x)."
+    )
+
+
+def test_a_coroutine_is_named_and_closed() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Also "coroutine was never awaited", which comes when it is collected.
+        coroutine = send("a@b.c")
+        with pytest.raises(CallError) as raised:
+            check_callable(coroutine)
+        assert coroutine.cr_frame is None  # type: ignore[attr-defined]
+        del coroutine
+    assert str(raised.value) == (
+        "Expected a function, got what calling send(...) returned. Pass the function and its arguments separately, "
+        "so that it is called when the task runs: add_task(send, ...)."
+    )
+
+
+def test_generators_are_named_too() -> None:
+    def numbers() -> Iterator[int]:
+        yield 1
+
+    async def more_numbers() -> AsyncIterator[int]:
+        yield 1
+
+    for given in (numbers(), more_numbers()):
+        with pytest.raises(CallError, match=r"got what calling (more_)?numbers\(\.\.\.\) returned"):
+            check_callable(given)
+
+
+def test_a_class_instead_of_an_instance() -> None:
+    assert call_error(Mailer, "a@b.c", message="hello") == (
+        "app:Mailer(host: str) -> None cannot be called with (str, message=str): got an unexpected keyword argument "
+        "'message'. Mailer is a class whose instances can be called: pass an instance of it, Mailer(...), instead."
+    )
+    assert encode(Mailer("smtp.example"), "a@b.c", message="hello")
+
+
+def test_a_class_may_be_meant() -> None:
+    # Calling a class is legal in FastAPI's own background tasks, and a constructor may do something.
+    assert encode(Mailer, "smtp.example") == '{"args":["smtp.example"],"kwargs":{}}'
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "came", "reason", "cure"),
+    [
+        ((), {}, "()", "missing a required argument: 'email'", "Pass the arguments as the function itself would be "),
+        (
+            ("a", "b", "c"),
+            {},
+            "(str, str, str)",
+            "too many positional arguments",
+            "Pass the arguments as the function ",
+        ),
+        (("a",), {"email": 1}, "(str, email=int)", "multiple values for argument 'email'", "Pass the arguments as "),
+        (
+            ("a",),
+            {"mesage": "x"},
+            "(str, mesage=str)",
+            "got an unexpected keyword argument 'mesage'",
+            "Did you mean 'm",
+        ),
+    ],
+)
+def test_arguments_that_do_not_bind(
+    args: tuple[Any, ...], kwargs: dict[str, Any], came: str, reason: str, cure: str
+) -> None:
+    said = call_error(write_notification, *args, **kwargs)
+    assert said.startswith(
+        f"app:write_notification(email: str, message: str = '') -> None cannot be called with {came}: {reason}. {cure}"
+    )
+
+
+def test_a_keyword_is_looked_at_each_time() -> None:
+    codec = Codec(write_notification, name="app:write_notification")
+    codec.encode(("a",), {"message": "b"})
+    codec.encode(("a",), {"message": "b"})
+    with pytest.raises(CallError, match="'mesage'"):
+        codec.encode(("a",), {"mesage": "b"})
+
+
+def test_a_message_shows_no_values() -> None:
+    assert "hunter2" not in call_error(write_notification, "a", password="hunter2")
+
+
+def test_arguments_that_are_too_large() -> None:
+    fits = "x" * (MAX_ARGUMENTS - len('{"args":[""],"kwargs":{}}'))
+    codec = Codec(send, name="app:send")
+    for _ in range(2):  # The second call is one of a known shape.
+        assert len(codec.encode((fits,), {}).text) == MAX_ARGUMENTS
+        with pytest.raises(ArgumentsTooLarge) as raised:
+            codec.encode((fits + "x",), {})
+    assert (raised.value.size, raised.value.limit) == (MAX_ARGUMENTS + 1, MAX_ARGUMENTS)
+    assert str(raised.value) == (
+        "The arguments of app:send take 1,048,577 bytes as JSON, and a job may carry 1,048,576. "
+        "Write the data to a file or a table and give the task its path or id."
+    )
+    with pytest.raises(ArgumentsTooLarge):  # It is bytes that count, not characters.
+        codec.encode(("é" * (MAX_ARGUMENTS // 2),), {})
+
+
+# Reading what an older version of the function was called with
+
+
+def misfit(function: Any, text: str) -> str:
+    with pytest.raises(ArgumentsDoNotFit) as raised:
+        Codec(function, name="app:f").decode(text)
+    assert isinstance(raised.value, TypeError)
+    said = str(raised.value)
+    assert said.endswith(
+        " If the function was changed while the job waited, let it take the old arguments too, "
+        "or cancel the job and enqueue the call anew."
+    )
+    return said.partition(" If the function was changed")[0]
+
+
+def test_a_parameter_that_is_gone() -> None:
+    assert misfit(send, '{"args":["a"],"kwargs":{"message":"x"}}') == (
+        "The stored arguments of app:f cannot be given to the function: got an unexpected keyword argument 'message'."
+    )
+
+
+def test_a_parameter_that_takes_something_else_now() -> None:
+    assert misfit(write_notification, '{"args":[1],"kwargs":{}}') == (
+        "The stored argument 'email' of app:f cannot be given to the function: "
+        "the parameter takes str now, and it was stored as int."
+    )
+
+    def by_number(number: int, limit: float | None = None) -> None: ...
+
+    assert "the parameter takes bool or int now, and it was stored as str" in misfit(
+        by_number, '{"args":["1"],"kwargs":{}}'
+    )
+    assert "the parameter takes NoneType or bool or float or int now, and it was stored as str" in misfit(
+        by_number, '{"args":[1,"x"],"kwargs":{}}'
+    )
+
+    def total(amounts: list[int]) -> None: ...
+
+    assert misfit(total, '{"args":[[1,"many"]],"kwargs":{}}') == (
+        "The stored argument 'amounts' of app:f cannot be given to the function: "
+        "1: Input should be a valid integer, unable to parse string as an integer."
+    )
+
+
+@pytest.mark.parametrize("tag", ['{"$later":1}', '{"$exact":{"$later":1}}'])
+def test_a_form_of_a_later_release(tag: str) -> None:
+    assert "it was written with '$later', which this release does not know" in misfit(
+        send, f'{{"args":[{tag}],"kwargs":{{}}}}'
+    )
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"args":1,"kwargs":{}}', '{"args":[],"kwargs":[]}', "null"])
+def test_text_that_is_no_call(text: str) -> None:
+    assert misfit(send, text) == (
+        "The stored arguments of app:f cannot be given to the function: they are not in the form that Postlude writes."
+    )
