@@ -1,0 +1,197 @@
+"""What Postlude asks of a store, as protocols and as numbered clauses that the conformance suite tests by number.
+
+Writing
+    1. **On disk.** When a write returns, it survives the death of every process and of the machine. When it raises
+       `StoreUnavailable`, nothing may be assumed: it may have happened or not.
+    2. **Whole.** The jobs of one `insert` are committed together or not at all. Writes that fail do not fail the other
+       writes that shared their commit.
+    3. **Withdrawn.** `withdraw` removes the named jobs if they are still staged under the named owner, and does not
+       mind those that never arrived. It is how an insert that raised is undone.
+    4. **Forward only.** `migrate` never undoes; a release works on the schema of the next one.
+
+Claims
+    5. **Fenced.** A claim is the pair of job id and claim id. `start`, `settle` and `report` change nothing for a claim
+       that is no longer the job's, and return the ids of the jobs for which that was so.
+    6. **One owner.** Two `claim` calls, in whichever processes, never return the same attempt.
+    7. **Only what can run.** `claim` gives queued jobs that are due, that do not wait for another job, and whose task
+       is among the names asked for: those due first come first, and for equal moments those committed first.
+    8. **Counted when recorded.** `claim` and `start` record the attempt as started and count it; a staged job that runs
+       in its owner without `start` is not counted until it is settled.
+    9. **Alone.** A job that was settled with `alone` is claimed only into an idle worker (`idle=True`), before all
+       others and with nothing beside it. To a busy worker `claim` gives others as usual, and says that such a job is
+       due (`Claimed.alone_waits`).
+
+Settling
+    10. **One commit.** `settle` writes the outcome, the line of history and what follows for the chain in one commit.
+    11. **Advance.** When a job succeeds, the job whose `after` it is stops waiting, whatever `followers` says.
+    12. **Behind.** When it is queued again with `Followers.QUEUE`, the jobs behind it that are still staged become
+        queued, and wait.
+    13. **Cancelled with it.** When it fails for good or is cancelled, all jobs behind it, however far, are cancelled
+        and carry its id in `cancelled_by`, whatever `followers` says.
+    14. **Late.** A job inserted behind one that has succeeded, or that is not there, does not wait; behind one that has
+        failed or was cancelled it is stored as cancelled by it, or by the one that had cancelled that.
+
+By hand
+    15. **Cancel.** A queued job is cancelled at once, and those behind it with it; a staged or running one gets
+        `cancel_requested`, which `cancellations` tells its worker. If it would be queued again after that, it is
+        cancelled instead. A finished one raises `IllegalTransition`.
+    16. **Retry.** A failed or cancelled job becomes queued with its attempts and interruptions as they were counted,
+        and exactly the jobs that its failure cancelled become queued behind it. One that its next interruption would
+        set aside runs alone. An ephemeral one raises `IllegalTransition`: its arguments are gone. So does one whose
+        predecessor has not succeeded.
+
+Workers
+    17. **Alive or dead.** A worker is alive while its process holds the proof of life it took in `enlist`; the proof
+        falls with the process, however it dies, and with nothing else. It is taken before the worker can own a job.
+    18. **Orphans.** `orphans` gives the claims of workers that are dead, and only those. Staged jobs are among them.
+    19. **Dismissed.** A worker's row goes when it owns no job any more.
+    20. **Announced.** What a worker announced with `announce_stop` is read with its orphans, as `Claim.stopping`.
+
+Reading
+    21. **What is committed.** `get`, `list` and `count` see every commit that was confirmed before they were called,
+        and wait for no writer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from uuid import UUID
+
+    from postlude.job import Attempt, Claim, JobState, NewJob, Progress, Record, Settlement
+
+
+class Filter(NamedTuple):
+    """Which jobs `list` and `count` mean; an empty filter means all."""
+
+    states: frozenset[JobState] = frozenset()
+    """Empty: all states."""
+    task: str | None = None
+    chain: UUID | None = None
+
+
+class Claimed(NamedTuple):
+    """What `claim` took."""
+
+    claims: list[Claim]
+    alone_waits: bool
+    """A job that must run alone is due: the worker should come to rest and ask again with `idle`."""
+
+
+class Description(NamedTuple):
+    """What the store says of itself when the application starts."""
+
+    location: str
+    """Where it is, for people, without any password."""
+    sync_seconds: float
+    """How long the disk took to confirm a small write, measured when the store was opened."""
+    warnings: tuple[str, ...]
+    """What is wrong with the place, each with its cure."""
+
+
+class JobStore(Protocol):
+    """The operations on jobs. All are batches; all may be called from any event loop."""
+
+    async def insert(self, jobs: Sequence[NewJob]) -> None:
+        """Commit new jobs (clauses 1, 2, 14)."""
+        ...
+
+    async def withdraw(self, jobs: Sequence[NewJob]) -> None:
+        """Remove jobs whose `insert` was not confirmed (clause 3)."""
+        ...
+
+    async def claim(self, *, owner: int, tasks: Collection[str], limit: int, now: float, idle: bool) -> Claimed:
+        """Take up to `limit` due jobs (clauses 6 to 9). `idle`: the worker runs nothing else just now."""
+        ...
+
+    async def start(self, claims: Sequence[Claim], *, now: float) -> frozenset[UUID]:
+        """Record staged attempts as running; returns the refused (clauses 5, 8)."""
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> frozenset[UUID]:
+        """End claims; returns the refused (clauses 5, 10 to 13)."""
+        ...
+
+    async def report(self, claims: Mapping[Claim, Progress]) -> frozenset[UUID]:
+        """Note the progress of running attempts; returns the refused (clause 5)."""
+        ...
+
+    async def cancellations(self, owner: int) -> frozenset[UUID]:
+        """The staged and running jobs of this worker that somebody asked to cancel (clause 15)."""
+        ...
+
+    async def cancel(self, job_id: UUID, *, reason: str, now: float) -> JobState:
+        """Cancel or ask to; returns the state in which the job is now (clause 15)."""
+        ...
+
+    async def retry(self, job_id: UUID, *, now: float) -> None:
+        """Queue an ended job again (clause 16)."""
+        ...
+
+    async def orphans(self, *, limit: int) -> list[Claim]:
+        """Claims of dead workers (clause 18)."""
+        ...
+
+    async def waiting_tasks(self) -> frozenset[str]:
+        """The names of all tasks that have queued jobs, whether anybody knows them or not."""
+        ...
+
+    async def next_due(self, tasks: Collection[str]) -> float | None:
+        """When the earliest job that `claim` could give is due; None when there is none."""
+        ...
+
+    async def get(self, job_ids: Sequence[UUID]) -> list[Record]:
+        """The jobs with these ids, in no particular order; ids that are unknown are left out (clause 21)."""
+        ...
+
+    async def attempts(self, job_id: UUID) -> list[Attempt]:
+        """The history of a job: its attempts that did not succeed, oldest first."""
+        ...
+
+    async def list(self, filter: Filter, *, limit: int, before: UUID | None) -> list[Record]:  # noqa: A002
+        """Jobs, newest first; `before` is the last id of the page before (clause 21)."""
+        ...
+
+    async def count(self, filter: Filter) -> Mapping[JobState, int]:  # noqa: A002
+        """How many jobs there are in each state; states with none are left out (clause 21)."""
+        ...
+
+
+class WorkerStore(Protocol):
+    """The operations on workers."""
+
+    async def enlist(self) -> int:
+        """Take the proof of life, then write the worker's row; returns the worker's id (clause 17)."""
+        ...
+
+    async def announce_stop(self, owner: int) -> None:
+        """Note that the worker is stopping, so that what it leaves behind was not interrupted (clause 20)."""
+        ...
+
+    async def dismiss(self, owner: int) -> None:
+        """Remove the worker's row unless it still owns jobs, and give up its proof of life (clause 19)."""
+        ...
+
+    async def bury(self) -> int:
+        """Remove the rows of dead workers that own no job any more; returns how many (clause 19)."""
+        ...
+
+
+class Store(JobStore, WorkerStore, Protocol):
+    """Everything that the engine asks of persistence."""
+
+    async def open(self) -> Description:
+        """Find or make the place, migrate it, and be ready.
+
+        Raises:
+            StoreLocationError: the place cannot be used.
+            NotAPostludeStore: something else is there.
+            SchemaTooNew: a later release has changed it beyond this one.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish the writes under way and let go of everything. Idempotent."""
+        ...

@@ -1,0 +1,1 @@
+UPDATE workers SET stopping = 1 WHERE id = ?

@@ -1,0 +1,1 @@
+UPDATE jobs SET state = ?, finished_at = ?, reason = ?, cancelled_by = ?, owner = NULL, claim = NULL WHERE id = ?

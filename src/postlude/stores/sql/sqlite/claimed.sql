@@ -1,0 +1,1 @@
+SELECT cancel_requested, reason FROM jobs WHERE id = ? AND claim = ?

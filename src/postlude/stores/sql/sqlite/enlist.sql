@@ -1,0 +1,1 @@
+INSERT OR IGNORE INTO workers (id, host, pid, started_at) VALUES (?, ?, ?, unixepoch('subsec'))

@@ -1,0 +1,3 @@
+INSERT INTO jobs
+    (id, task, arguments, state, created_at, run_at, policy, origin, chain, after, owner, claim, waiting)
+VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}

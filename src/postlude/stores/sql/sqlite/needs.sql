@@ -1,0 +1,1 @@
+SELECT max(needs) FROM migrations

@@ -1,0 +1,1 @@
+SELECT state, cancelled_by FROM jobs WHERE id = ?

@@ -1,0 +1,1 @@
+UPDATE jobs SET progress = ? WHERE id = ? AND claim = ?

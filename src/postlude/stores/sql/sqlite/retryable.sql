@@ -1,0 +1,1 @@
+SELECT state, arguments, after, policy, interruptions FROM jobs WHERE id = ?

@@ -1,0 +1,1 @@
+UPDATE jobs SET waiting = 0 WHERE id = ?

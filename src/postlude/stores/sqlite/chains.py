@@ -1,0 +1,76 @@
+"""What happens to the jobs behind another one in its chain, in the commit of what happened to that one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from postlude.job import Event, JobState, transition
+from postlude.stores.sqlite.rows import id_of
+from postlude.stores.sqlite.statements import portions, sql, sql_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apsw import Connection
+
+    from postlude.job import NewJob
+    from postlude.stores.sqlite.rows import Row
+
+
+def advance(connection: Connection, ids: Sequence[bytes]) -> None:
+    """Let go of what waits for jobs that have succeeded (clause 11)."""
+    # Nearly always nothing waits for anything, and then one look saves one for each job.
+    if connection.execute(sql("any_waiting")).fetchone() is not None:
+        for portion in portions(ids):
+            connection.execute(sql_for("advance", len(portion)), tuple(portion))
+
+
+def queue_behind(connection: Connection, job_id: UUID, *, at: float) -> None:
+    """Queue the staged jobs behind one that was queued again (clause 12)."""
+    queued = transition(JobState.STAGED, Event.RELEASE)
+    rows: list[Row] = connection.execute(sql("queue_behind"), (job_id.bytes, queued)).fetchall()
+    # From the end, so that of several that were asked for each is cancelled in its own name.
+    for _, follower, cancel_requested, reason in sorted(rows, reverse=True):
+        if cancel_requested:
+            cancel_queued(connection, UUID(bytes=follower), at=at, reason=reason)
+
+
+def cancel_queued(connection: Connection, job_id: UUID, *, at: float, reason: str | None) -> None:
+    """Cancel a queued job that somebody asked to cancel, and all behind it (clause 15)."""
+    cancelled = transition(JobState.QUEUED, Event.CANCEL, job_id=job_id)
+    connection.execute(sql("cancel"), (cancelled, at, reason, None, job_id.bytes))
+    cancel_behind(connection, job_id, at=at, reason=_reason(job_id, cancelled), root=job_id)
+
+
+def cancel_behind(connection: Connection, job_id: UUID, *, at: float, reason: str, root: UUID) -> None:
+    """Cancel all jobs behind one, however far, in the name of `root` (clause 13)."""
+    cancelled = transition(JobState.QUEUED, Event.CANCEL)
+    connection.execute(sql("cancel_behind"), (job_id.bytes, cancelled, at, reason, root.bytes))
+
+
+def end_without_success(connection: Connection, job_id: UUID, state: JobState, *, at: float) -> None:
+    """Cancel all jobs behind one that has failed or was cancelled."""
+    cancel_behind(connection, job_id, at=at, reason=_reason(job_id, state), root=job_id)
+
+
+def tie_on(connection: Connection, job: NewJob, after: UUID) -> None:
+    """Put a job that comes behind an older one into the state that the older one implies (clause 14)."""
+    row: Row | None = connection.execute(sql("predecessor"), (after.bytes,)).fetchone()
+    if row is None or row[0] == JobState.SUCCEEDED:
+        # Nobody would ever let go of a job that waits for one which is not there.
+        connection.execute(sql("stop_waiting"), (job.id.bytes,))
+        return
+    state = JobState(row[0])
+    if state.finished:
+        # What a retry revives goes by the first in the line: the one whose own end cancelled all the others.
+        root = id_of(row[1]) or after
+        reason = _reason(after, state)
+        cancelled = transition(job.state, Event.CANCEL, job_id=job.id)
+        connection.execute(sql("cancel"), (cancelled, job.created_at, reason, root.bytes, job.id.bytes))
+        cancel_behind(connection, job.id, at=job.created_at, reason=reason, root=root)
+
+
+def _reason(job_id: UUID, state: JobState) -> str:
+    happened = "failed" if state is JobState.FAILED else "was cancelled"
+    return f"job {job_id}, before it in its chain, {happened}"

@@ -1,0 +1,183 @@
+"""A thread that does for all event loops what would block them, as much of it at a time as has come together."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from postlude.errors import StoreClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from apsw import Connection
+
+
+class Operation(Protocol):
+    """Does the same thing for several submitters and gives each its result, or the error that is its own fault."""
+
+    def __call__(self, connection: Connection, payloads: Sequence[Any], /) -> Sequence[Any]:
+        """One result for each payload."""
+        ...
+
+
+class Entry:
+    """What somebody submitted, and waits for."""
+
+    __slots__ = ("future", "loop", "operation", "payload", "result")
+
+    def __init__(self, operation: Operation, payload: object, future: asyncio.Future[Any]) -> None:
+        self.operation: Operation = operation
+        self.payload: Any = payload
+        self.future: asyncio.Future[Any] = future
+        self.loop: asyncio.AbstractEventLoop = future.get_loop()
+        self.result: Any = None
+        """A result, or an exception to be raised at the submitter."""
+
+
+class Caught:
+    """Keeps whatever was raised in its block, for handing it to those who wait: nothing may be lost in a thread."""
+
+    error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        self.error = error
+        return error is not None
+
+
+class Lane:
+    """The thread, and the list of what waits for it.
+
+    It is woken once for each turn of an event loop, and only if it sleeps. While it works, what is submitted comes
+    together and is taken at once when it is done: the slower the disk, the larger the groups.
+    """
+
+    def __init__(self, name: str, process: Callable[[list[Entry]], None], finish: Callable[[], None]) -> None:
+        self._process = process
+        self._finish = finish
+        self._pending: deque[Entry] = deque()
+        self._loops: set[asyncio.AbstractEventLoop] = set()
+        """Those that will call `_notify` at the end of this turn."""
+        self._waiting_for_end: list[Entry] = []
+        self._mutex = threading.Lock()
+        self._idle = False
+        self._stopping = False
+        self._ended = False
+        self._awake = threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, operation: Operation, payload: object) -> asyncio.Future[Any]:
+        """Hand in, from the thread of a running event loop; the future belongs to that loop."""
+        loop = asyncio.get_running_loop()
+        entry = Entry(operation, payload, loop.create_future())
+        self._pending.append(entry)
+        if self._ended:
+            self._refuse()
+        elif loop not in self._loops:
+            self._loops.add(loop)
+            loop.call_soon(self._notify_from, loop)
+        return entry.future
+
+    async def stop(self) -> None:
+        """Let the thread finish what was submitted, and end it. Idempotent."""
+        with self._mutex:
+            if self._ended:
+                return
+            entry = Entry(_end, None, asyncio.get_running_loop().create_future())
+            self._waiting_for_end.append(entry)
+            self._stopping = True
+        self._notify()
+        await entry.future
+
+    def _notify_from(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loops.discard(loop)
+        self._notify()
+
+    def _notify(self) -> None:
+        with self._mutex:
+            if not self._idle:
+                return
+            self._idle = False
+        self._awake.release()
+
+    def _run(self) -> None:
+        while True:
+            entries = self._take()
+            if entries:
+                with Caught() as caught:
+                    self._process(entries)
+                if caught.error is not None:
+                    for entry in entries:
+                        entry.result = caught.error
+                resolve(entries)
+                # Not to be kept while asleep: they hold on to loops and to users' values.
+                entries.clear()
+            elif self._stopping:
+                break
+            else:
+                self._sleep()
+        with Caught() as caught:
+            self._finish()
+        with self._mutex:
+            self._ended = True
+        self._refuse()
+        for entry in self._waiting_for_end:
+            entry.result = caught.error
+        resolve(self._waiting_for_end)
+
+    def _take(self) -> list[Entry]:
+        entries: list[Entry] = []
+        # One by one: an append that comes in between is either taken now or stays for the next round.
+        with suppress(IndexError):
+            while True:
+                entries.append(self._pending.popleft())
+        return entries
+
+    def _sleep(self) -> None:
+        with self._mutex:
+            if self._pending or self._stopping:
+                return
+            self._idle = True
+        self._awake.acquire()
+
+    def _refuse(self) -> None:
+        entries = self._take()
+        for entry in entries:
+            entry.result = StoreClosed("The store was closed while this call was on its way: it was not carried out.")
+        resolve(entries)
+
+
+def _end(connection: Connection, payloads: Sequence[None]) -> Sequence[None]:
+    """What `stop` submits, so to speak: it is the thread itself that carries it out."""
+    raise NotImplementedError
+
+
+def resolve(entries: Sequence[Entry]) -> None:
+    """Give the results to those who wait, waking each event loop once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+    for entry in entries:
+        by_loop.setdefault(entry.loop, []).append((entry.future, entry.result))
+    for loop, results in by_loop.items():
+        # A loop that was closed in the meantime has nobody left who waits.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(_resolve, results)
+
+
+def _resolve(results: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    for future, result in results:
+        if future.done():
+            continue
+        if isinstance(result, BaseException):
+            future.set_exception(result)
+        else:
+            future.set_result(result)

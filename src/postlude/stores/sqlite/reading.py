@@ -1,0 +1,185 @@
+"""What is read, on a connection of its own: the workers' questions, and the lists and counts for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from postlude.job import JobState
+from postlude.stores.sqlite.claiming import waiting_names
+from postlude.stores.sqlite.rows import attempt_of, claim_of, record_of
+from postlude.stores.sqlite.statements import portions, sql, sql_for
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from apsw import Connection
+
+    from postlude.job import Attempt, Claim, Record
+    from postlude.stores.contract import Filter
+    from postlude.stores.sqlite.liveness import Liveness
+    from postlude.stores.sqlite.rows import Row
+
+LATER_THAN_ALL = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ToCancel:
+    """What `cancellations` asks for."""
+
+    owner: int
+
+    def __call__(self, connection: Connection) -> frozenset[UUID]:
+        """Read the ids."""
+        return frozenset(UUID(bytes=value) for (value,) in connection.execute(sql("to_cancel"), (self.owner,)))
+
+
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """What `orphans` asks for."""
+
+    liveness: Liveness
+    limit: int
+
+    def __call__(self, connection: Connection) -> list[Claim]:
+        """Read the claims of every owner whose proof of life is gone."""
+        claims: list[Claim] = []
+        owners: list[Row] = connection.execute(sql("owners")).fetchall()
+        for (owner,) in owners:
+            if len(claims) < self.limit and self.liveness.is_dead(owner):
+                rows = connection.execute(sql("claims_of"), (owner, self.limit - len(claims)))
+                claims += map(claim_of, rows)
+        return claims
+
+
+@dataclass(frozen=True, slots=True)
+class DeadWorkers:
+    """Whose rows `bury` may remove."""
+
+    liveness: Liveness
+
+    def __call__(self, connection: Connection) -> list[int]:
+        """Read the ids of workers whose proof of life is gone."""
+        rows: list[Row] = connection.execute(sql("workers")).fetchall()
+        return [worker for (worker,) in rows if self.liveness.is_dead(worker)]
+
+
+def waiting_tasks(connection: Connection) -> frozenset[str]:
+    """Read under which names jobs are queued."""
+    return frozenset(task for (task,) in connection.execute(sql("waiting_tasks")))
+
+
+@dataclass(frozen=True, slots=True)
+class NextDue:
+    """What `next_due` asks for."""
+
+    tasks: Collection[str]
+
+    def __call__(self, connection: Connection) -> float | None:
+        """Read the earliest moment."""
+        moments = [run_at for _, run_at in waiting_names(connection, self.tasks)]
+        # To the end: a statement that is left in the middle would keep the log from ever beginning anew.
+        alone: list[Row] = connection.execute(sql("alone"), (float("inf"),)).fetchall()
+        moments += next(([run_at] for run_at, _, task in alone if task in self.tasks), [])
+        return min(moments, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Getting:
+    """What `get` asks for."""
+
+    job_ids: Sequence[UUID]
+
+    def __call__(self, connection: Connection) -> list[Record]:
+        """Read the jobs."""
+        records: list[Record] = []
+        for portion in portions([job_id.bytes for job_id in self.job_ids]):
+            records += map(record_of, connection.execute(sql_for("get", len(portion)), tuple(portion)))
+        return records
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What `attempts` asks for."""
+
+    job_id: UUID
+
+    def __call__(self, connection: Connection) -> list[Attempt]:
+        """Read the lines."""
+        return [attempt_of(row) for row in connection.execute(sql("attempts"), (self.job_id.bytes,))]
+
+
+_IN_INDEX_BY_STATE = frozenset({JobState.QUEUED, JobState.FAILED, JobState.CANCELLED})
+_CLAIMED = frozenset({JobState.STAGED, JobState.RUNNING})
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What `list` asks for."""
+
+    filter: Filter
+    limit: int
+    before: UUID | None
+
+    def __call__(self, connection: Connection) -> list[Record]:
+        """Read the newest of each state asked for, and of these the newest."""
+        place = self._place(connection)
+        if place is None:
+            return []
+        states: Collection[JobState | None] = self.filter.states or (None,)
+        found: list[Row] = []
+        for state in states:
+            found += connection.execute(*self._query(state, place)).fetchall()
+        found.sort(key=_seq, reverse=True)
+        return [record_of(row) for row in found[: self.limit]]
+
+    def _place(self, connection: Connection) -> int | None:
+        if self.before is None:
+            return LATER_THAN_ALL
+        row: Row | None = connection.execute(sql("place"), (self.before.bytes,)).fetchone()
+        return None if row is None else row[0]
+
+    def _query(self, state: JobState | None, place: int) -> tuple[str, tuple[Any, ...]]:
+        values = (place, state, self.filter.task, self.limit)
+        if self.filter.chain is not None:
+            return sql("list_chain"), (*values, self.filter.chain.bytes)
+        if state in _IN_INDEX_BY_STATE:
+            return sql("list_by_state"), values
+        if state in _CLAIMED:
+            return sql("list_claimed"), values
+        return sql("list_newest"), values
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """What `count` asks for."""
+
+    filter: Filter
+
+    def __call__(self, connection: Connection) -> Mapping[JobState, int]:
+        """Read how many there are of each state."""
+        wanted = self.filter.states or frozenset(JobState)
+        # One transaction: the total and its parts must be of the same moment.
+        with connection:
+            counts = self._counts(connection)
+        return {state: counts[state] for state in JobState if state in wanted and counts.get(state)}
+
+    def _counts(self, connection: Connection) -> dict[JobState, int]:
+        chain, task = self.filter.chain, self.filter.task
+        if chain is not None:
+            rows = connection.execute(sql("count_chain"), (chain.bytes, task))
+        elif task is not None:
+            rows = connection.execute(sql("count_task"), (task,))
+        else:
+            counts = {JobState(state): count for state, count in connection.execute(sql("count_indexed"))}
+            if not self.filter.states or JobState.SUCCEEDED in self.filter.states:
+                total: int = connection.execute(sql("count_all")).get
+                counts[JobState.SUCCEEDED] = total - sum(counts.values())
+            return counts
+        return {JobState(state): count for state, count in rows}
+
+
+def _seq(row: Row) -> int:
+    seq: int = row[-1]
+    return seq

@@ -1,0 +1,213 @@
+"""The store: the operations of the contract, each handed to the thread that writes or to the one that reads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from postlude.errors import StoreClosed
+from postlude.stores.sqlite import by_hand, claiming, reading, writing
+from postlude.stores.sqlite.liveness import new_worker_id
+from postlude.stores.sqlite.reader import Reader
+from postlude.stores.sqlite.writer import Writer, call, prepare
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from uuid import UUID
+
+    from apsw import Connection
+
+    from postlude.job import Attempt, Claim, JobState, NewJob, Progress, Record, Settlement
+    from postlude.stores.contract import Claimed, Description, Filter
+    from postlude.stores.sqlite.writer import Prepared
+
+
+class SQLiteStore:
+    """Jobs in one SQLite file. Fulfils `stores.contract.Store`."""
+
+    def __init__(self, path: str, *, vfs: str | None = None) -> None:
+        """Touches nothing yet.
+
+        Args:
+            path: of the file; a relative one starts at the folder that is the current one now.
+            vfs: the name under which SQLite knows how to reach the disk; None for the ordinary way.
+        """
+        self._path = Path(path).absolute()
+        self._vfs = vfs
+        self._open: _Open | None = None
+
+    async def open(self) -> Description:
+        """Make the file ready, or say why not."""
+        if self._open is not None:
+            return self._now().description
+        writer = Writer(self._path, self._vfs)
+        try:
+            prepared: Prepared = await writer.submit(prepare, None)
+        except BaseException:
+            await writer.stop()
+            raise
+        self._open = _Open(writer, Reader(self._path, self._vfs), prepared)
+        return prepared.description
+
+    async def close(self) -> None:
+        """Idempotent; what was submitted before is finished."""
+        if self._open is None or self._open.process != os.getpid():
+            return
+        now, self._open = self._open, None
+        await now.reader.stop()
+        # The last connection to close folds the write-ahead log into the file: it must be one that can write.
+        await now.writer.stop()
+        now.liveness.close()
+
+    # -- jobs
+
+    async def insert(self, jobs: Sequence[NewJob]) -> None:
+        """Clauses 1, 2 and 14."""
+        if jobs:
+            await self._now().writer.submit(writing.insert, jobs)
+
+    async def withdraw(self, jobs: Sequence[NewJob]) -> None:
+        """Clause 3."""
+        if jobs:
+            await self._write(writing.Withdrawal(jobs))
+
+    async def claim(self, *, owner: int, tasks: Collection[str], limit: int, now: float, idle: bool) -> Claimed:
+        """Clauses 6 to 9."""
+        claimed: Claimed = await self._write(claiming.Claiming(owner, tasks, limit, now, idle))
+        return claimed
+
+    async def start(self, claims: Sequence[Claim], *, now: float) -> frozenset[UUID]:
+        """Clauses 5 and 8."""
+        refused: frozenset[UUID] = await self._write(claiming.Starting(claims, now))
+        return refused
+
+    async def settle(self, settlements: Sequence[Settlement]) -> frozenset[UUID]:
+        """Clauses 5 and 10 to 13."""
+        refused: frozenset[UUID] = await self._now().writer.submit(writing.settle, settlements)
+        return refused
+
+    async def report(self, claims: Mapping[Claim, Progress]) -> frozenset[UUID]:
+        """Clause 5."""
+        refused: frozenset[UUID] = await self._write(claiming.Reporting(claims))
+        return refused
+
+    async def cancellations(self, owner: int) -> frozenset[UUID]:
+        """Clause 15."""
+        found: frozenset[UUID] = await self._read(reading.ToCancel(owner))
+        return found
+
+    async def cancel(self, job_id: UUID, *, reason: str, now: float) -> JobState:
+        """Clause 15."""
+        state: JobState = await self._write(by_hand.Cancelling(job_id, reason, now))
+        return state
+
+    async def retry(self, job_id: UUID, *, now: float) -> None:
+        """Clause 16."""
+        await self._write(by_hand.Retrying(job_id, now))
+
+    async def orphans(self, *, limit: int) -> list[Claim]:
+        """Clause 18."""
+        claims: list[Claim] = await self._read(reading.Orphans(self._now().liveness, limit))
+        return claims
+
+    async def waiting_tasks(self) -> frozenset[str]:
+        """Every name under which a job is queued."""
+        names: frozenset[str] = await self._read(reading.waiting_tasks)
+        return names
+
+    async def next_due(self, tasks: Collection[str]) -> float | None:
+        """From both kinds of queued jobs, those that run alone too."""
+        moment: float | None = await self._read(reading.NextDue(tasks))
+        return moment
+
+    async def get(self, job_ids: Sequence[UUID]) -> list[Record]:
+        """Clause 21."""
+        records: list[Record] = await self._read(reading.Getting(job_ids))
+        return records
+
+    async def attempts(self, job_id: UUID) -> list[Attempt]:
+        """Oldest first."""
+        lines: list[Attempt] = await self._read(reading.History(job_id))
+        return lines
+
+    async def count(self, filter: Filter) -> Mapping[JobState, int]:  # noqa: A002 - the contract's word
+        """Clause 21."""
+        counts: Mapping[JobState, int] = await self._read(reading.Counting(filter))
+        return counts
+
+    async def list(self, filter: Filter, *, limit: int, before: UUID | None) -> list[Record]:  # noqa: A002
+        """Clause 21."""
+        records: list[Record] = await self._read(reading.Listing(filter, limit, before))
+        return records
+
+    # -- workers
+
+    async def enlist(self) -> int:
+        """Clause 17."""
+        worker = new_worker_id()
+        liveness = self._now().liveness
+        try:
+            await self._write(claiming.Enlisting(liveness, worker))
+        except BaseException:
+            liveness.give_up(worker)
+            raise
+        return worker
+
+    async def announce_stop(self, owner: int) -> None:
+        """Clause 20."""
+        await self._write(claiming.OnWorkers("announce_stop", [owner]))
+
+    async def dismiss(self, owner: int) -> None:
+        """Clauses 17 and 19."""
+        await self._write(claiming.OnWorkers("dismiss", [owner]))
+        self._now().liveness.give_up(owner)
+
+    async def bury(self) -> int:
+        """Clause 19."""
+        # Looked for first: nearly always there are none, and then nothing is locked for it.
+        dead: Sequence[int] = await self._read(reading.DeadWorkers(self._now().liveness))
+        if not dead:
+            return 0
+        buried: int = await self._write(claiming.OnWorkers("dismiss", dead))
+        return buried
+
+    # -- inside
+
+    def _write(self, payload: Callable[[Connection], Any]) -> asyncio.Future[Any]:
+        return self._now().writer.submit(call, payload)
+
+    def _read(self, payload: Callable[[Connection], Any]) -> asyncio.Future[Any]:
+        return self._now().reader.submit(call, payload)
+
+    def _now(self) -> _Open:
+        now = self._open
+        if now is None:
+            raise _not_open(self._path)
+        if now.process != os.getpid():
+            raise _inherited(self._path, now.process)
+        return now
+
+
+def _not_open(path: Path) -> StoreClosed:
+    return StoreClosed(f"The store {path} is not open: call open() first, and close() last.")
+
+
+def _inherited(path: Path, process: int) -> StoreClosed:
+    return StoreClosed(
+        f"The store {path} was opened by process {process}, and this is process {os.getpid()}: what is open does not "
+        "survive a fork. Make a store of its own in each process, with open_store()."
+    )
+
+
+class _Open:
+    """What an open store has, in the process that opened it."""
+
+    __slots__ = ("description", "liveness", "process", "reader", "writer")
+
+    def __init__(self, writer: Writer, reader: Reader, prepared: Prepared) -> None:
+        self.writer = writer
+        self.reader = reader
+        self.description, self.liveness = prepared
+        self.process = os.getpid()

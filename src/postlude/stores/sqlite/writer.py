@@ -1,0 +1,154 @@
+"""The one connection that writes, and the thread that owns it: whatever has come together goes into one commit."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import apsw
+
+from postlude.errors import PostludeError, StoreError
+from postlude.stores.contract import Description
+from postlude.stores.sqlite import location, writing
+from postlude.stores.sqlite.connection import UNAVAILABLE, connect, disconnect, unavailable
+from postlude.stores.sqlite.lane import Caught, Entry, Lane
+from postlude.stores.sqlite.liveness import Liveness
+from postlude.stores.sqlite.migrations import migrate, transaction
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from apsw import Connection
+
+    from postlude.stores.sqlite.lane import Operation
+
+CAREFUL: dict[Operation, Operation] = {writing.settle: writing.settle_carefully}
+"""What to do instead when a group is done again."""
+
+
+def call(connection: Connection, payloads: Sequence[Callable[[Connection], Any]]) -> Sequence[Any]:
+    """Operations that do not come in numbers: each does its own."""
+    return [payload(connection) for payload in payloads]
+
+
+class Prepared(NamedTuple):
+    """What opening the store gives."""
+
+    description: Description
+    liveness: Liveness
+
+
+class Writer:
+    """Commits what is submitted, in groups."""
+
+    def __init__(self, path: Path, vfs: str | None) -> None:
+        self._path = path
+        self._vfs = vfs
+        self._connection: Connection | None = None
+        self._opened: tuple[int, int] | None = None
+        self._lane = Lane(f"postlude-writer {path.name}", self._process, self._finish)
+        self.submit: Callable[[Operation, object], asyncio.Future[Any]] = self._lane.submit
+        self.stop: Callable[[], Coroutine[Any, Any, None]] = self._lane.stop
+
+    def _process(self, entries: list[Entry]) -> None:
+        if entries[0].operation is prepare:
+            with Caught() as caught:
+                entries[0].result = self._prepare()
+            entries[0].result = caught.error or entries[0].result
+            return
+        try:
+            self._commit(entries)
+        except UNAVAILABLE as error:
+            for entry in entries:
+                # One for each: an exception that is raised at several places collects all their tracebacks.
+                entry.result = unavailable(self._path, error, did="confirm a write")
+                entry.result.__cause__ = error
+            if not isinstance(error, apsw.BusyError):
+                # A connection that has seen an error of the disk may remember what is not there: begin afresh.
+                self._disconnect()
+
+    def _commit(self, entries: list[Entry]) -> None:
+        connection = self._connected()
+        with Caught() as caught, transaction(connection):
+            _apply(connection, entries)
+        if isinstance(caught.error, UNAVAILABLE):
+            raise caught.error
+        if caught.error is not None:
+            # Somebody's operation was at fault. It is undone, and must not harm those who shared its commit.
+            with transaction(connection):
+                for entry in entries:
+                    _apply_alone(connection, entry)
+
+    def _prepare(self) -> Prepared:
+        try:
+            warnings = location.prepare(self._path)
+            connection = self._connected()
+            migrate(connection, self._path)
+            seconds = location.measure_sync(self._path.parent)
+            liveness = Liveness(Path(f"{self._path}-workers"))
+        except UNAVAILABLE as error:
+            if isinstance(error, PostludeError):
+                raise
+            raise unavailable(self._path, error, did="open") from error
+        return Prepared(Description(str(self._path), seconds, warnings), liveness)
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = connect(self._path, vfs=self._vfs)
+            self._opened = location.opened(self._path)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            disconnect(self._connection)
+            self._connection = None
+        if self._opened is not None:
+            location.closed(self._opened)
+            self._opened = None
+
+    def _finish(self) -> None:
+        self._disconnect()
+
+
+def prepare(connection: Connection, payloads: Sequence[None]) -> Sequence[Prepared]:
+    """Find or make the file; the writer does it before there is a connection."""
+    raise NotImplementedError
+
+
+def _apply(connection: Connection, entries: list[Entry]) -> None:
+    # All inserts first, so that they fill few statements. What runs side by side has no order that could be broken: a
+    # caller that needs one waits for its first operation before it submits the next.
+    inserts = [entry for entry in entries if entry.operation is writing.insert]
+    others = [entry for entry in entries if entry.operation is not writing.insert]
+    for operation, group in groupby([*inserts, *others], key=attrgetter("operation")):
+        members = list(group)
+        results = operation(connection, [entry.payload for entry in members])
+        for entry, result in zip(members, results, strict=True):
+            entry.result = result
+
+
+def _apply_alone(connection: Connection, entry: Entry) -> None:
+    operation = CAREFUL.get(entry.operation, entry.operation)
+    connection.execute("SAVEPOINT one")
+    with Caught() as caught:
+        (entry.result,) = operation(connection, [entry.payload])
+    if isinstance(caught.error, UNAVAILABLE):
+        raise caught.error
+    if caught.error is not None:
+        entry.result = _explained(caught.error, entry)
+        connection.execute("ROLLBACK TO one")
+    connection.execute("RELEASE one")
+
+
+def _explained(error: BaseException, entry: Entry) -> BaseException:
+    if isinstance(error, apsw.ConstraintError) and entry.operation is writing.insert:
+        ids = ", ".join(str(job.id) for job in entry.payload[:3])
+        explained = StoreError(
+            f"A job with one of these ids is in the store already: {ids}. Each insert needs new ids."
+        )
+        explained.__cause__ = error
+        return explained
+    return error

@@ -1,0 +1,140 @@
+"""The writes that come in numbers: insert and settle. Each takes what several callers submitted, in one go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from postlude.errors import PostludeError
+from postlude.job import Event, Followers, JobState, transition
+from postlude.stores.sqlite import chains
+from postlude.stores.sqlite.rows import dumps, new_job_values
+from postlude.stores.sqlite.statements import portions, sql, sql_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from uuid import UUID
+
+    from apsw import Connection, SQLiteValue
+
+    from postlude.job import NewJob, Settlement
+
+
+def insert(connection: Connection, payloads: Sequence[Sequence[NewJob]]) -> Sequence[None]:
+    """Write the new jobs of all callers, in as few statements as there can be."""
+    jobs = [job for payload in payloads for job in payload]
+    for portion in portions(jobs):
+        values: list[SQLiteValue] = []
+        for job in portion:
+            values += new_job_values(job)
+        connection.execute(sql_for("insert", len(portion)), values)
+    for payload in payloads:
+        for job, after in _late(payload):
+            chains.tie_on(connection, job, after)
+    return [None] * len(payloads)
+
+
+def _late(jobs: Sequence[NewJob]) -> Iterable[tuple[NewJob, UUID]]:
+    """Those that come behind a job which is not inserted with them."""
+    followers = [(job, job.after) for job in jobs if job.after is not None]
+    if followers:
+        own = {job.id for job in jobs}
+        return [(job, after) for job, after in followers if after not in own]
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """What `withdraw` names."""
+
+    jobs: Sequence[NewJob]
+
+    def __call__(self, connection: Connection) -> None:
+        """Delete what is still staged under its owner."""
+        for job in self.jobs:
+            if job.owner is not None:
+                connection.execute(sql("withdraw"), (job.id.bytes, job.owner))
+
+
+class SomeRefused(PostludeError):
+    """A claim of the group was not its job's any more: `settle_carefully` finds out which. Never leaves the writer."""
+
+
+def settle(connection: Connection, payloads: Sequence[Sequence[Settlement]]) -> Sequence[frozenset[UUID]]:
+    """End the claims of all callers, when none is refused.
+
+    Raises:
+        SomeRefused: one is, and the transaction has to be rolled back.
+    """
+    settlements = [settlement for payload in payloads for settlement in payload]
+    plain = [settlement for settlement in settlements if _is_plain(settlement)]
+    for portion in portions(plain):
+        _succeed(connection, portion)
+    if len(plain) < len(settlements) and not all(
+        _settle(connection, settlement) for settlement in settlements if not _is_plain(settlement)
+    ):
+        raise SomeRefused
+    return [frozenset()] * len(payloads)
+
+
+def settle_carefully(connection: Connection, payloads: Sequence[Sequence[Settlement]]) -> Sequence[frozenset[UUID]]:
+    """End the claims of all callers, one by one; gives each the ids of the refused."""
+    return [frozenset(s.job_id for s in payload if not _settle(connection, s)) for payload in payloads]
+
+
+def _is_plain(settlement: Settlement) -> bool:
+    """Whether it says no more than that the task returned."""
+    return settlement.state is JobState.SUCCEEDED and settlement.outcome is None and settlement.reason is None
+
+
+def _succeed(connection: Connection, portion: Sequence[Settlement]) -> None:
+    values: list[SQLiteValue] = [portion[0].state]
+    for s in portion:
+        values += (s.job_id.bytes, s.claim, s.at, s.attempt, s.interruptions, s.started_at)
+    connection.execute(sql_for("succeed", len(portion)), values)
+    if connection.changes() < len(portion):
+        raise SomeRefused
+    chains.advance(connection, [s.job_id.bytes for s in portion])
+
+
+def _settle(connection: Connection, settlement: Settlement) -> bool:
+    """Settle one of any kind; returns whether its claim was still the job's."""
+    row = connection.execute(sql("claimed"), (settlement.job_id.bytes, settlement.claim)).fetchone()
+    if row is None:
+        return False
+    cancel_requested, reason = row
+    s = settlement
+    if cancel_requested and not s.state.finished:
+        # Asked for while it ran, and it did not hear of it: it must not run again (clause 15).
+        cancelled = transition(s.state, Event.CANCEL, job_id=s.job_id)
+        s = s._replace(state=cancelled, reason=reason, run_at=None, alone=False)
+    finished_at = s.at if s.state.finished else None
+    what = (
+        s.state,
+        finished_at,
+        s.attempt,
+        s.interruptions,
+        s.started_at,
+        s.run_at,
+        dumps(s.failure),
+        s.reason,
+        s.alone,
+    )
+    connection.execute(sql("settle"), (*what, s.job_id.bytes, s.claim))
+    if s.outcome is not None:
+        line = (s.job_id.bytes, s.attempt, s.outcome, s.started_at, s.at, dumps(s.failure), s.reason)
+        connection.execute(sql("add_attempt"), line)
+    _follow(connection, s)
+    return True
+
+
+def _follow(connection: Connection, settlement: Settlement) -> None:
+    # An end has its consequence whatever the settlement says of followers: a late call may have tied one on after the
+    # settlement was decided.
+    s = settlement
+    if s.state is JobState.SUCCEEDED:
+        chains.advance(connection, [s.job_id.bytes])
+    elif s.state.finished:
+        chains.end_without_success(connection, s.job_id, s.state, at=s.at)
+    elif s.followers is Followers.QUEUE:
+        chains.queue_behind(connection, s.job_id, at=s.at)

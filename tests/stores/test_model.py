@@ -1,0 +1,393 @@
+"""The store against a small model of the contract: whatever is done in whatever order, both say the same."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from postlude.errors import IllegalTransition
+from postlude.job import Claim, Event, Followers, JobState, NewJob, new_job_id, new_token, transition
+from postlude.stores.contract import Filter
+from postlude.stores.sqlite import SQLiteStore, location
+from tests.stores.making import ended
+
+S, E = JobState, Event
+T = TypeVar("T")
+TASKS = ("app:a", "app:b", "app:unknown")
+KNOWN = TASKS[:2]
+ENDS = [E.SUCCEED, E.SUCCEED, E.FAIL, E.POSTPONE, E.RELEASE, E.CANCEL, E.RESCUE, E.SET_ASIDE]
+
+
+@dataclass
+class Job:
+    """A job as the contract describes it."""
+
+    new: NewJob
+    seq: int
+    state: JobState
+    run_at: float
+    waiting: bool
+    owner: int | None
+    claim: int | None
+    attempt: int = 0
+    interruptions: int = 0
+    alone: bool = False
+    cancel_requested: bool = False
+    cancelled_by: UUID | None = None
+    history: int = 0
+
+
+class Model:
+    """The contract, in memory and without haste."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[UUID, Job] = {}
+
+    def behind(self, job_id: UUID) -> list[Job]:
+        direct = [job for job in self.jobs.values() if job.new.after == job_id]
+        return direct + [further for job in direct for further in self.behind(job.new.id)]
+
+    def insert(self, jobs: list[NewJob]) -> None:
+        for new in jobs:
+            job = Job(new, len(self.jobs), new.state, new.run_at, new.after is not None, new.owner, new.claim)
+            self.jobs[new.id] = job
+            before = self.jobs.get(new.after) if new.after else None
+            if before is None or before.state is S.SUCCEEDED:
+                job.waiting = False
+            elif before.state.finished:
+                self.end(job, S.CANCELLED, before.cancelled_by or before.new.id)
+
+    def end(self, job: Job, state: JobState, cancelled_by: UUID | None = None) -> None:
+        job.state, job.owner, job.claim, job.cancelled_by = state, None, None, cancelled_by
+        if state is S.SUCCEEDED:
+            for other in self.jobs.values():
+                if other.new.after == job.new.id:
+                    other.waiting = False
+        else:
+            for other in self.behind(job.new.id):
+                if not other.state.finished:
+                    other.state, other.owner, other.claim = S.CANCELLED, None, None
+                    other.cancelled_by = cancelled_by or job.new.id
+
+    def queue(self, job: Job) -> None:
+        job.state, job.owner, job.claim = S.QUEUED, None, None
+        if job.cancel_requested:
+            self.end(job, S.CANCELLED)
+
+    def due(self, now: float, *, alone: bool) -> list[Job]:
+        found = [
+            job
+            for job in self.jobs.values()
+            if job.state is S.QUEUED
+            and not job.waiting
+            and job.alone is alone
+            and job.run_at <= now
+            and job.new.task in KNOWN
+        ]
+        return sorted(found, key=lambda job: (job.run_at, job.seq))
+
+    def settle(self, job: Job, event: Event, **other: Any) -> None:
+        target = transition(job.state, event)
+        job.attempt = other["attempt"]
+        job.interruptions = other["interruptions"]
+        job.history += other["outcome"] is not None
+        job.alone = other["alone"]
+        if target is not S.QUEUED:
+            self.end(job, target)
+            return
+        if not job.cancel_requested:
+            job.run_at = other["run_at"]
+        self.queue(job)
+        if job.state is S.QUEUED and other["followers"] is Followers.QUEUE:
+            for behind in reversed(self.behind(job.new.id)):
+                if behind.state is S.STAGED:
+                    self.queue(behind)
+
+    def retry(self, job: Job, now: float) -> None:
+        job.state, job.run_at, job.waiting, job.cancelled_by = S.QUEUED, now, False, None
+        job.cancel_requested = False
+        job.alone = job.interruptions >= 2
+        for other in self.jobs.values():
+            if other.cancelled_by == job.new.id and other.state is S.CANCELLED:
+                other.state, other.waiting, other.cancelled_by, other.cancel_requested = S.QUEUED, True, None, False
+
+
+class StoreAndModel(RuleBasedStateMachine):
+    """Does the same to both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory()
+        self.store = SQLiteStore(str(Path(self.folder.name) / "jobs.db"))
+        self.model = Model()
+        self.now = 100.0
+        self.owners: list[int] = []
+        self.claims: dict[UUID, Claim] = {}
+        """The latest claim of each job, whether it still holds or not."""
+
+    def run(self, call: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(call)
+
+    @initialize()
+    def open(self) -> None:
+        self.run(self.store.open())
+        self.owners = [self.run(self.store.enlist()) for _ in range(2)]
+
+    def teardown(self) -> None:
+        self.run(self.store.close())
+        self.runner.close()
+        self.folder.cleanup()
+
+    def pick(self, number: int, wanted: Callable[[Job], bool] = lambda job: True) -> Job | None:
+        found = [job for job in self.model.jobs.values() if wanted(job)]
+        return found[number % len(found)] if found else None
+
+    def add(self, jobs: list[NewJob]) -> None:
+        self.run(self.store.insert(jobs))
+        self.model.insert(jobs)
+
+    def new(self, state: JobState, task: int, delay: float, after: NewJob | None, owner: int) -> NewJob:
+        is_staged = state is S.STAGED
+        job = NewJob(
+            new_job_id(), TASKS[task], "[]", state, created_at=self.now, run_at=self.now + delay,
+            after=after.id if after else None, chain=(after.chain or after.id) if after else None,
+            owner=owner if is_staged else None, claim=new_token() if is_staged else None,
+        )  # fmt: skip
+        if is_staged:
+            self.claims[job.id] = Claim(
+                job.claim or 0,
+                job.id,
+                job.task,
+                "[]",
+                S.STAGED,
+                0,
+                0,
+                None,
+                None,
+                job.chain,
+                job.after,
+                self.now,
+                None,
+                owner,
+            )
+        return job
+
+    states = st.sampled_from([S.STAGED, S.QUEUED])
+    numbers = st.integers(0, 50)
+
+    @rule(
+        state=states,
+        tasks=st.lists(st.integers(0, 2), min_size=1, max_size=4),
+        delay=st.sampled_from([0.0, 0.0, 5.0]),
+        owner=st.integers(0, 1),
+    )
+    def insert_chain(self, state: JobState, tasks: list[int], delay: float, owner: int) -> None:
+        jobs: list[NewJob] = []
+        for task in tasks:
+            jobs.append(self.new(state, task, delay, jobs[-1] if jobs else None, self.owners[owner]))
+        self.add(jobs)
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(number=numbers, state=states, length=st.integers(1, 2), owner=st.integers(0, 1))
+    def insert_late(self, number: int, state: JobState, length: int, owner: int) -> None:
+        before = self.pick(
+            number, lambda job: not any(other.new.after == job.new.id for other in self.model.jobs.values())
+        )
+        assert before
+        jobs = [self.new(state, 0, 0.0, before.new, self.owners[owner])]
+        if length > 1:
+            jobs.append(self.new(state, 1, 0.0, jobs[0], self.owners[owner]))
+        self.add(jobs)
+
+    @rule(limit=st.integers(1, 4), idle=st.booleans(), owner=st.integers(0, 1))
+    def claim(self, limit: int, idle: bool, owner: int) -> None:
+        claimed = self.run(
+            self.store.claim(owner=self.owners[owner], tasks=KNOWN, limit=limit, now=self.now, idle=idle)
+        )
+        alone = self.model.due(self.now, alone=True)
+        expected = alone[:1] if alone and idle else self.model.due(self.now, alone=False)[:limit]
+        assert [claim.job_id for claim in claimed.claims] == [job.new.id for job in expected]
+        assert claimed.alone_waits is bool(alone and not idle)
+        for claim, job in zip(claimed.claims, expected, strict=True):
+            job.attempt += 1
+            job.state, job.owner, job.claim = S.RUNNING, self.owners[owner], claim.id
+            assert (claim.attempt, claim.interruptions) == (job.attempt, job.interruptions)
+            self.claims[claim.job_id] = claim
+
+    @precondition(lambda self: self.claims)
+    @rule(number=numbers)
+    def start(self, number: int) -> None:
+        claim = list(self.claims.values())[number % len(self.claims)]
+        job = self.model.jobs[claim.job_id]
+        if job.waiting and job.state is S.STAGED:
+            return
+        holds = job.claim == claim.id
+        assert self.run(self.store.start([claim], now=self.now)) == (frozenset() if holds else {claim.job_id})
+        if holds and job.state is S.STAGED:
+            job.state, job.attempt = S.RUNNING, job.attempt + 1
+            self.claims[claim.job_id] = claim._replace(state=S.RUNNING, attempt=job.attempt, started_at=self.now)
+
+    @precondition(lambda self: self.claims)
+    @rule(picks=st.lists(st.tuples(numbers, st.sampled_from(ENDS), st.booleans()), min_size=1, max_size=3))
+    def settle(self, picks: list[tuple[int, Event, bool]]) -> None:
+        chosen = {list(self.claims)[number % len(self.claims)]: (event, alone) for number, event, alone in picks}
+        # One after the other in the model, and those that only succeed first, as in any order they might be.
+        ordered = sorted(chosen.items(), key=lambda item: item[1][0] is not E.SUCCEED)
+        settlements, refused = [], set()
+        for job_id, (picked, alone) in ordered:
+            event = picked
+            claim, job = self.claims[job_id], self.model.jobs[job_id]
+            if job.waiting and event not in {E.RELEASE, E.CANCEL}:
+                # What waits does not run: it can be given back or cancelled.
+                event = E.RELEASE
+            settlement = ended(claim, event, at=self.now)
+            if settlement.state is S.QUEUED:
+                settlement = settlement._replace(alone=alone, run_at=self.now + 3)
+            if event in {E.RESCUE, E.SET_ASIDE}:
+                settlement = settlement._replace(interruptions=claim.interruptions + 1)
+            settlements.append(settlement)
+            if job.claim == claim.id:
+                self.model.settle(job, event, **settlement._asdict())
+            else:
+                refused.add(job_id)
+        assert self.run(self.store.settle(settlements)) == refused
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(number=numbers)
+    def cancel(self, number: int) -> None:
+        job = self.pick(number)
+        assert job
+        if job.state.finished:
+            with pytest.raises(IllegalTransition):
+                self.run(self.store.cancel(job.new.id, reason="asked", now=self.now))
+            return
+        if job.state is S.QUEUED:
+            self.model.end(job, S.CANCELLED)
+        else:
+            job.cancel_requested = True
+        assert self.run(self.store.cancel(job.new.id, reason="asked", now=self.now)) is job.state
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(number=numbers)
+    def retry(self, number: int) -> None:
+        job = self.pick(number, lambda job: job.state in {S.FAILED, S.CANCELLED}) or self.pick(number)
+        assert job
+        before = self.model.jobs.get(job.new.after) if job.new.after else None
+        if job.state not in {S.FAILED, S.CANCELLED} or (before and before.state is not S.SUCCEEDED):
+            with pytest.raises(IllegalTransition):
+                self.run(self.store.retry(job.new.id, now=self.now))
+            return
+        self.run(self.store.retry(job.new.id, now=self.now))
+        self.model.retry(job, self.now)
+
+    @rule(number=st.integers(0, 1))
+    def an_owner_dies_and_is_rescued(self, number: int) -> None:
+        """As far as others can see, a process that has dropped its lock is one that has died."""
+        dead = self.owners[number]
+        assert self.store._open
+        self.store._open.liveness.give_up(dead)
+        orphans = self.run(self.store.orphans(limit=1000))
+        expected = {job.new.id for job in self.model.jobs.values() if job.owner == dead}
+        assert {claim.job_id for claim in orphans} == expected
+        assert self.run(self.store.bury()) == (0 if expected else 1)
+        # The engine's order: those first that were committed first, and what is behind goes with them.
+        for claim in orphans:
+            job = self.model.jobs[claim.job_id]
+            event = E.RESCUE if claim.state is S.RUNNING else E.RELEASE
+            settlement = ended(claim, event, at=self.now, run_at=self.now)
+            holds = job.claim == claim.id
+            assert self.run(self.store.settle([settlement])) == (frozenset() if holds else {claim.job_id})
+            if holds:
+                self.model.settle(job, event, **settlement._asdict())
+        assert self.run(self.store.bury()) == (1 if expected else 0)
+        self.owners[number] = self.run(self.store.enlist())
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(numbers=st.lists(numbers, max_size=3))
+    def withdraw(self, numbers: list[int]) -> None:
+        # Whole chains, as it is in life: nobody else has seen the ids of an insert that was not confirmed.
+        heads = [self.pick(number, lambda job: job.new.after is None) for number in numbers]
+        chosen = {job.new.id: job for head in heads if head for job in [head, *self.model.behind(head.new.id)]}
+        if any(job.state is not S.STAGED for job in chosen.values()):
+            return
+        self.run(self.store.withdraw([job.new for job in chosen.values()]))
+        for job_id in chosen:
+            self.model.jobs.pop(job_id)
+            self.claims.pop(job_id)
+
+    @rule(seconds=st.sampled_from([1.0, 3.0, 10.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @invariant()
+    def both_say_the_same(self) -> None:
+        if not self.owners:
+            return
+        records = {record.id: record for record in self.run(self.store.list(Filter(), limit=10_000, before=None))}
+        assert records.keys() == self.model.jobs.keys()
+        for job_id, job in self.model.jobs.items():
+            record = records[job_id]
+            assert (record.state, record.attempt, record.interruptions, record.cancelled_by) == (
+                job.state, job.attempt, job.interruptions, job.cancelled_by,
+            )  # fmt: skip
+            if not job.state.finished:
+                assert (record.waiting, record.run_at) == (job.waiting, job.run_at)
+                assert record.cancel_requested is job.cancel_requested
+        counts: dict[JobState, int] = {}
+        for job in self.model.jobs.values():
+            counts[job.state] = counts.get(job.state, 0) + 1
+        assert self.run(self.store.count(Filter())) == counts
+
+    @invariant()
+    def so_do_the_questions_of_the_workers(self) -> None:
+        if not self.owners:
+            return
+        jobs = self.model.jobs.values()
+        for owner in self.owners:
+            asked = {job.new.id for job in jobs if job.owner == owner and job.cancel_requested}
+            assert self.run(self.store.cancellations(owner)) == asked
+        claimable = [job.run_at for alone in (False, True) for job in self.model.due(float("inf"), alone=alone)]
+        assert self.run(self.store.next_due(KNOWN)) == min(claimable, default=None)
+        assert self.run(self.store.waiting_tasks()) == {job.new.task for job in jobs if job.state is S.QUEUED}
+        assert self.run(self.store.orphans(limit=10)) == []
+
+
+def check(monkeypatch: pytest.MonkeyPatch, *, examples: int, steps: int) -> None:
+    monkeypatch.setattr(location, "measure_sync", lambda folder: 0.0)
+    run_state_machine_as_test(
+        StoreAndModel,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            derandomize=True,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_the_store_does_what_the_model_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    check(monkeypatch, examples=60, steps=30)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_the_store_does_what_the_model_does_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    check(monkeypatch, examples=500, steps=60)

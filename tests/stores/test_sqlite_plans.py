@@ -1,0 +1,106 @@
+"""Every statement that is executed again and again finds its rows by an index, with 100,000 jobs there."""
+
+from pathlib import Path
+
+import apsw
+import pytest
+
+from postlude.job import JobState, NewJob, new_job_id
+from postlude.stores.sqlite import location
+from postlude.stores.sqlite.connection import connect
+from postlude.stores.sqlite.migrations import migrate, transaction
+from postlude.stores.sqlite.statements import FOLDER, sql_for
+from postlude.stores.sqlite.writing import insert
+
+ROWS = 100_000
+
+BY_HAND = {
+    # A person asked, once: the newest jobs from the end of the table, and totals over all of it.
+    "list_newest",
+    "count_all",
+    "count_indexed",
+    "count_task",
+}
+SMALL = (
+    "SCAN workers",
+    "SCAN migrations",
+    "SCAN behind",
+    "SCAN claimable",
+    "SCAN owner",
+    "SCAN CONSTANT",
+    "jobs_alone",
+)
+"""What may be read whole: as many rows as there are workers, names, or suspects."""
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> apsw.Connection:
+    path: Path = tmp_path_factory.mktemp("plans") / "jobs.db"
+    location.prepare(path)
+    connection = connect(path, vfs=None)
+    migrate(connection, path)
+    states = list(JobState)
+    with transaction(connection):
+        jobs = [
+            NewJob(
+                new_job_id(), f"app:t{n % 7}", "[]", states[n % len(states)], 1.0, float(n % 100), owner=n % 5, claim=n
+            )
+            for n in range(ROWS)
+        ]
+        insert(connection, [jobs])
+    return connection
+
+
+def plan(connection: apsw.Connection, name: str) -> list[str]:
+    text = sql_for(name, 4)
+    numbered = max((int(part[0]) for part in text.split("?")[1:] if part[:1].isdigit()), default=0)
+    values = (None,) * (numbered or text.count("?"))
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.sql")))
+def test_no_statement_reads_the_jobs_one_by_one(connection: apsw.Connection, name: str) -> None:
+    steps = plan(connection, name)
+    scans = [step for step in steps if step.startswith("SCAN") and not any(small in step for small in SMALL)]
+    scans = [step for step in scans if "VALUES CLAUSE" not in step and "ROW" not in step]
+    if name in BY_HAND:
+        return
+    assert not scans, f"{name}: {steps}"
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("succeed", "sqlite_autoindex_jobs_1"),
+        ("next_waiting_name", "jobs_claimable"),
+        ("due", "jobs_claimable"),
+        ("alone", "jobs_alone"),
+        ("claim", "INTEGER PRIMARY KEY"),
+        ("advance", "jobs_waiting"),
+        ("any_waiting", "jobs_waiting"),
+        ("queue_behind", "jobs_waiting"),
+        ("cancel_behind", "jobs_waiting"),
+        ("revive_behind", "jobs_cancelled_by"),
+        ("to_cancel", "jobs_to_cancel"),
+        ("claims_of", "jobs_claimed"),
+        ("dismiss", "jobs_claimed"),
+        ("list_by_state", "jobs_by_state"),
+        ("list_claimed", "jobs_claimed"),
+        ("list_chain", "jobs_of_chain"),
+        ("count_chain", "jobs_of_chain"),
+    ],
+)
+def test_each_uses_the_index_made_for_it(connection: apsw.Connection, name: str, index: str) -> None:
+    assert index in " ".join(plan(connection, name))
+
+
+@pytest.mark.parametrize("name", ["next_waiting_name", "due", "alone", "list_by_state", "list_newest", "list_chain"])
+def test_what_is_ordered_is_read_in_order(connection: apsw.Connection, name: str) -> None:
+    """Sorting would read all that waits before the first is given."""
+    assert "TEMP B-TREE" not in " ".join(plan(connection, name))
+
+
+def test_every_index_is_of_use(connection: apsw.Connection) -> None:
+    plans = " ".join(step for path in FOLDER.glob("*.sql") for step in plan(connection, path.stem))
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index'")]
+    assert [name for name in names if name not in plans] == []
