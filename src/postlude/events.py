@@ -35,7 +35,6 @@ class OutcomeRefused(NamedTuple):
     """An attempt ended after its job had been given to another one; what it came to was not recorded."""
 
     job_id: UUID
-    task: str
 
 
 class CallsDiscarded(NamedTuple):

@@ -1,6 +1,6 @@
 """Mistakes in a call show at the line that makes it, with the cure."""
 
-# ruff: noqa: ANN401  # functions and arguments of any type are the subject
+# functions and arguments of any type are the subject
 
 import warnings
 from collections.abc import AsyncIterator, Iterator

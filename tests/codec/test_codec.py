@@ -1,6 +1,6 @@
 """What of a call can be stored, in which form, and what is refused with which words."""
 
-# ruff: noqa: ANN401, DTZ001, DTZ901, E501  # values of any type are the subject, times without a zone among them
+# ruff: noqa: DTZ001, DTZ901, E501  # values of any type are the subject, times without a zone among them
 
 import asyncio
 import enum

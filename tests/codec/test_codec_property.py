@@ -1,6 +1,6 @@
 """For any signature and any values: either the task gets what was passed, or the call is refused with a reason."""
 
-# ruff: noqa: ANN401, PT017, UP007, UP045  # values and annotations of any type, and two right outcomes
+# ruff: noqa: PT017, UP007, UP045  # values and annotations of any type, and two right outcomes
 
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence

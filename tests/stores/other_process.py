@@ -31,7 +31,7 @@ class OtherProcess:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def do(self, what: str, *arguments: Any) -> Any:  # noqa: ANN401 - what came as JSON
+    def do(self, what: str, *arguments: Any) -> Any:
         self.begin(what, *arguments)
         return self.result()
 
@@ -40,7 +40,7 @@ class OtherProcess:
         self.process.stdin.write(json.dumps([what, *arguments]) + "\n")
         self.process.stdin.flush()
 
-    def result(self) -> Any:  # noqa: ANN401 - what came as JSON
+    def result(self) -> Any:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, "the other process ended"

@@ -1,0 +1,25 @@
+"""The program of FastAPI's tutorial on background tasks, with one new line: its notifications survive a crash."""
+
+import os
+import time
+
+from fastapi import BackgroundTasks, FastAPI
+
+from postlude import Postlude
+
+SECONDS = float(os.environ.get("NOTIFICATION_SECONDS", "10"))
+
+app = FastAPI()
+durable = Postlude(app)  # the only new line: every add_task below survives a crash
+
+
+def write_notification(email: str, message: str = "") -> None:
+    time.sleep(SECONDS)
+    with open("log.txt", "a", encoding="utf-8") as email_file:
+        email_file.write(f"notification for {email}: {message}\n")
+
+
+@app.post("/send-notification/{email}")
+async def send_notification(email: str, background_tasks: BackgroundTasks) -> dict[str, str]:
+    background_tasks.add_task(write_notification, email, message="some notification")
+    return {"message": "Notification sent in the background"}

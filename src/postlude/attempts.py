@@ -1,0 +1,370 @@
+"""The attempts of one process on one event loop: who has a slot, who waits for one, and what each came to.
+
+A call comes here with its claim, from a request of this process or from the queue, and leaves when its outcome has been
+handed to `Settling`. The same code serves a worker and immediate mode.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from postlude.clock import wait
+from postlude.events import AttemptFailed, CallsDiscarded, EphemeralFailed, LoopBlocked, StopDelayed, StoreFailed
+from postlude.execution import abandon, decide, release
+from postlude.executors import AroundExecutor, LoopExecutor, Work
+from postlude.job import Cancelled, Failed, JobState, Succeeded
+from postlude.line import Attempt, Line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+    from uuid import UUID
+
+    from postlude.calls import Call
+    from postlude.clock import Clock
+    from postlude.events import Events
+    from postlude.executors import ThreadExecutor
+    from postlude.job import Outcome, Settlement
+    from postlude.line import Ended
+    from postlude.settings import Concurrency
+    from postlude.settling import Settling
+    from postlude.stores.contract import Store
+    from postlude.tasks import ExecutorName
+
+RECORD_AFTER: Final = 1.0
+"""Seconds after which a staged attempt that still runs is recorded as started, and a call that still waits for a slot
+is given back to the queue, for whoever has one."""
+LAST_WORDS: Final = 1.0
+"""Seconds that a cancelled coroutine has to end when the process stops."""
+
+
+class Attempts:
+    """Runs calls in the slots there are.
+
+    Args:
+        store: where attempts are recorded and cancellations are read.
+        owner: the worker whose claims these are.
+        settling: takes what each attempt came to.
+        threads: runs `def` tasks; shared, as it may serve several loops.
+        concurrency: how many slots each executor has.
+        clock: what time it is.
+        events: told of failures.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        owner: int,
+        settling: Settling,
+        threads: ThreadExecutor,
+        concurrency: Concurrency,
+        clock: Clock,
+        events: Events,
+    ) -> None:
+        self._store = store
+        self._owner = owner
+        self._settling = settling
+        self._clock = clock
+        self._events = events
+        on_loop = LoopExecutor(clock, lambda task, seconds: events.emit(LoopBlocked(task, seconds)))
+        self._lines: dict[ExecutorName, Line] = {
+            "loop": Line(on_loop, concurrency.loop),
+            "thread": Line(threads, concurrency.threads),
+        }
+        self._running: dict[UUID, Attempt] = {}
+        """Oldest first."""
+        self._unrecorded: dict[UUID, Attempt] = {}
+        """Those that the store still has as staged, oldest first."""
+        self._asked: frozenset[UUID] = frozenset()
+        """The jobs that somebody asked to cancel, as last read."""
+        self._resting: tuple[asyncio.Event, Callable[[Attempt], bool]] | None = None
+        """Set when none of those attempts runs; there only while somebody waits for that."""
+        self._look = False
+        """Whether somebody was asked to cancel since the last look."""
+        self._preparing: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._alone: UUID | None = None
+        self._held = False
+        self.wanted: bool = False
+        """Whether somebody waits for a slot, or for rest, to claim from the queue."""
+        self.freed: Callable[[], None] = _nothing
+        """Called once after `wanted` was set, when a slot is free that no call here waits for."""
+        self.watch: Callable[[], None] = _nothing
+        """Called when there is something for `run_once` to look after."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs."""
+        return not self._running
+
+    @property
+    def held(self) -> bool:
+        """While this is true nothing starts: the process comes to rest for a job that must run alone."""
+        return self._held
+
+    @held.setter
+    def held(self, held: bool) -> None:
+        self._held = held
+        self._let_in()
+
+    def free(self, executor: ExecutorName) -> int:
+        """How many more calls would start at once."""
+        return 0 if self._blocked else self._lines[executor].free
+
+    @property
+    def _blocked(self) -> bool:
+        return self._held or self._alone is not None
+
+    def begin(
+        self, call: Call, ended: Ended | None = None, *, behind: Sequence[Call] = (), alone: bool = False
+    ) -> None:
+        """Run a call as soon as there is a slot.
+
+        Args:
+            call: what to run.
+            ended: called when the outcome is on disk; None: nobody waits for it.
+            behind: the calls of this process that are run only after this one.
+            alone: nothing else starts until this has ended. Only when idle.
+        """
+        line = self._lines[call.definition.executor]
+        attempt = Attempt(line, call, ended, behind)
+        if alone:
+            self._alone = call.id
+        elif self._stopping and call.claim is not None:
+            self._give_back(attempt)
+            return
+        elif self._blocked or not line.free:
+            if call.context is None:
+                call.context = contextvars.copy_context()
+            line.wait(attempt, self._clock.elapsed())
+            self.watch()
+            return
+        line.free -= 1
+        self._admit(attempt)
+
+    async def run(self, call: Call, *, behind: Sequence[Call] = ()) -> Outcome | None:
+        """Run a call, and return what it came to when that is on disk."""
+        future: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+        self.begin(call, future.set_result, behind=behind)
+        return await future
+
+    async def run_in_order(self, calls: Sequence[Call]) -> None:
+        """Run each call after the success of the one before; the store cancels the rest with the one that fails."""
+        for position, call in enumerate(calls):
+            behind = calls[position + 1 :]
+            if not isinstance(await self.run(call, behind=behind), Succeeded):
+                self._lost(behind, f"{call.definition.name}, which came before, did not succeed")
+                return
+
+    # From slot to outcome
+
+    def _admit(self, attempt: Attempt) -> None:
+        claim = attempt.call.claim
+        if claim is not None and claim.state is JobState.STAGED:
+            recorded_first = attempt.call.definition.policy.interrupted == "hold"
+            waited = self._clock.now() - claim.created_at > RECORD_AFTER
+            if recorded_first or waited or claim.job_id in self._asked:
+                task = asyncio.get_running_loop().create_task(self._prepare(attempt, record=recorded_first))
+                self._preparing.add(task)
+                task.add_done_callback(self._preparing.discard)
+                return
+        self._launch(attempt)
+
+    async def _prepare(self, attempt: Attempt, *, record: bool) -> None:
+        """Before the start of a call that must be recorded first, or that may have been cancelled while it waited.
+
+        A task that must not run twice is recorded before it does anything: a crash in its first second would else look
+        as if it had never started.
+        """
+        self._running[attempt.call.id] = attempt
+        try:
+            self._asked |= await self._store.cancellations(self._owner)
+            if record and attempt.call.id not in self._asked:
+                await self._record([attempt])
+        except Exception as error:  # noqa: BLE001 - whatever it was, the call goes back and is not lost
+            self._events.emit(StoreFailed(f"starting {attempt.call.definition.name}", str(error)))
+            del self._running[attempt.call.id]
+            self._leave(attempt.line)
+            self._give_back(attempt)
+            return
+        if attempt.call.id in self._asked:
+            self._conclude(attempt, Cancelled("cancelled on request before it started"))
+        elif attempt.cancelled_because is not None:
+            self._conclude(attempt, Cancelled(attempt.cancelled_because))
+        else:
+            self._launch(attempt)
+
+    def _launch(self, attempt: Attempt) -> None:
+        call = attempt.call
+        attempt.started_at = self._clock.now()
+        attempt.began = self._clock.elapsed()
+        self._running[call.id] = attempt
+        if call.claim is not None and call.claim.state is JobState.STAGED:
+            self._unrecorded[call.id] = attempt
+        self.watch()
+        context = call.context or contextvars.copy_context()
+        work = Work(call.definition.name, call.definition.function, call.args, call.kwargs, context)
+        executor = attempt.line.executor
+        if call.around is not None:
+            executor = AroundExecutor(executor, call.around)
+        attempt.running = executor.begin(work, partial(self._conclude, attempt))
+
+    def _conclude(self, attempt: Attempt, outcome: Outcome) -> None:
+        call = attempt.call
+        del self._running[call.id]
+        self._unrecorded.pop(call.id, None)
+        if self._alone == call.id:
+            self._alone = None
+        claim = call.claim
+        if claim is None:
+            if isinstance(outcome, Failed):
+                self._events.emit(EphemeralFailed(call.definition.name, outcome.failure))
+            self._tell(attempt, outcome, confirmed=True)
+        elif attempt.given_back and not isinstance(outcome, Succeeded):
+            # Whatever it made of the cancellation, it was told to stop: that is no failure of its own.
+            self._give_back(attempt)
+        else:
+            if isinstance(outcome, Cancelled) and attempt.cancelled_because is not None:
+                outcome = Cancelled(attempt.cancelled_because)
+            settlement = decide(outcome, claim, self._clock.now(), started_at=attempt.started_at)
+            if isinstance(outcome, Failed):
+                self._events.emit(AttemptFailed(call.id, call.definition.name, settlement.attempt, outcome.failure))
+            self._settle(attempt, settlement, outcome)
+        self._leave(attempt.line)
+
+    def _settle(self, attempt: Attempt, settlement: Settlement, outcome: Outcome | None) -> None:
+        told = None if attempt.ended is None else partial(self._tell, attempt, outcome)
+        self._settling.put(settlement, told)
+
+    @staticmethod
+    def _tell(attempt: Attempt, outcome: Outcome | None, confirmed: bool) -> None:  # noqa: FBT001 - called back
+        if attempt.ended is not None:
+            attempt.ended(outcome if confirmed else None)
+
+    def _leave(self, line: Line) -> None:
+        """A slot is free: the next in line takes it, or whoever fetches work from the queue."""
+        line.free += 1
+        if self._resting is not None and not any(map(self._resting[1], self._running.values())):
+            self._resting[0].set()
+        self._let_in()
+        if self.wanted and ((line.free and not line.waiting) or not self._running):
+            self.wanted = False
+            self.freed()
+
+    def _let_in(self) -> None:
+        for line in self._lines.values():
+            while not self._blocked and (attempt := line.next()) is not None:
+                self._admit(attempt)
+
+    def _give_back(self, attempt: Attempt) -> None:
+        """Let somebody else run the job, now or after this process. What cannot be stored behind it ends here."""
+        now = self._clock.now()
+        for call in (attempt.call, *attempt.behind):
+            if call.ephemeral and call.claim is not None:
+                # First, in the same batch: what is released below takes the staged jobs behind it along.
+                reason = "its process stopped before its turn, and it was not stored, so no other can run it"
+                self._settling.put(abandon(call.claim, now, reason))
+                break
+        claim = attempt.call.claim
+        if claim is not None and not attempt.call.ephemeral:
+            self._settle(attempt, release(claim, now), None)
+        else:
+            self._lost([attempt.call], "the process stops, and it was not stored")
+            self._tell(attempt, None, confirmed=True)
+
+    def _lost(self, calls: Iterable[Call], reason: str) -> None:
+        """Say which of these calls have no row, and so will never run."""
+        names = tuple(call.definition.name for call in calls if call.claim is None)
+        if names:
+            self._events.emit(CallsDiscarded(names, reason))
+
+    # Looking after what runs
+
+    async def run_once(self) -> float | None:
+        """Record what has run for a while, give back what has waited for a while, see who was cancelled."""
+        now = self._clock.elapsed()
+        long = [each for each in self._unrecorded.values() if now - each.began >= RECORD_AFTER]
+        if long:
+            await self._record(long)
+        for line in self._lines.values():
+            for attempt in line.take_overdue(before=now - RECORD_AFTER):
+                self._give_back(attempt)
+        if self._look or any(now - each.began >= RECORD_AFTER for each in self._running.values()):
+            await self._tell_cancelled()
+        waiting = any(line.waiting for line in self._lines.values())
+        return RECORD_AFTER if self._running or waiting else None
+
+    async def _record(self, attempts: Sequence[Attempt]) -> None:
+        now = self._clock.now()
+        claims = [each.call.claim._replace(started_at=each.started_at or now) for each in attempts if each.call.claim]
+        refused = await self._store.start(claims, now=now)
+        for attempt, claim in zip(attempts, claims, strict=True):
+            self._unrecorded.pop(claim.job_id, None)
+            if claim.job_id in refused:
+                self._cancel(attempt, "its claim was given to another worker")
+            else:
+                attempt.call.claim = claim._replace(state=JobState.RUNNING, attempt=claim.attempt + 1)
+
+    def look_for_cancellations(self) -> None:
+        """Somebody was asked to cancel: look soon who it was."""
+        self._look = True
+        self.watch()
+
+    async def _tell_cancelled(self) -> None:
+        """Read who was asked to cancel, and tell those that run."""
+        self._look = False
+        self._asked = await self._store.cancellations(self._owner)
+        for record in await self._store.get([*self._asked & self._running.keys()]) if self._asked else ():
+            attempt = self._running.get(record.id)
+            if attempt is not None:
+                self._cancel(attempt, record.reason or "cancelled on request")
+
+    def _cancel(self, attempt: Attempt, reason: str) -> None:
+        if attempt.cancelled_because is None:
+            attempt.cancelled_because = reason
+            if attempt.running is not None:
+                attempt.running.cancel()
+
+    # Stopping
+
+    async def stop(self, grace: float) -> Collection[str]:
+        """Start nothing more, let what runs end in time, give back the rest.
+
+        Args:
+            grace: seconds that running attempts have.
+
+        Returns:
+            The names of the tasks that could not be made to end: they run on in daemon threads, and their jobs are
+            given to others when this process is gone.
+        """
+        self._stopping = True
+        for line in self._lines.values():
+            for attempt in line.take_all():
+                self._give_back(attempt)
+        await self._rest(grace, lambda _: True)
+        late = list(self._running.values())
+        if late:
+            self._events.emit(StopDelayed(tuple(sorted({each.call.definition.name for each in late}))))
+        for attempt in late:
+            attempt.given_back = True
+            self._cancel(attempt, "the process stops")
+        await self._rest(LAST_WORDS, _can_end)
+        return sorted({each.call.definition.name for each in self._running.values()})
+
+    async def _rest(self, seconds: float, which: Callable[[Attempt], bool]) -> None:
+        """Return when none of these runs any more, or after that time."""
+        if seconds > 0 and any(map(which, self._running.values())):
+            self._resting = (asyncio.Event(), which)
+            await wait(self._resting[0], seconds)
+            self._resting = None
+
+
+def _can_end(attempt: Attempt) -> bool:
+    return attempt.running is None or attempt.running.stoppable
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,120 @@
+"""FastAPI's `BackgroundTasks`, made durable: what endpoints and dependencies see of Postlude."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from copy import copy
+from typing import TYPE_CHECKING, Annotated, Any, Final, ParamSpec, Self, TypeVar, cast, get_args, overload
+
+import fastapi
+
+from postlude.calls import CallOptions, WhenRaised
+from postlude.errors import CallError
+from postlude.request.desk import Desk
+from postlude.request.entries import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Coroutine
+    from uuid import UUID
+
+    from starlette.types import Scope
+
+    from postlude.client import Job
+    from postlude.request.exchange import Exchange
+
+__all__ = ["BackgroundTasks", "Desk", "DurableTasks", "open_call_ids"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_current: ContextVar[Exchange | None] = ContextVar("postlude_exchange", default=None)
+"""The exchange in which this code runs. Its value outlives the exchange in whatever copied the context."""
+
+
+def open_call_ids() -> Collection[UUID]:
+    """The ids of the calls that the current request has added and that start only when it is over."""
+    exchange = _current.get()
+    return () if exchange is None else exchange.open_ids()
+
+
+def adopt(tasks: fastapi.BackgroundTasks, exchange: Exchange, options: CallOptions, scope: Scope) -> None:
+    """Turn the injected `tasks` into `DurableTasks`, for the rest of its request."""
+    exchange.begin(tasks, scope)
+    tasks.__class__ = DurableTasks
+    durable = cast("DurableTasks", tasks)
+    durable._exchange = exchange  # noqa: SLF001 - the constructor that FastAPI cannot call
+    durable._options = options  # noqa: SLF001
+    _current.set(exchange)
+
+
+class DurableTasks(fastapi.BackgroundTasks):
+    """The background tasks of one request, stored before it is answered.
+
+    FastAPI makes the object and injects it; Postlude gives it this class. A request whose calls can all be stored never
+    starts one of them before its dependencies have exited. Calls that cannot be stored (a `Session`, an `UploadFile`, a
+    lambda) run where Starlette runs them: when the last byte is sent, and before the request's dependencies exit.
+    """
+
+    _exchange: Exchange
+    _options: CallOptions
+
+    @overload  # type: ignore[override]  # the base returns None, which no caller can have used
+    def add_task(self, func: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    @overload
+    def add_task(self, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    def add_task(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Job[Any]:
+        """Add a call that runs after the response.
+
+        The snapshot of the arguments is taken here, and mistakes are raised here. The returned job has its id at once;
+        it is on disk when the client has the status line.
+
+        Raises:
+            CallError: it could never run: not callable, a coroutine, or arguments that do not bind.
+            ArgumentsTooLarge: its arguments are too large to be stored.
+            NotStorable: it cannot be stored, and the application is strict.
+        """
+        exchange = self._exchange
+        call = exchange.desk.prepare(func, args, kwargs, self._options)
+        self.tasks.append(Entry(call, func, args, kwargs))
+        if exchange.sealed:
+            exchange.added(self)
+        return exchange.desk.handle(call)
+
+    def options(self, *, ordered: bool | None = None, if_raised: WhenRaised | None = None) -> Self:
+        """The same tasks, whose `add_task` adds calls with these options.
+
+        Args:
+            ordered: whether the call waits for the one before it to succeed, and the next one for this. None: as the
+                application says, which is True by default.
+            if_raised: when the endpoint raises, "discard" the call (the default), "keep" it, or run it "only" then.
+        """
+        if if_raised is not None and if_raised not in _IF_RAISED:
+            message = f"options(if_raised=): expected one of {', '.join(map(repr, _IF_RAISED))}, got {if_raised!r}."
+            raise CallError(message)
+        now = self._options
+        same = copy(self)  # with the very list of this one
+        same._options = CallOptions(  # noqa: SLF001 - it is one of this class
+            ordered=now.ordered if ordered is None else ordered,
+            if_raised=now.if_raised if if_raised is None else if_raised,
+        )
+        return same
+
+    def __call__(self) -> Coroutine[Any, Any, None]:
+        """Run by the response: only what must not wait, since the rest runs when the request is over."""
+        return self._exchange.run_ephemeral()
+
+
+_IF_RAISED: Final[tuple[str, ...]] = get_args(WhenRaised)
+
+if TYPE_CHECKING:
+
+    class BackgroundTasks(DurableTasks):
+        """FastAPI's background tasks with the types of Postlude: `add_task(f, ...)` returns a `Job` of what f returns.
+
+        For the annotation of a parameter of an endpoint or a dependency. A helper that is annotated with FastAPI's own
+        class accepts it.
+        """
+
+else:
+    # The very class that FastAPI looks for: one that is derived from it would be injected as FastAPI's all the same.
+    BackgroundTasks = Annotated[fastapi.BackgroundTasks, "durable"]

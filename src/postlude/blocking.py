@@ -1,0 +1,94 @@
+"""The same face for code that cannot await: scripts, threads, `def` tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from postlude.errors import LoopBlocking
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable, Mapping, Sequence
+    from uuid import UUID
+
+    from postlude.client import Job, Jobs
+    from postlude.job import Attempt, JobState
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Portal:
+    """An event loop in a daemon thread, started when it is first needed; each process has its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: tuple[int, asyncio.AbstractEventLoop] | None = None
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run the coroutine there, and wait for what it returns.
+
+        Raises:
+            LoopBlocking: called on the thread of an event loop, which could do nothing else meanwhile.
+        """
+        if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the documented one raises where there is none
+            work.close()
+            raise LoopBlocking
+        return asyncio.run_coroutine_threadsafe(work, self._started()).result()
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None or self._loop[0] != os.getpid():
+                loop = asyncio.new_event_loop()
+                threading.Thread(target=loop.run_forever, name="postlude-blocking", daemon=True).start()
+                self._loop = (os.getpid(), loop)
+            return self._loop[1]
+
+
+class BlockingJobs:
+    """`durable.jobs` for code that cannot await; see `Jobs` for what each does."""
+
+    def __init__(self, jobs: Jobs, portal: Portal) -> None:
+        self._jobs = jobs
+        self._portal = portal
+
+    def get(self, job_id: UUID | str) -> Job[Any]:
+        """See `Jobs.get`."""
+        return self._portal.call(self._jobs.get(job_id))
+
+    def list(
+        self,
+        *,
+        state: JobState | str | Iterable[JobState | str] = (),
+        task: str | None = None,
+        chain: UUID | str | None = None,
+        limit: int = 100,
+        before: UUID | str | None = None,
+    ) -> list[Job[Any]]:
+        """See `Jobs.list`."""
+        found = self._jobs.list(state=state, task=task, chain=chain, limit=limit, before=before)
+        return self._portal.call(found)
+
+    def count(
+        self, *, state: JobState | str | Iterable[JobState | str] = (), task: str | None = None
+    ) -> Mapping[JobState, int]:
+        """See `Jobs.count`."""
+        return self._portal.call(self._jobs.count(state=state, task=task))
+
+    def cancel(self, job_id: UUID | str, *, reason: str = "cancelled on request") -> Job[Any]:
+        """See `Jobs.cancel`."""
+        return self._portal.call(self._jobs.cancel(job_id, reason=reason))
+
+    def retry(self, job_id: UUID | str) -> Job[Any]:
+        """See `Jobs.retry`."""
+        return self._portal.call(self._jobs.retry(job_id))
+
+    def history(self, job_id: UUID | str) -> Sequence[Attempt]:
+        """See `Jobs.history`."""
+        return self._portal.call(self._jobs.history(job_id))
+
+    def wait(self, job_id: UUID | str, *, timeout: float | None = None) -> Job[Any]:
+        """See `Jobs.wait`."""
+        return self._portal.call(self._jobs.wait(job_id, timeout=timeout))

@@ -1,0 +1,56 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from postlude.cli.demo.story import tell
+
+commands = typer.Typer(
+    name="postlude",
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes the value of the flag
+    if wanted:
+        Console(highlight=False).print(f"postlude {version('postlude')}")
+        raise typer.Exit
+
+
+@commands.callback()
+def postlude(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Background tasks for FastAPI that survive."""
+
+
+@commands.command()
+def demo(
+    *,
+    notifications: Annotated[int, typer.Option(min=1, max=1000, help="How many notifications to ask for.")] = 100,
+    without: Annotated[
+        bool, typer.Option("--without", help="Do the same with FastAPI alone, and see what the kill takes.")
+    ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the folder with the store, the log and the server's output.")
+    ] = False,
+) -> None:
+    """Kill a server in the middle of its background tasks, start it again, and count.
+
+    Takes some ten seconds and leaves nothing behind.
+
+    Exit code: 0, also for what `--without` loses, since that is what it is there to show; 1 if Postlude lost anything;
+    2 if the demonstration could not be given.
+    """
+    raise typer.Exit(tell(notifications, durable=not without, keep=keep, console=Console(highlight=False)))

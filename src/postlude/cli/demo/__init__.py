@@ -1,0 +1,1 @@
+"""`postlude demo`: a server is killed in the middle of its background tasks."""

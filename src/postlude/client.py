@@ -1,0 +1,319 @@
+"""What a caller can do with jobs: look at them, wait for them, cancel them, have them run again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from uuid import UUID
+
+from postlude.clock import wait
+from postlude.errors import JobNotFound, UnknownValue, WaitInRequest, WaitTimeout
+from postlude.job import JobState, Record, new_job_id
+from postlude.stores.contract import Filter
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+
+    from postlude.clock import Clock
+    from postlude.job import Attempt, Failure, Progress, Settlement
+    from postlude.stores.contract import Store
+
+R_co = TypeVar("R_co", covariant=True)
+
+LOOK_AGAIN: Final = (0.02, 0.5)
+"""Seconds between two looks at a job that another process runs: doubling from the first to the last."""
+
+
+class Job(Generic[R_co]):
+    """A job: its id at once, and what the store knew of it when it was last read.
+
+    A job that was only just added has its id and its task; `refresh()` or `jobs.get()` reads the rest.
+    """
+
+    __slots__ = ("_added", "_jobs", "_record", "id", "task")
+
+    def __init__(
+        self, job_id: UUID, task: str, jobs: Jobs, record: Record | None = None, *, added: JobState = JobState.STAGED
+    ) -> None:
+        self.id: UUID = job_id
+        """A UUIDv7: ids sort by the time at which they were made."""
+        self.task: str = task
+        """The name of its task."""
+        self._jobs = jobs
+        self._record = record
+        self._added = added
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self.task} {self.state}>"
+
+    @property
+    def state(self) -> JobState:
+        """Where it was in its life when it was last read; where it was added, if it never was."""
+        return self._added if self._record is None else self._record.state
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts were recorded as started."""
+        return 0 if self._record is None else self._record.attempt
+
+    @property
+    def interruptions(self) -> int:
+        """How many of them ended because their process did."""
+        return 0 if self._record is None else self._record.interruptions
+
+    @property
+    def error(self) -> Failure | None:
+        """What the last attempt raised, with its traceback."""
+        return None if self._record is None else self._record.failure
+
+    @property
+    def reason(self) -> str | None:
+        """Why it ended without success, or was run again, in words."""
+        return None if self._record is None else self._record.reason
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far it has come, if it says so."""
+        return None if self._record is None else self._record.progress
+
+    @property
+    def ephemeral(self) -> bool:
+        """Whether its arguments never left its process, so that no other process can run it."""
+        return self._record is not None and self._record.ephemeral
+
+    @property
+    def chain(self) -> UUID | None:
+        """The first job of its request, when several were added in order."""
+        return None if self._record is None else self._record.chain
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the job before it in its chain has yet to succeed."""
+        return self._record is not None and self._record.waiting
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether somebody asked to cancel it while it was running."""
+        return self._record is not None and self._record.cancel_requested
+
+    @property
+    def cancelled_by(self) -> UUID | None:
+        """The job whose failure cancelled this one."""
+        return None if self._record is None else self._record.cancelled_by
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was added, in UTC."""
+        return None if self._record is None else _moment(self._record.created_at)
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When its last attempt started."""
+        return None if self._record is None else _moment(self._record.started_at)
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When it ended."""
+        return None if self._record is None else _moment(self._record.finished_at)
+
+    async def refresh(self) -> Job[R_co]:
+        """The same job as the store has it now."""
+        return await self._jobs.get(self.id)
+
+    async def history(self) -> Sequence[Attempt]:
+        """Its attempts that did not succeed, oldest first."""
+        return await self._jobs.history(self.id)
+
+    async def wait(self, timeout: float | None = None) -> Job[R_co]:  # noqa: ASYNC109 - part of the public face
+        """The job when it has ended, however it has; see `Jobs.wait`."""
+        return await self._jobs.wait(self.id, timeout=timeout)
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+class Jobs:
+    """All jobs of one store.
+
+    Args:
+        opened: gives the store, opened in this process.
+        clock: what time it is.
+        open_calls: the ids of jobs that the current request has added and that start when it is over.
+        cancelled: called after a job that may be running here was asked to cancel.
+        queued: called after a job was queued.
+    """
+
+    def __init__(
+        self,
+        opened: Callable[[], Awaitable[Store]],
+        clock: Clock,
+        *,
+        open_calls: Callable[[], Collection[UUID]],
+        cancelled: Callable[[], None],
+        queued: Callable[[], None],
+    ) -> None:
+        self._opened = opened
+        self._clock = clock
+        self._open_calls = open_calls
+        self._cancelled = cancelled
+        self._queued = queued
+        self._waiters: dict[UUID, set[_Waiter]] = {}
+
+    async def get(self, job_id: UUID | str) -> Job[Any]:
+        """The job with this id.
+
+        Raises:
+            JobNotFound: there is none.
+        """
+        return self._job(await self._record(_id(job_id)))
+
+    async def list(
+        self,
+        *,
+        state: JobState | str | Iterable[JobState | str] = (),
+        task: str | None = None,
+        chain: UUID | str | None = None,
+        limit: int = 100,
+        before: UUID | str | None = None,
+    ) -> list[Job[Any]]:
+        """Jobs, newest first.
+
+        Args:
+            state: only in this state, or in one of these.
+            task: only of the task with this name.
+            chain: only of the chain that begins with this job.
+            limit: at most so many.
+            before: the id of the last job of the page before.
+        """
+        store = await self._opened()
+        wanted = Filter(_states(state), task, None if chain is None else _id(chain))
+        records = await store.list(wanted, limit=limit, before=None if before is None else _id(before))
+        return [self._job(record) for record in records]
+
+    async def count(
+        self, *, state: JobState | str | Iterable[JobState | str] = (), task: str | None = None
+    ) -> Mapping[JobState, int]:
+        """How many jobs there are in each state; every state asked for is there, with 0 if it has none."""
+        states = _states(state)
+        counted = await (await self._opened()).count(Filter(states, task))
+        return {each: counted.get(each, 0) for each in JobState if not states or each in states}
+
+    async def cancel(self, job_id: UUID | str, *, reason: str = "cancelled on request") -> Job[Any]:
+        """Cancel a job, and those behind it in its chain.
+
+        A waiting one ends at once. A running `async def` gets `CancelledError`; one that runs in a thread goes on to
+        its end, and what comes behind it depends on how it ends.
+
+        Raises:
+            JobNotFound: there is none with this id.
+            IllegalTransition: it has ended already.
+        """
+        key = _id(job_id)
+        state = await (await self._opened()).cancel(key, reason=reason, now=self._clock.now())
+        if not state.finished:
+            self._cancelled()
+        return await self.get(key)
+
+    async def retry(self, job_id: UUID | str) -> Job[Any]:
+        """Have a failed or cancelled job run again, and after it the jobs that its failure cancelled.
+
+        Raises:
+            JobNotFound: there is none with this id.
+            IllegalTransition: it has not ended, has succeeded, or cannot be run again; the message says why.
+        """
+        key = _id(job_id)
+        await (await self._opened()).retry(key, now=self._clock.now())
+        self._queued()
+        return await self.get(key)
+
+    async def history(self, job_id: UUID | str) -> Sequence[Attempt]:
+        """The attempts of a job that did not succeed, oldest first."""
+        return await (await self._opened()).attempts(_id(job_id))
+
+    async def wait(self, job_id: UUID | str, *, timeout: float | None = None) -> Job[Any]:  # noqa: ASYNC109 - part of the public face
+        """The job when it has ended, however it has: look at its `state`.
+
+        Args:
+            job_id: which.
+            timeout: seconds to wait at most; None: for ever.
+
+        Raises:
+            WaitInRequest: the job was added by the request that waits, and starts only when that is over.
+            WaitTimeout: it had not ended in time.
+            JobNotFound: there is none with this id.
+        """
+        key = _id(job_id)
+        if key in self._open_calls():
+            raise WaitInRequest(key)
+        deadline = None if timeout is None else self._clock.elapsed() + timeout
+        waiter = _Waiter(asyncio.get_running_loop())
+        self._waiters.setdefault(key, set()).add(waiter)
+        try:
+            pause, longest = LOOK_AGAIN
+            while True:
+                waiter.ended.clear()
+                record = await self._record(key)
+                if record.state.finished:
+                    return self._job(record)
+                if deadline is not None:
+                    left = deadline - self._clock.elapsed()
+                    if timeout is not None and left <= 0:
+                        raise WaitTimeout(key, timeout, record.state.value)
+                    pause = min(pause, left)
+                await wait(waiter.ended, pause)
+                pause = min(pause * 2, longest)
+        finally:
+            waiters = self._waiters[key]
+            waiters.discard(waiter)
+            if not waiters:
+                del self._waiters[key]
+
+    def settled(self, settlements: Sequence[Settlement]) -> None:
+        """Wake those who wait for one of these jobs; called by the worker of this process."""
+        if self._waiters:
+            for settlement in settlements:
+                for waiter in tuple(self._waiters.get(settlement.job_id, ())):
+                    waiter.tell()
+
+    def _job(self, record: Record) -> Job[Any]:
+        return Job(record.id, record.task, self, record)
+
+    async def _record(self, job_id: UUID) -> Record:
+        found = await (await self._opened()).get([job_id])
+        if not found:
+            raise JobNotFound(job_id)
+        return found[0]
+
+
+class _Waiter:
+    """Somebody who waits for a job, perhaps on another event loop than the one that settles it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.ended = asyncio.Event()
+
+    def tell(self) -> None:
+        with contextlib.suppress(RuntimeError):  # its loop was closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self.ended.set)
+
+
+def _id(job_id: UUID | str) -> UUID:
+    if isinstance(job_id, UUID):
+        return job_id
+    try:
+        return UUID(job_id)
+    except (ValueError, AttributeError, TypeError):
+        message = f"Expected the id of a job, a UUID such as {new_job_id()}, got {job_id!r}."
+        raise UnknownValue(message) from None
+
+
+def _states(state: JobState | str | Iterable[JobState | str]) -> frozenset[JobState]:
+    given = (state,) if isinstance(state, str) else tuple(state)
+    for each in given:
+        if each not in {*JobState}:
+            message = f"Expected one of {', '.join(repr(known.value) for known in JobState)}, got {each!r}."
+            raise UnknownValue(message)
+    return frozenset(map(JobState, given))

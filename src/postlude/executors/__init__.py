@@ -1,0 +1,10 @@
+"""Where attempts run: the protocol, and one executor for each kind of place."""
+
+from __future__ import annotations
+
+from postlude.executors.around import AroundExecutor
+from postlude.executors.contract import Executor, Running, Work
+from postlude.executors.loop import LoopExecutor
+from postlude.executors.threads import ThreadExecutor
+
+__all__ = ["AroundExecutor", "Executor", "LoopExecutor", "Running", "ThreadExecutor", "Work"]

@@ -1,0 +1,80 @@
+"""An attempt inside something that is opened before it and closed after it, such as a span."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import copy_context
+from typing import TYPE_CHECKING
+
+from postlude.executors.contract import failed
+from postlude.job import Failed, Succeeded
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from postlude.executors.contract import Executor, Running, Work
+    from postlude.job import Outcome
+
+    Around = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+
+
+class AroundExecutor:
+    """Runs work where another executor runs it, inside `around`.
+
+    The work sees the context variables that `around` sets, and `around` sees the exception that the work raises.
+    """
+
+    def __init__(self, executor: Executor, around: Around) -> None:
+        self._executor = executor
+        self._around = around
+
+    def begin(self, work: Work, ended: Callable[[Outcome], None], /) -> Running:
+        """Start the work; see `Executor.begin`."""
+        running = AroundRunning()
+        running.task = asyncio.get_running_loop().create_task(self._run(work, running, ended), context=work.context)
+        return running
+
+    async def _run(self, work: Work, running: AroundRunning, ended: Callable[[Outcome], None]) -> None:
+        outcome: Outcome = Succeeded()
+
+        async def attempt() -> None:
+            nonlocal outcome
+            future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+            running.begun(self._executor.begin(work._replace(context=copy_context()), future.set_result))
+            outcome = await future
+            if isinstance(outcome, Failed) and outcome.error is not None:
+                raise outcome.error
+
+        try:
+            await self._around(attempt)
+        except BaseException as error:  # noqa: BLE001 - the attempt's own exception comes back this way, and is known
+            if not isinstance(outcome, Failed):
+                outcome = failed(error)
+        ended(outcome)
+
+
+class AroundRunning:
+    """An attempt under way, or about to be."""
+
+    task: asyncio.Task[None]
+
+    def __init__(self) -> None:
+        self._inner: Running | None = None
+        self._cancelled = False
+
+    def begun(self, inner: Running) -> None:
+        """The work itself has been started."""
+        self._inner = inner
+        if self._cancelled:
+            inner.cancel()
+
+    @property
+    def stoppable(self) -> bool:
+        """As the work is."""
+        return self._inner is None or self._inner.stoppable
+
+    def cancel(self) -> None:
+        """Ask the work to end, as soon as it has begun."""
+        self._cancelled = True
+        if self._inner is not None:
+            self._inner.cancel()

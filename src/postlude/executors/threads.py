@@ -1,0 +1,116 @@
+"""`def` tasks: in Postlude's own threads, so that they never take one of those that sync endpoints share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from postlude.executors.contract import failed
+from postlude.job import Outcome, Succeeded
+
+if TYPE_CHECKING:
+    from postlude.executors.contract import Work
+
+Ended = Callable[[Outcome], None]
+
+_SUCCEEDED: Final = Succeeded()
+
+
+class ThreadExecutor:
+    """Runs functions in up to `size` daemon threads, started as they are needed.
+
+    Daemon threads, because a function that does not end must not keep the process from ending: its job is then found
+    without an owner, and runs again. The threads of `concurrent.futures` are joined at exit.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._waiting: queue.SimpleQueue[tuple[Work, Ended, Returns] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._under_way = 0
+        """How much work was handed over and has not ended. Counted, because which thread is idle cannot be known."""
+        self._returns: Returns | None = None
+
+    def begin(self, work: Work, ended: Ended) -> ThreadRunning:
+        """Hand the work to a thread; `ended` is called on the running loop."""
+        loop = asyncio.get_running_loop()
+        if self._returns is None or self._returns.loop is not loop:
+            self._returns = Returns(loop)
+        self._waiting.put((work, ended, self._returns))
+        with self._lock:
+            self._under_way += 1
+            more = len(self._threads) < min(self._under_way, self._size)
+        if more:
+            name = f"postlude-task-{len(self._threads) + 1}"
+            thread = threading.Thread(target=self._serve, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return _RUNNING
+
+    def close(self) -> None:
+        """Let the threads end when they have nothing left to do; waits for none of them."""
+        for _ in self._threads:
+            self._waiting.put(None)
+        self._threads.clear()
+
+    def _serve(self) -> None:
+        while True:
+            item = self._waiting.get()
+            if item is None:
+                return
+            work, ended, returns = item
+            outcome = _call(work)
+            with self._lock:
+                self._under_way -= 1
+            returns.put(ended, outcome)
+            del item, work, ended, outcome  # nothing of a past attempt stays alive while the thread waits for the next
+
+
+def _call(work: Work) -> Outcome:
+    try:
+        work.context.run(work.function, *work.args, **work.kwargs)
+    except BaseException as error:  # noqa: BLE001 - SystemExit in a task ends the attempt, not the thread
+        return failed(error)
+    return _SUCCEEDED
+
+
+class Returns:
+    """The way back to the loop: whatever ends while the loop is busy comes in one visit, not one wake-up each."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._ended: deque[tuple[Ended, Outcome]] = deque()
+        self._called = False
+
+    def put(self, ended: Ended, outcome: Outcome) -> None:
+        """Tell the loop, from any thread. A loop that was closed has nobody left to tell."""
+        self._ended.append((ended, outcome))
+        if not self._called:
+            self._called = True
+            with contextlib.suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(self._drain)
+
+    def _drain(self) -> None:
+        # Before the first look: what is appended after the last look finds the flag down, and calls again.
+        self._called = False
+        while self._ended:
+            ended, outcome = self._ended.popleft()
+            ended(outcome)
+
+
+class ThreadRunning:
+    """A function under way in a thread."""
+
+    stoppable: Final = False
+
+    def cancel(self) -> None:
+        """Nothing: Python cannot stop a thread."""
+
+
+_RUNNING: Final = ThreadRunning()

@@ -1,0 +1,285 @@
+"""The hooks into FastAPI: from `install` on, every endpoint's background tasks are durable.
+
+Nothing is patched. Three things are added to the application, all by its public attributes:
+
+- `capture`, the first of the application's dependencies, sees the `BackgroundTasks` object that FastAPI injects.
+- `Outer`, the outermost middleware, sees the response start, each of its messages, and the end of the request.
+- `Inner`, the innermost middleware, sees the exceptions of endpoints before another middleware makes answers of them,
+  and marks the application's exception handlers, so that the answers these make are known from those of endpoints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+import fastapi
+from fastapi import Depends, FastAPI
+from starlette.exceptions import WebSocketException
+from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import HTTPConnection  # noqa: TC002 - FastAPI reads the annotation
+
+from postlude.background import adopt
+from postlude.calls import CallOptions
+from postlude.coverage import coverage, first_endpoint
+from postlude.errors import InstallError
+from postlude.request.conversation import Conversation
+from postlude.request.exchange import NOT_ASYNCIO, Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from postlude.request.desk import Desk
+
+
+def install(app: FastAPI, desk: Desk) -> None:
+    """Make the background tasks of `app` durable; `desk` stores and runs them.
+
+    To be called before routes are added, since a route takes over the application's dependencies when it is made. An
+    application that is mounted in another needs a call of its own, with the same desk.
+
+    Raises:
+        InstallError: it is too late, or this is not a FastAPI application.
+    """
+    if not isinstance(app, FastAPI):
+        message = (
+            f"Postlude is installed in a FastAPI application, and got {app!r}. "
+            "For a router, install it in the application that includes the router."
+        )
+        raise InstallError(message)
+    if Outer in _classes(app):
+        message = "Postlude is already installed in this application: keep one of the two calls."
+        raise InstallError(message)
+    if app.middleware_stack is not None:
+        message = (
+            "This application has already answered requests, and their endpoints were not covered. "
+            "Install Postlude right after app = FastAPI()."
+        )
+        raise InstallError(message)
+    endpoint = first_endpoint(app)
+    if endpoint is not None:
+        message = (
+            f"The application already has routes ({endpoint}), and Postlude covers those that are added after it. "
+            "Move Postlude(app) up, right after app = FastAPI()."
+        )
+        raise InstallError(message)
+    app.router.dependencies.insert(0, Depends(_capture(desk), scope="function"))
+    app.user_middleware = Pinned([Middleware(Outer, app, desk), *app.user_middleware, Middleware(Inner, app, desk)])
+
+
+def _classes(app: FastAPI) -> list[Any]:
+    return [middleware.cls for middleware in app.user_middleware]
+
+
+def _key(desk: Desk) -> str:
+    """Where an exchange is kept in a scope. Applications that are mounted in one another share it."""
+    return f"postlude.{id(desk):x}"
+
+
+def _capture(desk: Desk) -> Callable[..., Any]:
+    """The dependency that sees the injected object.
+
+    A function and not an object that can be called: FastAPI 0.121 does not look up the annotations of one.
+    """
+    key = _key(desk)
+    options = CallOptions(ordered=desk.settings.ordered)
+
+    async def capture(connection: HTTPConnection, background_tasks: fastapi.BackgroundTasks) -> None:
+        scope = connection.scope
+        exchange = scope.get(key)
+        if exchange is None:
+            message = (
+                f"{scope['path']} was reached without the middleware of the application that Postlude is installed "
+                "in: its router is served by another application. Install Postlude in that one too."
+            )
+            raise InstallError(message)
+        adopt(background_tasks, exchange, options, scope)
+
+    capture.postlude = desk  # type: ignore[attr-defined]  # by this it is known again
+    return capture
+
+
+class Pinned(list[Middleware]):
+    """`app.user_middleware` whose first and last places are taken.
+
+    `add_middleware` puts later ones at the front, by `insert(0, ...)`: here that is right behind the first.
+    """
+
+    def insert(self, index: SupportsIndex, middleware: Middleware) -> None:
+        """Insert between the first and the last."""
+        position = range(len(self) + 1)[max(-len(self) - 1, min(int(index), len(self)))] if self else 0
+        super().insert(max(1, min(position, len(self) - 1)), middleware)
+
+    def append(self, middleware: Middleware) -> None:
+        """Insert before the last."""
+        self.insert(len(self), middleware)
+
+    def extend(self, middlewares: Iterable[Middleware]) -> None:
+        """Insert before the last, in their order."""
+        for middleware in middlewares:
+            self.append(middleware)
+
+
+class Outer:
+    """The outermost middleware, just inside of the one that answers unhandled exceptions.
+
+    Further out, the answer 500 that is made of an exception could not be told from one that the endpoint returned.
+    """
+
+    def __init__(self, app: ASGIApp, installed_in: FastAPI, desk: Desk) -> None:
+        self.app = app
+        self._installed_in = installed_in
+        self._desk = desk
+        self._key = _key(desk)
+        self._inner = _Marking(app, self._key)
+        order = _classes(installed_in)
+        if order[:1] != [Outer] or order[-1:] != [Inner]:
+            names = ", ".join(getattr(cls, "__name__", repr(cls)) for cls in order)
+            message = (
+                "Postlude has to be the first and the last of app.user_middleware, and the list was changed in another "
+                f"way than by add_middleware: {names}."
+            )
+            raise InstallError(message)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Give each request and WebSocket its exchange; start and stop with the application."""
+        kind = scope["type"]
+        exchange: Exchange
+        if kind == "http" and self._key not in scope:
+            exchange = Exchange(self._desk, send)
+        elif kind == "websocket" and self._key not in scope:
+            exchange = Conversation(self._desk, send)
+        elif kind == "lifespan":
+            return await self._lifespan(scope, receive, send)
+        else:
+            # Mounted in an application to whose exchange this request belongs; or nothing that Postlude knows.
+            return await self._inner(scope, receive, send)
+        scope[self._key] = exchange
+        try:
+            await self.app(scope, receive, exchange.send)
+        except BaseException as error:
+            await exchange.finish(error)
+            if not exchange.unwinding(error):
+                raise
+        else:
+            if exchange.tasks is not None:
+                await exchange.finish()
+        finally:
+            del scope[self._key]
+        return None
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Start when the application has started up, with all its routers, and stop before it shuts down."""
+        running = False
+
+        async def stop() -> None:
+            nonlocal running
+            if running:
+                running = False
+                await self._desk.stopped()
+
+        async def receive_before() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await stop()
+            return message
+
+        async def send_after(message: Message) -> None:
+            nonlocal running
+            if message["type"] == "lifespan.startup.complete":
+                await self._start()
+                running = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive_before, send_after)
+        finally:
+            await stop()
+
+    async def _start(self) -> None:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise InstallError(NOT_ASYNCIO) from None
+        desk = self._desk
+
+        def is_hook(dependency: object) -> bool:
+            return getattr(dependency, "postlude", None) is desk
+
+        await desk.started(coverage(self._installed_in, is_hook))
+
+
+class _Marking:
+    """Notes an exception in the exchange before others can hide it."""
+
+    def __init__(self, app: ASGIApp, key: str) -> None:
+        self.app = app
+        self._key = key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except BaseException as error:
+            _mark(scope, self._key, error)
+            raise
+
+
+class Inner(_Marking):
+    """The innermost middleware: all that passes it comes from the routes and their exception handlers."""
+
+    def __init__(self, app: ASGIApp, installed_in: FastAPI, desk: Desk) -> None:
+        super().__init__(app, _key(desk))
+        _mark_handlers(app, installed_in, self._key)
+
+
+def _mark(scope: Scope, key: str, error: BaseException) -> None:
+    exchange: Exchange | None = scope.get(key)
+    if exchange is not None:
+        exchange.note(error)
+
+
+def _mark_handlers(app: ASGIApp, installed_in: FastAPI, key: str) -> None:
+    """Have each exception handler note the exception that it answers.
+
+    They are registered anew with the middleware that calls them; the application's own dictionary stays as it is. Those
+    for 500 and `Exception` are called elsewhere, for exceptions that pass `Inner`.
+    """
+    layer: Any = app
+    while not isinstance(layer, ExceptionMiddleware):
+        layer = getattr(layer, "app", None)
+        if layer is None:
+            message = "FastAPI's ExceptionMiddleware was not found: this release of FastAPI is not supported."
+            raise InstallError(message)
+    handlers: dict[Any, Callable[..., Any]] = {
+        WebSocketException: layer.websocket_exception,
+        **installed_in.exception_handlers,
+    }
+    for kind, handler in handlers.items():
+        if kind not in {500, Exception}:
+            layer.add_exception_handler(kind, _noting(handler, key))
+
+
+def _noting(handler: Callable[..., Any], key: str) -> Callable[..., Any]:
+    called: Any = handler
+    while isinstance(called, functools.partial):
+        called = called.func
+    if inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(getattr(called, "__call__", None)):  # noqa: B004
+
+        @functools.wraps(handler)
+        async def noting(connection: HTTPConnection, error: Exception) -> object:
+            _mark(connection.scope, key, error)
+            return await handler(connection, error)
+
+    else:
+
+        @functools.wraps(handler)
+        def noting(connection: HTTPConnection, error: Exception) -> object:
+            _mark(connection.scope, key, error)
+            return handler(connection, error)
+
+    return noting

@@ -1,0 +1,80 @@
+"""The slots of one executor, and the calls that have one or wait for one."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from postlude.calls import Call
+    from postlude.executors import Executor, Running
+    from postlude.job import Outcome
+
+    Ended = Callable[[Outcome | None], None]
+    """Told what a call came to; None if it was given back without having been run to its end."""
+
+
+class Attempt:
+    """A call that has a slot."""
+
+    __slots__ = ("began", "behind", "call", "cancelled_because", "ended", "given_back", "line", "running", "started_at")
+
+    def __init__(self, line: Line, call: Call, ended: Ended | None, behind: Sequence[Call]) -> None:
+        self.line: Line = line
+        self.call: Call = call
+        self.ended: Ended | None = ended
+        self.behind: Sequence[Call] = behind
+        """The calls that wait for it in this process."""
+        self.began: float = 0.0
+        """On the clock that never goes backwards."""
+        self.started_at: float | None = None
+        self.running: Running | None = None
+        self.cancelled_because: str | None = None
+        self.given_back: bool = False
+        """Cancelled because the process stops: its job goes back to the queue."""
+
+    @property
+    def movable(self) -> bool:
+        """Whether another process could run it, and everything that waits for it here."""
+        return self.call.claim is not None and not any(call.ephemeral for call in (self.call, *self.behind))
+
+
+class Line:
+    """The slots of one executor, and the calls that wait for one of them."""
+
+    __slots__ = ("executor", "free", "waiting")
+
+    def __init__(self, executor: Executor, slots: int) -> None:
+        self.executor: Executor = executor
+        self.free: int = slots
+        self.waiting: deque[tuple[Attempt, float]] = deque()
+
+    def wait(self, attempt: Attempt, since: float) -> None:
+        """Put an attempt at the end of the line."""
+        self.waiting.append((attempt, since))
+
+    def next(self) -> Attempt | None:
+        """The first in line, with a slot; None if there is neither."""
+        if not self.waiting or not self.free:
+            return None
+        self.free -= 1
+        return self.waiting.popleft()[0]
+
+    def take_overdue(self, before: float) -> list[Attempt]:
+        """Take those out of the line that wait since before that moment and that another process could run as well."""
+        overdue, kept = [], deque[tuple[Attempt, float]]()
+        for attempt, since in self.waiting:
+            if since <= before and attempt.movable:
+                overdue.append(attempt)
+            else:
+                kept.append((attempt, since))
+        self.waiting = kept
+        return overdue
+
+    def take_all(self) -> list[Attempt]:
+        """Take everybody out of the line."""
+        attempts = [attempt for attempt, _ in self.waiting]
+        self.waiting.clear()
+        return attempts

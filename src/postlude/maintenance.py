@@ -1,0 +1,59 @@
+"""Rescue: jobs whose owner is gone are given another attempt, or set aside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from postlude.events import AttemptInterrupted
+from postlude.execution import decide
+from postlude.job import Interrupted, JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from postlude.clock import Clock
+    from postlude.events import Events
+    from postlude.stores.contract import Store
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at who is still alive."""
+BATCH: Final = 500
+"""Jobs in one settlement, so that requests never wait long behind a rescue."""
+
+
+class Rescue:
+    """Finds claims without a living owner and settles each as interrupted.
+
+    Several processes may do so at once: the first to settle a claim ends it, and the others are refused.
+    """
+
+    def __init__(self, store: Store, clock: Clock, events: Events, *, queued: Callable[[], None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._events = events
+        self._queued = queued
+        self.rescued: int = 0
+        """How many jobs this process has rescued."""
+
+    async def run_once(self) -> float | None:
+        """Rescue all orphans there are, then remove the rows of dead workers that own nothing any more."""
+        found = False
+        while orphans := await self._store.orphans(limit=BATCH):
+            found = True
+            now = self._clock.now()
+            settlements = {claim: decide(Interrupted("its process died"), claim, now) for claim in orphans}
+            refused = await self._store.settle(list(settlements.values()))
+            for claim, settlement in settlements.items():
+                if claim.job_id in refused:
+                    continue
+                self.rescued += 1
+                if settlement.outcome is not None:
+                    again = settlement.state is JobState.QUEUED
+                    reason = settlement.reason or ""
+                    self._events.emit(
+                        AttemptInterrupted(claim.job_id, claim.task, settlement.interruptions, again, reason)
+                    )
+            self._queued()
+        if found:
+            await self._store.bury()
+        return LOOK_EVERY

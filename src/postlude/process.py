@@ -1,0 +1,172 @@
+"""What one process has open: its store, its worker's id, and what runs on its event loop.
+
+Nothing is opened at import, and nothing is carried through a fork: a child has its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from postlude.attempts import Attempts
+from postlude.clock import wait
+from postlude.errors import StoreUnavailable
+from postlude.events import StoreFailed
+from postlude.executors import ThreadExecutor
+from postlude.maintenance import Rescue
+from postlude.service import Service
+from postlude.settling import Settling
+from postlude.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Sequence
+
+    from postlude.clock import Clock
+    from postlude.events import Events
+    from postlude.job import Settlement
+    from postlude.registry import Registry
+    from postlude.settings import Settings
+    from postlude.stores.contract import Description, Store
+
+SETTLE_WITHIN = 2.0
+"""Seconds that the last outcomes have to reach the store when the process stops."""
+
+
+class Process:
+    """An opened store, and what this process does with it.
+
+    Args:
+        store: opened.
+        description: what the store said of itself.
+        owner: the id under which this process owns jobs.
+        settings: of the application.
+        registry: its tasks.
+        clock: what time it is.
+        events: told what happens.
+        settled: told of every settlement that is on disk.
+    """
+
+    def __init__(  # noqa: PLR0913 - it is where the parts of the engine meet
+        self,
+        *,
+        store: Store,
+        description: Description,
+        owner: int,
+        settings: Settings,
+        registry: Registry,
+        clock: Clock,
+        events: Events,
+        settled: Callable[[Sequence[Settlement]], None],
+    ) -> None:
+        self.pid: int = os.getpid()
+        self.store = store
+        self.description = description
+        self.owner = owner
+        self._settings = settings
+        self._registry = registry
+        self._clock = clock
+        self._events = events
+        self._settled = settled
+        self._threads = ThreadExecutor(settings.concurrency.threads)
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The loop on which the worker runs; None before it starts and after it has stopped."""
+        attempts, self._settling = self._runners()
+        self.attempts: Attempts = attempts
+        self._worker = Worker(
+            store=store,
+            owner=owner,
+            registry=registry,
+            attempts=self.attempts,
+            settling=self._settling,
+            clock=clock,
+            events=events,
+        )
+        self._rescue = Rescue(store, clock, events, queued=self._worker.wake)
+        self._rescues = Service("rescue", self._rescue, events)
+        self._stopping: asyncio.Task[Collection[str]] | None = None
+
+    @property
+    def running_here(self) -> bool:
+        """Whether the worker runs on the current event loop. If not, a request runs its own calls."""
+        return self.loop is not None and self.loop is asyncio.get_running_loop()
+
+    def runners(self) -> tuple[Attempts, Settling]:
+        """What a request needs to run its own calls on the current loop, whichever that is."""
+        return (self.attempts, self._settling) if self.running_here else self._runners()
+
+    def _runners(self) -> tuple[Attempts, Settling]:
+        settling = Settling(self.store, self._events, self._settled)
+        attempts = Attempts(
+            store=self.store,
+            owner=self.owner,
+            settling=settling,
+            threads=self._threads,
+            concurrency=self._settings.concurrency,
+            clock=self._clock,
+            events=self._events,
+        )
+        return attempts, settling
+
+    async def start(self) -> int:
+        """Begin to rescue and to claim on the current loop; returns how many jobs were rescued at once."""
+        await self._rescue.run_once()
+        self.loop = asyncio.get_running_loop()
+        self._rescues.start()
+        self._worker.start()
+        return self._rescue.rescued
+
+    def wake(self) -> None:
+        """A job was queued: look into the queue now. From any thread."""
+        self._on_loop(self._worker.wake)
+
+    def look_for_cancellations(self) -> None:
+        """A job that may run here was asked to cancel. From any thread."""
+        self._on_loop(self.attempts.look_for_cancellations)
+
+    def _on_loop(self, call: Callable[[], None]) -> None:
+        if self.loop is None:
+            return
+        if asyncio._get_running_loop() is self.loop:  # noqa: SLF001 - the documented one raises where there is none
+            call()
+        else:
+            self.loop.call_soon_threadsafe(call)
+
+    def begin_stop(self, grace: float) -> None:
+        """Start nothing more, and give what runs the grace. Idempotent. On the worker's loop."""
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_task(self._end(grace), name="postlude stop")
+
+    async def _end(self, grace: float) -> Collection[str]:
+        await self._tried("announcing the stop", self.store.announce_stop(self.owner))
+        await self._rescues.stop()
+        return await self._worker.stop(grace)
+
+    async def _tried(self, during: str, write: Awaitable[None]) -> None:
+        """A write without which the process ends all the same: what it leaves behind will be found."""
+        try:
+            await write
+        except StoreUnavailable as error:
+            self._events.emit(StoreFailed(during, str(error)))
+
+    async def stop(self, grace: float) -> Collection[str]:
+        """End everything; returns the tasks that could not be made to end. Idempotent."""
+        if self.loop is None:
+            return ()
+        self.begin_stop(grace)
+        left: Collection[str] = await self._stopping if self._stopping is not None else ()
+        written = asyncio.Event()
+        flushing = asyncio.get_running_loop().create_task(self._settling.flush())
+        flushing.add_done_callback(lambda _: written.set())
+        await wait(written, SETTLE_WITHIN)
+        self.loop = self._stopping = None
+        if not left:
+            await self.close()
+        # Else the proof of life must stay until the process is gone: nobody may run again what still runs here.
+        return left
+
+    async def close(self) -> None:
+        """Let go of the store."""
+        self._threads.close()
+        await self._tried("leaving", self.store.dismiss(self.owner))
+        await self.store.close()

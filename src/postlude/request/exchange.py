@@ -1,0 +1,401 @@
+"""One request or WebSocket: what was added during it, when that is committed, and when it runs.
+
+An exchange goes through three moments:
+
+1. *Open.* Calls are collected and nothing is written. An exception now discards them.
+2. *Sealed*, when the response starts: the calls are committed in one group, and only then the status line goes out.
+   From here on nothing is discarded; a call that is added is committed at once, and the next message waits for that.
+3. *Over*, when the ASGI call ends and the request's dependencies have exited: the calls run.
+
+All of it happens on the event loop of the request, but `add_task` may be called in any thread. So that side puts its
+entry into the list first and looks at the seal second, while this side sets the seal first and takes the list second:
+however the two interleave, the entry is seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Final
+
+from postlude.calls import Chain
+from postlude.errors import InstallError, PostludeError, StoreError, StoreUnavailable
+from postlude.request.entries import Entry, made_by_hand, until_last_ephemeral
+from postlude.request.origin import is_traced, origin, span_around
+from postlude.request.refusal import CommitRefused, comes_of_refusal, send_refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Collection, Coroutine, Sequence
+    from contextvars import Context
+    from uuid import UUID
+
+    from starlette.background import BackgroundTasks
+    from starlette.types import Message, Scope, Send
+
+    from postlude.calls import Call, WhenRaised
+    from postlude.request.desk import Desk
+
+
+NOT_ASYNCIO: Final = "Postlude runs on asyncio, and this server runs the application on another event loop."
+
+_WANTED_RETURNED: Final[frozenset[WhenRaised]] = frozenset({"discard", "keep"})
+_WANTED_RAISED: Final[frozenset[WhenRaised]] = frozenset({"keep", "only"})
+WANTED_SINCE: Final[frozenset[WhenRaised]] = _WANTED_RETURNED | _WANTED_RAISED
+
+_tracked: set[asyncio.Task[None]] = set()
+"""The loop holds its tasks weakly; a commit that nobody waits for must not be collected as garbage."""
+
+
+class Exchange:
+    """One HTTP request."""
+
+    # Defaults live on the class: a request that adds nothing pays for two attributes and not for twenty.
+    tasks: BackgroundTasks | None = None
+    """The injected object; None until a FastAPI endpoint is reached."""
+    raised: BaseException | None = None
+    """The exception that ended the endpoint, even if somebody has made an answer of it since."""
+    sealed: bool = False
+    over: bool = False
+    refused: Exception | None = None
+    """Why the commit at the seal failed: the client has its 503, and nothing else gets through."""
+    _broken: StoreUnavailable | None = None
+    """Why a later commit failed: the response is broken off."""
+    _mistake: PostludeError | None = None
+    """What is wrong with an entry that was put into the list by hand."""
+    _answered: bool = False
+    """The last message has gone out: whatever fails now, the client cannot be told."""
+    _held: bool = False
+    """The next message has to wait, or goes nowhere."""
+    _committing: bool = False
+    """The commits of a chain go one after the other."""
+    _sealing: bool = False
+    _seal_ended: asyncio.Event | None = None
+    _wanted: frozenset[WhenRaised] = _WANTED_RETURNED
+    """The calls that are kept when they are added after the seal."""
+    _ephemeral: bool = False
+    """There may be calls that cannot wait until the exchange is over."""
+    _context: Context | None = None
+    """Where Starlette would have run the tasks."""
+    _chain: Chain | None = None
+    _waiting: Sequence[Call] = ()
+    """Taken from the list and not known to be committed."""
+    _calls: Sequence[Call] = ()
+    """Committed; they run when the exchange is over."""
+    _commits: frozenset[asyncio.Task[None]] = frozenset()
+    _runs: frozenset[asyncio.Task[None]] = frozenset()
+    _scope: Scope
+    _loop: asyncio.AbstractEventLoop
+
+    def __init__(self, desk: Desk, send: Send) -> None:
+        self.desk = desk
+        self._send = send
+
+    # What the hooks tell it
+
+    def begin(self, tasks: BackgroundTasks, scope: Scope) -> None:
+        """The endpoint's dependencies are being resolved; `tasks` is what they and the endpoint get injected."""
+        if self.tasks is None:
+            try:
+                self._loop = asyncio.get_running_loop()
+            except RuntimeError:
+                raise InstallError(NOT_ASYNCIO) from None
+            self._scope = scope
+        elif self.tasks is not tasks and self.tasks.tasks and not self.sealed:
+            # A middleware calls the application once more: what the first time added went down with it.
+            self.take(self.tasks, frozenset())
+        self.tasks = tasks
+        self.raised = None
+
+    def note(self, error: BaseException) -> None:
+        """An exception is on its way out, or is about to be answered by an exception handler."""
+        # A middleware that raises cancels what it has called; the reason is its exception, which is seen second.
+        if self.raised is None or isinstance(self.raised, asyncio.CancelledError):
+            self.raised = error
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass a message on to the client, when all that was promised before it is on disk."""
+        # Not a coroutine function: on the way that nearly all messages take, one coroutine more would cost more than
+        # all that there is to decide.
+        if not self.sealed:
+            if message["type"] == "http.response.start":
+                tasks = self.tasks
+                if tasks is not None and tasks.tasks:
+                    return self._seal(message, tasks)
+                self.sealed = True
+        elif self._held:
+            return self._send_held(message)
+        elif not message.get("more_body"):
+            self._answered = True
+        return self._send(message)
+
+    async def finish(self, error: BaseException | None = None) -> None:
+        """The ASGI call has ended, with `error` or without: commit what is not committed yet, and run it all."""
+        tasks = self.tasks
+        if tasks is None:
+            return
+        if self._held or tasks.tasks or not self.sealed:
+            await self._finish_all(error)
+        else:
+            await self._run()
+
+    def added(self, tasks: BackgroundTasks) -> None:
+        """A call was put into the list after the seal; in any thread."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            # What the thread does next reaches the loop the same way, so it cannot overtake this.
+            self._loop.call_soon_threadsafe(self._take_late, tasks)
+        else:
+            self._take_late(tasks)
+
+    async def run_ephemeral(self) -> None:
+        """The response runs its background: run what cannot wait until the exchange is over.
+
+        The arguments of an ephemeral call (a session, an upload, the request) die with the request's dependencies. So
+        it runs here, where Starlette would have run it, and before it the calls that it has to come after.
+        """
+        if not (self._calls or self._held):
+            return  # nothing is committed: not sealed yet, refused, or over
+        self._context = copy_context()
+        if self._held:
+            await self._committed()
+        if self._ephemeral:
+            self._ephemeral = False
+            here = until_last_ephemeral(self._calls)
+            self._calls = [call for call in self._calls if call not in here]
+            await self.desk.run_here(here)
+
+    def open_ids(self) -> Collection[UUID]:
+        """The ids of calls that cannot start before this exchange is over."""
+        if self.over or self.tasks is None:
+            return ()
+        entries = [entry.call for entry in self.tasks.tasks if isinstance(entry, Entry)]
+        return {call.id for calls in (entries, self._waiting, self._calls) for call in calls}
+
+    def unwinding(self, error: BaseException) -> bool:
+        """Whether `error` is what has become of the exception that followed a 503."""
+        return self.refused is not None and isinstance(error, Exception) and comes_of_refusal(error)
+
+    # Taking calls from the list
+
+    def take(self, tasks: BackgroundTasks, wanted: frozenset[WhenRaised]) -> list[Call]:
+        """Empty the list; the calls in it that are wanted. The others are discarded."""
+        entries = tasks.tasks[:]
+        del tasks.tasks[: len(entries)]  # only those: a thread may be putting in more
+        kept, dropped = [], []
+        traced = is_traced(self._scope)
+        for task in entries:
+            try:
+                entry = task if isinstance(task, Entry) else made_by_hand(task, self.desk)
+            except PostludeError as mistake:
+                self._mistake = mistake
+                continue
+            if entry.instead is not None:
+                continue  # copied here from another request, which sees to it
+            entry.instead = self.run_ephemeral
+            call = entry.call
+            if call.options.if_raised not in wanted:
+                dropped.append(call)
+                continue
+            kept.append(call)
+            if traced:
+                call.around = span_around(entry.func)
+            if call.ephemeral:
+                self._ephemeral = True
+        if dropped:
+            self.desk.discard(dropped, self.raised)
+        return kept
+
+    def _take_late(self, tasks: BackgroundTasks) -> None:
+        calls = self.take(tasks, self._wanted)
+        if not calls:
+            return
+        if self.refused is not None:
+            self.desk.discard(calls, self.refused)
+        elif self.over:
+            for call in calls:
+                self._launch(call)
+        else:
+            self._waiting = [*self._waiting, *calls]
+            self._held = True
+            if not self._committing:
+                self._start_committing()
+
+    # Committing
+
+    async def _seal(self, message: Message, tasks: BackgroundTasks) -> None:
+        """Commit what was added, then pass on the start of the response."""
+        self.sealed = self._held = self._committing = True
+        if self.raised is None:
+            calls = self.take(tasks, _WANTED_RETURNED)
+        else:
+            calls = self.take(tasks, _WANTED_RAISED)
+            self._wanted = WANTED_SINCE
+        if self._mistake is not None:
+            self.sealed = self._held = self._committing = False
+            self.desk.discard(calls, self._mistake)
+            mistake, self._mistake = self._mistake, None
+            raise mistake
+        if calls:
+            # Kept here until it is known how the commit went: when this is cancelled meanwhile, `_finish` goes on.
+            self._waiting = calls
+            self._sealing = True
+            try:
+                await self.desk.commit(self._tied(), calls)
+            except Exception as error:
+                self.refused = error
+                waiting, self._waiting = self._waiting, ()
+                self.desk.discard(waiting, error)
+                await send_refusal(self._scope, self._send)
+                raise CommitRefused from error
+            finally:
+                self._sealing = False
+                if self._seal_ended is not None:
+                    self._seal_ended.set()
+            self._calls = calls
+            self._waiting = self._waiting[len(calls) :]
+        if self._waiting:  # added in the meantime
+            self._start_committing()
+        else:
+            self._held = self._committing = False
+        await self._send(message)
+
+    async def _send_held(self, message: Message) -> None:
+        if self.refused is not None:
+            return
+        await self._committed()
+        if self._broken is not None:
+            raise self._broken
+        self._held = False
+        await self.send(message)
+
+    async def _committed(self) -> None:
+        """Return when all that was taken from the list is committed, or is known not to be."""
+        if self._sealing:
+            # Somebody has given up waiting for the answer of the application, and makes another.
+            self._seal_ended = self._seal_ended or asyncio.Event()
+            await self._seal_ended.wait()
+        while self._commits:
+            await asyncio.wait(self._commits)  # which does not cancel them when this is cancelled
+        if self._waiting:
+            # The commit at the seal was cut off, or there was no seal.
+            self._committing = True
+            await self._commit_waiting()
+
+    def _start_committing(self) -> None:
+        self._committing = True
+        task = self._track(self._commit_waiting())
+        self._commits |= {task}
+        task.add_done_callback(self._committed_one)
+
+    async def _commit_waiting(self) -> None:
+        """Commit what was added after the seal, and what is added meanwhile."""
+        while calls := self._waiting:
+            run = await self._commit(self._tied(), calls)
+            self._calls = [*self._calls, *run]
+            self._waiting = self._waiting[len(calls) :]
+        self._committing = False
+
+    async def _commit(self, chain: Chain, calls: Sequence[Call]) -> Sequence[Call]:
+        """Commit calls when it is too late for a 503; returns those that will run."""
+        try:
+            await self.desk.commit(chain, calls)
+        except StoreError as error:
+            if not (self._answered or self.over):
+                message = "The response is broken off: a task that was added while it was sent could not be stored."
+                self._held = True
+                self._broken = StoreUnavailable(message)
+                self._broken.__cause__ = error
+                self.desk.discard(calls, error)
+                return ()
+            self.desk.unsaved(calls, error)
+        return calls
+
+    def _launch(self, call: Call) -> None:
+        """Commit a call that belongs to no chain, and run it."""
+        self._held = True
+        task = self._track(self._commit_alone(call))
+        self._commits |= {task}
+        task.add_done_callback(self._committed_one)
+
+    async def _commit_alone(self, call: Call) -> None:
+        run = await self._commit(self._new_chain(), [call])
+        if run:
+            task = self._track(self.desk.run(run))
+            self._runs |= {task}
+            task.add_done_callback(self._ran_one)
+
+    def _tied(self) -> Chain:
+        """The chain of the exchange."""
+        if self._chain is None:
+            self._chain = self._new_chain()
+        return self._chain
+
+    def _new_chain(self) -> Chain:
+        chain = Chain()
+        chain.origin = origin(self._scope)
+        return chain
+
+    # The end
+
+    async def _finish_all(self, error: BaseException | None) -> None:
+        if error is not None:
+            self.note(error)
+        try:
+            await self._finish()
+        except asyncio.CancelledError:
+            self._track(self._finish())
+            raise
+        if error is None and self._mistake is not None:
+            raise self._mistake
+        if error is None and self._broken is not None:
+            raise self._broken
+
+    async def _finish(self) -> None:
+        """Commit what is left, and run. It may be cancelled anywhere, and goes on from there when called again."""
+        tasks = self.tasks
+        if tasks is None:
+            return
+        if self.sealed:
+            self._take_late(tasks)
+        else:
+            # No answer, or one that the server makes of the exception: nothing is left to refuse.
+            self.sealed = self._answered = True
+            self._waiting = [*self._waiting, *self.take(tasks, _WANTED_RAISED)]
+            self._wanted = WANTED_SINCE
+        try:
+            await self._committed()
+        except Exception:
+            await self._run()
+            raise
+        await self._run()
+
+    def _close(self) -> Sequence[Call]:
+        """Have the exchange over; returns the calls that run now."""
+        self.over = True
+        # Two objects that point at each other would stay in memory until the garbage collector comes.
+        self.tasks = self.raised = None
+        calls, self._calls = self._calls, ()
+        context, self._context = self._context, None  # which holds this exchange, in a context variable
+        if context is not None:
+            for call in calls:
+                call.context = context.copy()
+        return calls
+
+    async def _run(self) -> None:
+        if calls := self._close():
+            await self.desk.run(calls)
+        while self._commits or self._runs:  # of what was added by tasks that run already
+            await asyncio.wait(self._commits | self._runs)
+
+    def _track(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(coroutine)
+        _tracked.add(task)
+        task.add_done_callback(_tracked.discard)
+        return task
+
+    def _committed_one(self, task: asyncio.Task[None]) -> None:
+        self._commits -= {task}
+
+    def _ran_one(self, task: asyncio.Task[None]) -> None:
+        self._runs -= {task}

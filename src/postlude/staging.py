@@ -1,0 +1,162 @@
+"""From a call in the user's code to the rows that are committed for it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from postlude.calls import Call, CallOptions
+from postlude.codec import check_callable
+from postlude.errors import NotStorable
+from postlude.events import CallNotStored
+from postlude.job import Claim, JobState, NewJob, new_job_id, new_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from postlude.calls import Chain
+    from postlude.clock import Clock
+    from postlude.events import Events
+    from postlude.registry import Registry
+
+_LIBRARIES = ("postlude", "fastapi", "starlette", "anyio", "asyncio", "threading", "concurrent")
+
+
+class Staging:
+    """Turns calls into jobs.
+
+    Args:
+        registry: which functions are tasks.
+        clock: when jobs are created.
+        events: told of calls that cannot be stored.
+        strict: whether such a call is an error.
+    """
+
+    def __init__(self, registry: Registry, clock: Clock, events: Events, *, strict: bool) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._events = events
+        self._strict = strict
+        self._warned: set[tuple[str, str]] = set()
+
+    def prepare(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], options: CallOptions
+    ) -> Call:
+        """The call with a snapshot of its arguments; ephemeral, and warned about once, if it cannot be stored.
+
+        Raises:
+            CallError: it could never have run.
+            ArgumentsTooLarge: its arguments do not fit into a job.
+            NotStorable: it cannot be stored, and `strict` is on.
+        """
+        try:
+            return self.prepare_stored(function, args, kwargs, options)
+        except NotStorable as error:
+            if self._strict:
+                raise
+            self._warn(error)
+            return Call(self._registry.of(function), new_job_id(), args, kwargs, None, options, error)
+
+    def prepare_stored(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], options: CallOptions
+    ) -> Call:
+        """The same, for a call that has to be stored.
+
+        Raises:
+            CallError: it could never have run.
+            ArgumentsTooLarge: its arguments do not fit into a job.
+            NotStorable: it cannot be stored.
+        """
+        check_callable(function)
+        definition = self._registry.of(function)
+        encoded = definition.codec.encode(args, kwargs)
+        if definition.unstorable is not None:
+            raise definition.unstorable.with_traceback(None)
+        return Call(definition, new_job_id(), encoded.args, encoded.kwargs, encoded.text, options, None)
+
+    def stage(self, chain: Chain, calls: Sequence[Call], owner: int) -> list[NewJob]:
+        """The rows of a request's calls, tied to what the request has committed before; each call gets its claim.
+
+        An ephemeral call gets a row, without arguments, where stored ones stand before or behind it in order: its
+        success is then what they wait for.
+        """
+        now = self._clock.now()
+        ordered = [call for call in calls if call.options.ordered]
+        has_stored = chain.last is not None or any(not call.ephemeral for call in ordered)
+        in_chain = has_stored and len(ordered) + (chain.last is not None) > 1
+        if in_chain and chain.first is None:
+            chain.first = ordered[0].id
+        jobs: list[NewJob] = []
+        for call in calls:
+            after = None
+            if call.options.ordered and has_stored:
+                after, chain.last = chain.last, call.id
+                if chain.first is None:
+                    chain.first = call.id
+            elif call.ephemeral:
+                continue
+            call.claim = Claim(
+                new_token(),
+                call.id,
+                call.definition.name,
+                call.text,
+                JobState.STAGED,
+                0,
+                0,
+                call.definition.policy_text,
+                chain.origin,
+                chain.first if in_chain else None,
+                after,
+                now,
+                None,
+                owner,
+            )
+            jobs.append(_row(call.claim))
+        return jobs
+
+    def queue(self, calls: Sequence[Call]) -> list[NewJob]:
+        """The rows of calls that are not part of a request: each may run at once, by whoever claims it."""
+        now = self._clock.now()
+        return [
+            NewJob(
+                id=call.id,
+                task=call.definition.name,
+                arguments=call.text,
+                state=JobState.QUEUED,
+                created_at=now,
+                run_at=now,
+                policy=call.definition.policy_text,
+            )
+            for call in calls
+        ]
+
+    def _warn(self, error: NotStorable) -> None:
+        site = _site()
+        if (error.task, site) not in self._warned:
+            self._warned.add((error.task, site))
+            self._events.emit(CallNotStored(error.task, site, str(error)))
+
+
+def _row(claim: Claim) -> NewJob:
+    return NewJob(
+        claim.job_id,
+        claim.task,
+        claim.arguments,
+        claim.state,
+        claim.created_at,
+        claim.created_at,
+        claim.policy,
+        claim.origin,
+        claim.chain,
+        claim.after,
+        claim.owner,
+        claim.id,
+    )
+
+
+def _site() -> str:
+    """Where in the user's code the call was added, as `file:line`."""
+    frame = sys._getframe(1)  # noqa: SLF001 - the documented way to one frame; inspect.stack() reads every source file
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _LIBRARIES:
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

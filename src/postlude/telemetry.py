@@ -1,0 +1,89 @@
+"""Events as log records. The only place that logs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Final
+
+from postlude.events import (
+    AttemptFailed,
+    AttemptInterrupted,
+    CallNotStored,
+    CallsDiscarded,
+    CallsUnsaved,
+    EphemeralFailed,
+    LoopBlocked,
+    OutcomeRefused,
+    ServiceFailed,
+    StopDelayed,
+    StoreFailed,
+    StoreRecovered,
+)
+
+if TYPE_CHECKING:
+    from postlude.events import Event
+
+_logger: Final = logging.getLogger("postlude")
+
+
+def log(event: Event) -> None:
+    """Write an event to the logger `postlude`."""
+    level, text = _record_of(event)
+    if _logger.isEnabledFor(level):
+        _logger.log(level, "%s", text, extra={"postlude": event})
+
+
+def make_heard() -> None:
+    """Where nobody has configured logging, as under plain uvicorn, give the logger a handler of its own.
+
+    What Postlude says of lost or unsaved work must not depend on that.
+    """
+    if not _logger.hasHandlers():
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(levelname)s:     postlude: %(message)s"))
+        _logger.addHandler(handler)
+        _logger.setLevel(logging.INFO)
+
+
+def announce(line: str) -> None:
+    """Write a line of the start."""
+    _logger.info("%s", line)
+
+
+def warn(line: str) -> None:
+    """Write a line that somebody should act upon."""
+    _logger.warning("%s", line)
+
+
+def _record_of(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911 - a table: one line for each event
+    match event:
+        case AttemptFailed(job_id, task, attempt, failure):
+            return logging.ERROR, f"{task} failed (job {job_id}, attempt {attempt})\n{failure.traceback.rstrip()}"
+        case AttemptInterrupted(job_id, task, interruptions, again, reason):
+            then = "it runs again" if again else "it does not run again by itself"
+            return logging.WARNING, f"{task} was interrupted (job {job_id}, time {interruptions}): {reason}; {then}"
+        case OutcomeRefused(job_id):
+            return logging.WARNING, f"the outcome of job {job_id} was not recorded: its claim was no longer ours"
+        case CallsDiscarded(tasks, reason):
+            return logging.INFO, f"{', '.join(tasks)} discarded: {reason}"
+        case CallNotStored(_, site, reason):
+            return logging.WARNING, f"{reason} It runs in this process only, and is lost with it. [{site}]"
+        case CallsUnsaved(tasks, reason):
+            return logging.ERROR, f"{', '.join(tasks)} run WITHOUT having been stored: {reason}"
+        case EphemeralFailed(task, failure):
+            return logging.ERROR, f"{task}, which was not stored, failed\n{failure.traceback.rstrip()}"
+        case LoopBlocked(task, seconds):
+            advice = "make it `def`, so that it runs in a thread, or await what takes the time"
+            return (
+                logging.WARNING,
+                f"{task} blocked the event loop for {seconds:.2f} s, and every request with it: {advice}",
+            )
+        case StoreFailed(during, reason):
+            return logging.ERROR, f"the store did not confirm a write ({during}): {reason}"
+        case StoreRecovered(during):
+            return logging.WARNING, f"the store takes writes again ({during})"
+        case ServiceFailed(service, failure):
+            return logging.ERROR, f"the service {service!r} failed and goes on\n{failure.traceback.rstrip()}"
+        case StopDelayed(tasks):
+            return logging.WARNING, f"still running when the grace was over: {', '.join(tasks)}"

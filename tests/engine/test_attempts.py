@@ -1,0 +1,512 @@
+"""Who runs when: slots, order, giving back, cancelling and stopping, on a real store with time that stands still."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from functools import partial
+from typing import Any
+
+import pytest
+
+from postlude import task
+from postlude.calls import CallOptions, Chain
+from postlude.errors import StoreUnavailable
+from postlude.events import AttemptFailed, CallsDiscarded, EphemeralFailed, StopDelayed, StoreFailed
+from postlude.job import Cancelled, Failed, JobState, Outcome, Succeeded
+from tests.engine.conftest import Engine
+from tests.engine.fakes import turns
+
+ran: list[object] = []
+gates: dict[str, asyncio.Event] = {}
+thread_gate = threading.Event()
+
+
+@pytest.fixture(autouse=True)
+def nothing_ran() -> Iterator[None]:
+    ran.clear()
+    gates.clear()
+    thread_gate.clear()
+    yield
+    thread_gate.set()
+
+
+async def note(what: str) -> None:
+    ran.append(what)
+
+
+async def wait_for(name: str) -> None:
+    """Note the start, wait for the gate of that name, note the end."""
+    ran.append(f"{name} begins")
+    await gates.setdefault(name, asyncio.Event()).wait()
+    ran.append(f"{name} ends")
+
+
+async def stubborn() -> None:
+    """Does not let itself be cancelled, and fails in the end."""
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        message = "something else"
+        raise ValueError(message) from None
+
+
+async def fail(what: str) -> None:
+    raise ValueError(what)
+
+
+def in_thread() -> None:
+    ran.append("thread begins")
+    thread_gate.wait(30)
+
+
+@task(interrupted="hold")
+async def charge() -> None:
+    ran.append("charged")
+
+
+def open_gate(name: str) -> None:
+    gates.setdefault(name, asyncio.Event()).set()
+
+
+# Slots and the line
+
+
+async def test_a_call_runs_and_its_outcome_is_on_disk(engine: Engine) -> None:
+    call = await engine.staged(note, "it")
+    assert await engine.attempts.run(call) == Succeeded()
+    record = await engine.record(call)
+    assert ran == ["it"]
+    assert (record.state, record.attempt, record.started_at) == (JobState.SUCCEEDED, 1, engine.clock.now())
+    assert engine.attempts.idle
+
+
+async def test_no_more_run_at_once_than_there_are_slots_and_the_first_in_line_is_next(engine: Engine) -> None:
+    calls = [await engine.staged(wait_for, str(number)) for number in range(4)]
+    ends = [asyncio.ensure_future(engine.attempts.run(call)) for call in calls]
+    await turns()
+    assert ran == ["0 begins", "1 begins"]
+    assert engine.attempts.free("loop") == 0
+    assert engine.attempts.free("thread") == 2, "each kind of place has slots of its own"
+    open_gate("1")
+    assert await ends[1] == Succeeded()
+    await turns()
+    assert ran == ["0 begins", "1 begins", "1 ends", "2 begins"]
+    for name in "023":
+        open_gate(name)
+    await asyncio.gather(*ends)
+    assert ran.index("2 begins") < ran.index("3 begins")
+    assert engine.attempts.free("loop") == 2
+
+
+async def test_a_free_slot_is_offered_to_the_queue_only_when_nobody_here_waits_for_it(engine: Engine) -> None:
+    offered = 0
+
+    def freed() -> None:
+        nonlocal offered
+        offered += 1
+
+    engine.attempts.freed = freed
+    calls = [await engine.staged(wait_for, name) for name in "abc"]
+    ends = [asyncio.ensure_future(engine.attempts.run(call)) for call in calls]
+    engine.attempts.wanted = True
+    await turns()
+    open_gate("a")
+    await ends[0]
+    assert offered == 0, "c took the slot"
+    open_gate("b")
+    open_gate("c")
+    await asyncio.gather(*ends)
+    assert offered == 1, "once for each time that it was wanted"
+
+
+async def test_a_context_variable_set_before_is_seen_also_when_the_call_had_to_wait(engine: Engine) -> None:
+    variable: ContextVar[str] = ContextVar("variable", default="unset")
+
+    async def look() -> None:
+        ran.append(variable.get())
+
+    first = [engine.call(partial(wait_for, name)) for name in "ab"]
+    for call in first:
+        engine.attempts.begin(call)
+    variable.set("of the request")
+    late = asyncio.get_running_loop().create_future()
+    engine.attempts.begin(engine.call(look), late.set_result)
+    variable.set("of another")
+    await turns()
+    open_gate("a")
+    open_gate("b")
+    await late
+    assert "of the request" in ran
+
+
+# Order
+
+
+async def test_calls_in_order_run_each_after_the_one_before(engine: Engine) -> None:
+    calls = [engine.call(wait_for, "a"), engine.call(note, "b"), engine.call(note, "c")]
+    await engine.stage(*calls)
+    end = asyncio.ensure_future(engine.attempts.run_in_order(calls))
+    await turns()
+    assert ran == ["a begins"]
+    open_gate("a")
+    await end
+    assert ran == ["a begins", "a ends", "b", "c"]
+    assert {record.state for record in await engine.records(calls)} == {JobState.SUCCEEDED}
+
+
+async def test_the_chain_stops_at_the_first_that_fails(engine: Engine) -> None:
+    calls = [engine.call(note, "a"), engine.call(fail, "b"), engine.call(note, "c"), engine.call(note, "d")]
+    await engine.stage(*calls)
+    await engine.attempts.run_in_order(calls)
+    assert ran == ["a"]
+    records = await engine.records(calls)
+    assert [record.state for record in records] == [
+        JobState.SUCCEEDED,
+        JobState.FAILED,
+        JobState.CANCELLED,
+        JobState.CANCELLED,
+    ]
+    assert records[2].cancelled_by == records[3].cancelled_by == calls[1].id
+    assert [event.failure.message for event in engine.heard.of(AttemptFailed)] == ["b"]
+
+
+async def test_an_ephemeral_call_behind_stored_ones_runs_after_them(engine: Engine) -> None:
+    calls = [engine.call(wait_for, "a"), engine.call(lambda: ran.append("lambda"))]
+    assert [call.ephemeral for call in calls] == [False, True]
+    await engine.stage(*calls)
+    end = asyncio.ensure_future(engine.attempts.run_in_order(calls))
+    await turns()
+    open_gate("a")
+    await end
+    assert ran == ["a begins", "a ends", "lambda"]
+    record = await engine.record(calls[1])
+    assert (record.state, record.ephemeral) == (JobState.SUCCEEDED, True)
+
+
+async def test_an_ephemeral_call_behind_one_that_fails_does_not_run(engine: Engine) -> None:
+    calls = [engine.call(fail, "a"), engine.call(lambda: ran.append("lambda"))]
+    await engine.stage(*calls)
+    await engine.attempts.run_in_order(calls)
+    assert ran == []
+    assert (await engine.record(calls[1])).cancelled_by == calls[0].id
+
+
+async def test_ephemeral_calls_alone_keep_their_order_without_a_row(engine: Engine) -> None:
+    def broken() -> None:
+        message = "unsaved"
+        raise ValueError(message)
+
+    calls = [engine.call(lambda: ran.append("first")), engine.call(broken), engine.call(lambda: ran.append("last"))]
+    await engine.stage(*calls)
+    await engine.attempts.run_in_order(calls)
+    assert ran == ["first"]
+    assert engine.faulty.calls["settle"] == 0
+    [failed] = engine.heard.of(EphemeralFailed)
+    assert failed.failure.message == "unsaved"
+    [lost] = engine.heard.of(CallsDiscarded)
+    assert lost.reason.endswith("broken, which came before, did not succeed")
+
+
+# Recording
+
+
+async def test_what_must_not_run_twice_is_recorded_before_it_starts(engine: Engine) -> None:
+    reached, go_on = engine.faulty.shut("start")
+    call = await engine.staged(charge)
+    end = asyncio.ensure_future(engine.attempts.run(call))
+    await reached.wait()
+    await turns()
+    assert ran == [], "a crash now leaves a job that has not started"
+    assert not engine.attempts.idle
+    go_on.set()
+    assert await end == Succeeded()
+    assert ran == ["charged"]
+    assert (await engine.record(call)).attempt == 1
+
+
+async def test_what_must_not_run_twice_goes_back_when_its_start_cannot_be_recorded(engine: Engine) -> None:
+    engine.faulty.fail("start", StoreUnavailable("disk full"))
+    call = await engine.staged(charge)
+    assert await engine.attempts.run(call) is None
+    assert ran == []
+    record = await engine.record(call)
+    assert (record.state, record.attempt) == (JobState.QUEUED, 0)
+    assert engine.heard.of(StoreFailed)[0].reason == "disk full"
+    assert engine.attempts.free("loop") == 2
+
+
+async def test_a_short_attempt_is_never_recorded_as_started(engine: Engine) -> None:
+    await engine.attempts.run(await engine.staged(note, "short"))
+    assert engine.faulty.calls["start"] == 0
+
+
+async def test_attempts_that_run_for_a_second_are_recorded_together(engine: Engine) -> None:
+    calls = [await engine.staged(wait_for, name) for name in "ab"]
+    ends = [asyncio.ensure_future(engine.attempts.run(call)) for call in calls]
+    await turns()
+    began = engine.clock.now()
+    assert await engine.attempts.run_once() == 1.0
+    assert engine.faulty.calls["start"] == 0
+    engine.clock.advance(1.0)
+    await engine.attempts.run_once()
+    assert engine.faulty.calls["start"] == 1
+    for record in await engine.records(calls):
+        assert (record.state, record.attempt, record.started_at) == (JobState.RUNNING, 1, began)
+    await engine.attempts.run_once()
+    assert engine.faulty.calls["start"] == 1, "once is enough"
+    open_gate("a")
+    open_gate("b")
+    await asyncio.gather(*ends)
+    assert [(one.state, one.attempt) for one in await engine.records(calls)] == [(JobState.SUCCEEDED, 1)] * 2
+
+
+async def test_an_attempt_whose_claim_went_to_another_is_cancelled(engine: Engine) -> None:
+    call = await engine.staged(wait_for, "a")
+    end = asyncio.ensure_future(engine.attempts.run(call))
+    await turns()
+    assert call.claim is not None
+    stolen = call.claim._replace(id=call.claim.id + 1)
+    call.claim = stolen
+    engine.clock.advance(1.0)
+    await engine.attempts.run_once()
+    assert await end is None, "what it came to was refused"
+    assert ran == ["a begins"]
+
+
+# Waiting too long
+
+
+async def test_a_call_that_waits_for_a_slot_for_a_second_is_given_back(engine: Engine) -> None:
+    calls = [await engine.staged(wait_for, name) for name in "abc"]
+    ends = [asyncio.ensure_future(engine.attempts.run(call)) for call in calls]
+    await turns()
+    await engine.attempts.run_once()
+    assert (await engine.record(calls[2])).state is JobState.STAGED
+    engine.clock.advance(1.0)
+    await engine.attempts.run_once()
+    assert await ends[2] is None
+    record = await engine.record(calls[2])
+    assert (record.state, record.attempt) == (JobState.QUEUED, 0)
+    open_gate("a")
+    open_gate("b")
+    await asyncio.gather(*ends)
+    assert "c begins" not in ran
+
+
+async def test_a_call_with_ephemeral_ones_behind_it_waits_on(engine: Engine) -> None:
+    blockers = [await engine.staged(wait_for, name) for name in "ab"]
+    for call in blockers:
+        engine.attempts.begin(call)
+    chain = [engine.call(note, "stored"), engine.call(lambda: ran.append("lambda"))]
+    await engine.stage(*chain)
+    end = asyncio.ensure_future(engine.attempts.run_in_order(chain))
+    await turns()
+    engine.clock.advance(5.0)
+    await engine.attempts.run_once()
+    assert (await engine.record(chain[0])).state is JobState.STAGED
+    open_gate("a")
+    open_gate("b")
+    await end
+    assert ran[-2:] == ["stored", "lambda"]
+
+
+async def test_what_is_given_back_takes_those_behind_it_along(engine: Engine) -> None:
+    for name in "ab":
+        engine.attempts.begin(await engine.staged(wait_for, name))
+    chain = [engine.call(note, "first"), engine.call(note, "second")]
+    await engine.stage(*chain)
+    end = asyncio.ensure_future(engine.attempts.run_in_order(chain))
+    await turns()
+    engine.clock.advance(1.0)
+    await engine.attempts.run_once()
+    await end
+    first, second = await engine.records(chain)
+    assert (first.state, first.waiting) == (JobState.QUEUED, False)
+    assert (second.state, second.waiting) == (JobState.QUEUED, True)
+    open_gate("a")
+    open_gate("b")
+    await engine.settling.flush()
+
+
+# Cancelling
+
+
+async def test_a_running_coroutine_that_is_cancelled_on_request(engine: Engine) -> None:
+    call = await engine.staged(wait_for, "a")
+    end = asyncio.ensure_future(engine.attempts.run(call))
+    await turns()
+    await engine.store.cancel(call.id, reason="on request", now=engine.clock.now())
+    engine.attempts.look_for_cancellations()
+    await engine.attempts.run_once()
+    assert await end == Cancelled("on request")
+    record = await engine.record(call)
+    assert record.reason == "on request"
+    assert record.state is JobState.CANCELLED
+    assert ran == ["a begins"]
+
+
+async def test_one_that_is_cancelled_before_its_first_step_never_runs_and_frees_its_slot(engine: Engine) -> None:
+    call = await engine.staged(wait_for, "a")
+    end: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+    engine.attempts.begin(call, end.set_result)
+    engine.attempts._cancel(engine.attempts._running[call.id], "cancelled on request")
+    assert await asyncio.wait_for(end, 5) == Cancelled("cancelled on request")
+    assert ran == []
+    assert engine.attempts.free("loop") == 2
+
+
+async def test_one_that_waited_long_and_was_cancelled_meanwhile_does_not_start(engine: Engine) -> None:
+    call = await engine.staged(note, "it")
+    await engine.store.cancel(call.id, reason="on request", now=engine.clock.now())
+    engine.clock.advance(2.0)
+    assert await engine.attempts.run(call) == Cancelled("cancelled on request before it started")
+    assert ran == []
+    assert (await engine.record(call)).state is JobState.CANCELLED
+
+
+async def test_a_thread_that_is_cancelled_runs_to_its_end_and_that_counts(engine: Engine) -> None:
+    call = await engine.staged(in_thread)
+    end = asyncio.ensure_future(engine.attempts.run(call))
+    await turns()
+    await engine.store.cancel(call.id, reason="on request", now=engine.clock.now())
+    engine.attempts.look_for_cancellations()
+    await engine.attempts.run_once()
+    thread_gate.set()
+    assert await end == Succeeded()
+    assert (await engine.record(call)).state is JobState.SUCCEEDED
+
+
+# Alone
+
+
+async def test_while_one_must_run_alone_nothing_else_starts(engine: Engine) -> None:
+    poison = await engine.staged(wait_for, "poison")
+    engine.attempts.begin(poison, alone=True)
+    assert engine.attempts.free("loop") == engine.attempts.free("thread") == 0
+    other = await engine.staged(note, "other")
+    end = asyncio.ensure_future(engine.attempts.run(other))
+    await turns()
+    assert ran == ["poison begins"]
+    open_gate("poison")
+    assert await end == Succeeded()
+    assert ran == ["poison begins", "poison ends", "other"]
+
+
+async def test_while_held_nothing_starts_and_when_no_longer_held_everything_does(engine: Engine) -> None:
+    engine.attempts.held = True
+    ends: list[asyncio.Future[Outcome | None]] = []
+    for function in (partial(note, "ephemeral"), note):
+        call = engine.call(function, *(["stored"] if function is note else []))
+        await engine.stage(call)
+        ends.append(asyncio.ensure_future(engine.attempts.run(call)))
+    await turns()
+    assert ran == []
+    engine.attempts.held = False
+    await asyncio.wait_for(asyncio.gather(*ends), 5)
+    assert ran == ["ephemeral", "stored"]
+
+
+# Stopping
+
+
+async def test_stop_gives_back_what_waits_and_lets_end_what_runs(engine: Engine) -> None:
+    calls = [await engine.staged(wait_for, name) for name in "abc"]
+    ends = [asyncio.ensure_future(engine.attempts.run(call)) for call in calls]
+    await turns()
+    stopping = asyncio.ensure_future(engine.attempts.stop(30))
+    await turns()
+    assert not stopping.done()
+    open_gate("a")
+    open_gate("b")
+    assert await stopping == []
+    await asyncio.gather(*ends)
+    states = [record.state for record in await engine.records(calls)]
+    assert states == [JobState.SUCCEEDED, JobState.SUCCEEDED, JobState.QUEUED]
+    assert not engine.heard
+
+
+async def test_what_runs_longer_than_the_grace_is_given_back_and_named(engine: Engine) -> None:
+    calls = [await engine.staged(function, *args) for function, args in ((wait_for, ("a",)), (stubborn, ()))]
+    ends = [asyncio.ensure_future(engine.attempts.run(call)) for call in calls]
+    await turns()
+    engine.clock.advance(1.0)
+    await engine.attempts.run_once()
+    assert {one.state for one in await engine.records(calls)} == {JobState.RUNNING}
+    assert await engine.attempts.stop(0) == []
+    assert await asyncio.gather(*ends) == [None, None]
+    for record in await engine.records(calls):
+        assert (record.state, record.attempt, record.interruptions) == (JobState.QUEUED, 0, 0)
+        assert record.failure is None
+    assert not engine.heard.of(AttemptFailed), "it was told to stop: whatever it raised then is no failure"
+    [delayed] = engine.heard.of(StopDelayed)
+    assert [name.rpartition(":")[2] for name in delayed.tasks] == ["stubborn", "wait_for"]
+
+
+async def test_a_thread_that_does_not_end_is_returned_by_name_and_keeps_its_claim(engine: Engine) -> None:
+    call = await engine.staged(in_thread)
+    ended: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+    engine.attempts.begin(call, ended.set_result)
+    await turns()
+    left = await engine.attempts.stop(0)
+    assert [name.rpartition(":")[2] for name in left] == ["in_thread"]
+    assert (await engine.record(call)).state is JobState.STAGED
+    thread_gate.set()
+    assert await ended == Succeeded(), "if the process lives on, what it came to still counts"
+
+
+async def test_after_stop_a_stored_call_goes_back_at_once_and_an_ephemeral_one_still_runs(engine: Engine) -> None:
+    await engine.attempts.stop(0)
+    call = await engine.staged(note, "stored")
+    assert await engine.attempts.run(call) is None
+    assert (await engine.record(call)).state is JobState.QUEUED
+    assert await engine.attempts.run(engine.call(lambda: ran.append("lambda"))) == Succeeded()
+    assert ran == ["lambda"]
+
+
+async def test_stop_is_idempotent_and_fine_when_nothing_runs(engine: Engine) -> None:
+    assert await engine.attempts.stop(0) == []
+    assert await engine.attempts.stop(10) == []
+    assert engine.attempts.idle
+
+
+async def test_an_ephemeral_call_behind_one_that_is_given_back_at_the_stop_ends_with_the_reason(
+    engine: Engine,
+) -> None:
+    chain = [engine.call(wait_for, "a"), engine.call(note, "b"), engine.call(lambda: None), engine.call(note, "d")]
+    await engine.stage(*chain)
+    end = asyncio.ensure_future(engine.attempts.run_in_order(chain))
+    await turns()
+    await engine.attempts.stop(0)
+    await end
+    first, second, ephemeral, last = await engine.records(chain)
+    assert (first.state, second.state) == (JobState.QUEUED, JobState.QUEUED)
+    assert ephemeral.state is JobState.FAILED
+    assert ephemeral.reason == "its process stopped before its turn, and it was not stored, so no other can run it"
+    assert (last.state, last.cancelled_by) == (JobState.CANCELLED, ephemeral.id)
+
+
+async def test_an_unsaved_call_that_waits_when_the_process_stops_is_not_lost_without_a_word(engine: Engine) -> None:
+    for name in "ab":
+        engine.attempts.begin(await engine.staged(wait_for, name))
+    end = asyncio.ensure_future(engine.attempts.run(engine.call(partial(note, "never"))))
+    await turns()
+    await engine.attempts.stop(0)
+    assert await end is None
+    [lost] = engine.heard.of(CallsDiscarded)
+    assert "stops" in lost.reason
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_independent_calls_do_not_wait_for_one_another(engine: Engine, ordered: bool) -> None:
+    options = CallOptions(ordered=ordered)
+    prepare: Callable[..., Any] = engine.staging.prepare
+    calls = [prepare(fail, ("a",), {}, options), prepare(note, ("b",), {}, options)]
+    await engine.stage(*calls, chain=Chain())
+    if ordered:
+        await engine.attempts.run_in_order(calls)
+    else:
+        outcomes = await asyncio.gather(*(engine.attempts.run(call) for call in calls))
+        assert isinstance(outcomes[0], Failed)
+    last = await engine.record(calls[1])
+    assert last.state is (JobState.CANCELLED if ordered else JobState.SUCCEEDED)

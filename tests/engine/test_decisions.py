@@ -1,0 +1,202 @@
+"""What is written when an attempt has ended: every outcome, from both states of a claim, under every policy."""
+
+from itertools import product
+
+import pytest
+
+from postlude.errors import IllegalTransition
+from postlude.execution import abandon, decide, release, runs_alone
+from postlude.job import (
+    TRANSITIONS,
+    Cancelled,
+    Claim,
+    Event,
+    Failed,
+    Failure,
+    Followers,
+    Interrupted,
+    JobState,
+    Outcome,
+    Policy,
+    Settlement,
+    Succeeded,
+    new_job_id,
+    transition,
+)
+
+NOW = 1000.0
+FAILURE = Failure("ValueError", "no", "Traceback: ValueError: no")
+STATES = [JobState.STAGED, JobState.RUNNING]
+
+
+def claim(
+    state: JobState,
+    *,
+    policy: Policy | None = None,
+    interruptions: int = 0,
+    stopping: bool = False,
+    arguments: str | None = "{}",
+) -> Claim:
+    running = state is JobState.RUNNING
+    return Claim(
+        id=7,
+        job_id=new_job_id(),
+        task="main:f",
+        arguments=arguments,
+        state=state,
+        attempt=2 if running else 0,
+        interruptions=interruptions,
+        policy=policy.dumps() if policy else None,
+        origin=None,
+        chain=None,
+        after=None,
+        created_at=900.0,
+        started_at=990.0 if running else None,
+        owner=1,
+        stopping=stopping,
+    )
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(
+    ("outcome", "target", "followers", "reason", "line"),
+    [
+        (Succeeded(), JobState.SUCCEEDED, Followers.ADVANCE, None, None),
+        (Failed(FAILURE), JobState.FAILED, Followers.CANCEL, "ValueError: no", "failed"),
+        (Cancelled("enough"), JobState.CANCELLED, Followers.CANCEL, "enough", "cancelled"),
+    ],
+)
+def test_an_attempt_that_came_to_its_end(
+    state: JobState, outcome: Outcome, target: JobState, followers: Followers, reason: str | None, line: str | None
+) -> None:
+    owned = claim(state)
+    settlement = decide(outcome, owned, NOW, started_at=995.0)
+    assert settlement == Settlement(
+        job_id=owned.job_id,
+        claim=7,
+        state=target,
+        at=NOW,
+        # A staged attempt was never recorded as started, and is counted now.
+        attempt=2 if state is JobState.RUNNING else 1,
+        interruptions=0,
+        started_at=995.0,
+        failure=FAILURE if isinstance(outcome, Failed) else None,
+        reason=reason,
+        outcome=line,
+        followers=followers,
+    )
+
+
+def test_the_start_that_the_store_knows_is_kept() -> None:
+    assert decide(Succeeded(), claim(JobState.RUNNING), NOW).started_at == 990.0
+
+
+POLICIES = [Policy(), Policy(interrupted="hold"), Policy(max_interruptions=1), Policy(max_interruptions=2)]
+
+
+@pytest.mark.parametrize(
+    ("state", "policy", "before", "stopping", "stored"),
+    list(product(STATES, POLICIES, range(4), [False, True], [False, True])),
+)
+def test_an_interruption_over_the_whole_table(
+    state: JobState, policy: Policy, before: int, stopping: bool, stored: bool
+) -> None:
+    owned = claim(state, policy=policy, interruptions=before, stopping=stopping, arguments="{}" if stored else None)
+    settlement = decide(Interrupted("its process died"), owned, NOW)
+    assert (settlement.claim, settlement.job_id, settlement.at) == (owned.id, owned.job_id, NOW)
+    if not stored:
+        assert settlement.state is JobState.FAILED
+        assert settlement.followers is Followers.CANCEL
+        assert settlement.outcome == "interrupted"
+        assert settlement.reason == "its process died; it was not stored, so no other process can run it"
+        assert settlement.attempt == owned.attempt
+    elif state is JobState.STAGED or stopping:
+        # Not recorded as started, or told to stop: the job goes back as if nothing had been.
+        assert settlement == release(owned, NOW)
+    elif policy.interrupted == "hold":
+        assert settlement.state is JobState.FAILED
+        assert settlement.followers is Followers.CANCEL
+        assert settlement.interruptions == before + 1
+        assert settlement.reason == (
+            "its process died; held, because the task must not run twice by itself (interrupted='hold')"
+        )
+    elif before + 1 >= policy.max_interruptions:
+        assert settlement.state is JobState.FAILED
+        assert settlement.followers is Followers.CANCEL
+        assert settlement.interruptions == before + 1
+        assert settlement.reason == f"its process died; set aside after {before + 1} interruptions (max_interruptions)"
+    else:
+        assert settlement.state is JobState.QUEUED
+        assert settlement.run_at == NOW
+        assert settlement.followers is Followers.QUEUE
+        assert settlement.interruptions == before + 1
+        assert settlement.outcome == "interrupted"
+        assert settlement.attempt == owned.attempt, "an attempt that was interrupted stays counted"
+        assert settlement.alone == (before + 1 == policy.max_interruptions - 1)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_what_is_given_back_is_unharmed(state: JobState) -> None:
+    owned = claim(state, interruptions=1)
+    settlement = release(owned, NOW)
+    assert settlement.state is JobState.QUEUED
+    assert settlement.run_at == NOW
+    assert settlement.attempt == (1 if state is JobState.RUNNING else 0), "a recorded attempt is taken back"
+    assert settlement.interruptions == 1
+    assert settlement.followers is Followers.QUEUE
+    assert (settlement.outcome, settlement.failure, settlement.reason) == (None, None, None)
+    assert not settlement.alone
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_what_must_run_alone_still_must_when_it_was_given_back(state: JobState) -> None:
+    assert release(claim(state, interruptions=2), NOW).alone
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_an_ephemeral_job_ends_with_its_process(state: JobState) -> None:
+    owned = claim(state, arguments=None)
+    settlement = abandon(owned, NOW, "gone")
+    assert settlement.state is JobState.FAILED
+    assert (settlement.reason, settlement.outcome) == ("gone", "interrupted")
+    assert settlement.attempt == owned.attempt
+    assert settlement.followers is Followers.CANCEL
+
+
+@pytest.mark.parametrize(("most", "alone_at"), [(1, None), (2, 1), (3, 2), (5, 4)], ids=lambda value: f"{value}")
+def test_alone_one_interruption_short_of_the_limit(most: int, alone_at: int | None) -> None:
+    owned = claim(JobState.RUNNING, policy=Policy(max_interruptions=most))
+    alone = [count for count in range(most + 2) if runs_alone(owned, count)]
+    assert alone == ([] if alone_at is None else [alone_at])
+    assert [count for count in range(most + 2) if runs_alone(owned._replace(interruptions=count))] == alone
+
+
+def test_what_is_not_in_the_table_is_a_named_error() -> None:
+    legal = 0
+    for state, event in product(JobState, Event):
+        if (state, event) in TRANSITIONS:
+            assert transition(state, event) is TRANSITIONS[state, event]
+            legal += 1
+        else:
+            with pytest.raises(IllegalTransition) as raised:
+                transition(state, event)
+            assert str(raised.value) == f"A job is {state.value}, and {event.value!r} is not possible then."
+    assert legal == 19
+    job_id = new_job_id()
+    with pytest.raises(IllegalTransition, match=f"^Job {job_id} is succeeded, and 'retry' is not possible then"):
+        transition(JobState.SUCCEEDED, Event.RETRY, job_id=job_id)
+
+
+def test_a_policy_is_stored_only_where_it_differs() -> None:
+    assert Policy().dumps() is None
+    assert Policy.loads(None) == Policy()
+    held = Policy(interrupted="hold", max_interruptions=1)
+    assert Policy.loads(held.dumps()) == held
+    assert Policy.loads('{"interrupted":"hold","an_option_of_a_later_release":1}') == Policy(interrupted="hold")
+
+
+def test_ids_are_of_version_7_and_sort_by_the_millisecond() -> None:
+    ids = [new_job_id() for _ in range(100)]
+    assert {one.version for one in ids} == {7}
+    assert [one.int >> 80 for one in ids] == sorted(one.int >> 80 for one in ids)
+    assert len(set(ids)) == 100

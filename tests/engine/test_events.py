@@ -1,0 +1,149 @@
+"""What happened is said once, to everybody who listens, and reads well in a log."""
+
+import logging
+from typing import get_args
+
+import pytest
+
+from postlude import telemetry
+from postlude.events import (
+    AttemptFailed,
+    AttemptInterrupted,
+    CallNotStored,
+    CallsDiscarded,
+    CallsUnsaved,
+    EphemeralFailed,
+    Event,
+    Events,
+    LoopBlocked,
+    OutcomeRefused,
+    ServiceFailed,
+    StopDelayed,
+    StoreFailed,
+    StoreRecovered,
+)
+from postlude.job import Failure, new_job_id
+
+JOB = new_job_id()
+FAILURE = Failure("ValueError", "no", "Traceback (most recent call last):\nValueError: no\n")
+
+
+def test_every_subscriber_hears_every_event_until_it_ends_that() -> None:
+    events = Events()
+    first: list[Event] = []
+    second: list[Event] = []
+    end = events.subscribe(first.append)
+    events.subscribe(second.append)
+    events.emit(StoreRecovered("settling"))
+    end()
+    events.emit(StopDelayed(("main:f",)))
+    assert first == [StoreRecovered("settling")]
+    assert second == [StoreRecovered("settling"), StopDelayed(("main:f",))]
+
+
+def test_a_subscriber_may_end_while_it_is_told() -> None:
+    events = Events()
+    heard: list[Event] = []
+
+    def once(event: Event) -> None:
+        heard.append(event)
+        end()
+
+    end = events.subscribe(once)
+    events.subscribe(heard.append)
+    events.emit(StoreRecovered("a"))
+    events.emit(StoreRecovered("b"))
+    assert heard == [StoreRecovered("a"), StoreRecovered("a"), StoreRecovered("b")]
+
+
+LINES: list[tuple[Event, int, str]] = [
+    (
+        AttemptFailed(JOB, "main:f", 2, FAILURE),
+        logging.ERROR,
+        f"main:f failed (job {JOB}, attempt 2)\nTraceback (most recent call last):\nValueError: no",
+    ),
+    (
+        AttemptInterrupted(JOB, "main:f", 1, True, "its process died"),
+        logging.WARNING,
+        f"main:f was interrupted (job {JOB}, time 1): its process died; it runs again",
+    ),
+    (
+        AttemptInterrupted(JOB, "main:f", 3, False, "its process died; set aside after 3 interruptions"),
+        logging.WARNING,
+        (
+            f"main:f was interrupted (job {JOB}, time 3): its process died; set aside after 3 interruptions; "
+            "it does not run again by itself"
+        ),
+    ),
+    (
+        OutcomeRefused(JOB),
+        logging.WARNING,
+        f"the outcome of job {JOB} was not recorded: its claim was no longer ours",
+    ),
+    (
+        CallsDiscarded(("main:f", "main:g"), "the request raised ValueError('no')"),
+        logging.INFO,
+        "main:f, main:g discarded: the request raised ValueError('no')",
+    ),
+    (
+        CallNotStored("main:f", "main.py:7", "The call of main:f cannot be stored: it is a lambda."),
+        logging.WARNING,
+        (
+            "The call of main:f cannot be stored: it is a lambda. "
+            "It runs in this process only, and is lost with it. [main.py:7]"
+        ),
+    ),
+    (
+        CallsUnsaved(("main:f",), "disk full"),
+        logging.ERROR,
+        "main:f run WITHOUT having been stored: disk full",
+    ),
+    (
+        EphemeralFailed("main:f", FAILURE),
+        logging.ERROR,
+        "main:f, which was not stored, failed\nTraceback (most recent call last):\nValueError: no",
+    ),
+    (
+        LoopBlocked("main:f", 0.234),
+        logging.WARNING,
+        (
+            "main:f blocked the event loop for 0.23 s, and every request with it: "
+            "make it `def`, so that it runs in a thread, or await what takes the time"
+        ),
+    ),
+    (
+        StoreFailed("settling", "disk full"),
+        logging.ERROR,
+        "the store did not confirm a write (settling): disk full",
+    ),
+    (StoreRecovered("settling"), logging.WARNING, "the store takes writes again (settling)"),
+    (
+        ServiceFailed("rescue", FAILURE),
+        logging.ERROR,
+        "the service 'rescue' failed and goes on\nTraceback (most recent call last):\nValueError: no",
+    ),
+    (
+        StopDelayed(("main:f", "main:g")),
+        logging.WARNING,
+        "still running when the grace was over: main:f, main:g",
+    ),
+]
+
+
+@pytest.mark.parametrize(("event", "level", "text"), LINES, ids=lambda value: type(value).__name__)
+def test_how_an_event_reads_in_the_log(event: Event, level: int, text: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "postlude"):
+        telemetry.log(event)
+    [record] = caplog.records
+    assert (record.name, record.levelno, record.getMessage()) == ("postlude", level, text)
+    assert vars(record)["postlude"] == event, "for handlers that write fields"
+
+
+def test_no_event_is_forgotten_in_the_log() -> None:
+    assert {type(event) for event, _, _ in LINES} == set(get_args(Event))
+
+
+def test_an_event_below_the_level_costs_no_record(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "postlude"):
+        telemetry.log(CallsDiscarded(("main:f",), "it raised"))
+    assert caplog.records == []

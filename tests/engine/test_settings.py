@@ -1,0 +1,172 @@
+"""Settings: arguments before the environment before defaults, and every problem named at once."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from postlude.errors import SettingsError
+from postlude.settings import DEFAULT_URL, Concurrency, Settings, read_settings
+from postlude.stores import open_store
+
+
+@pytest.fixture(autouse=True)
+def started_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["uvicorn", "main:app"])
+
+
+def test_the_defaults() -> None:
+    assert read_settings({}, {}) == Settings(
+        url=DEFAULT_URL,
+        worker="embedded",
+        tasks=(),
+        allow=(),
+        concurrency=Concurrency(loop=100, threads=16),
+        strict=False,
+        ordered=True,
+        interrupted="rerun",
+        on_store_error="refuse",
+        shutdown_grace=8.0,
+        disabled=False,
+    )
+
+
+def test_every_setting_can_come_from_the_environment() -> None:
+    environ = {
+        "POSTLUDE_URL": "sqlite:///x.db",
+        "POSTLUDE_WORKER": "off",
+        "POSTLUDE_TASKS": "app.tasks, app.more",
+        "POSTLUDE_ALLOW": "os:remove,shutil:rmtree",
+        "POSTLUDE_CONCURRENCY": "loop=5, threads=6",
+        "POSTLUDE_STRICT": "yes",
+        "POSTLUDE_ORDERED": "0",
+        "POSTLUDE_INTERRUPTED": "hold",
+        "POSTLUDE_ON_STORE_ERROR": "run_unsaved",
+        "POSTLUDE_SHUTDOWN_GRACE": "2.5",
+        "POSTLUDE_DISABLED": "1",
+    }
+    assert read_settings({}, environ) == Settings(
+        url="sqlite:///x.db",
+        worker="off",
+        tasks=("app.tasks", "app.more"),
+        allow=("os:remove", "shutil:rmtree"),
+        concurrency=Concurrency(loop=5, threads=6),
+        strict=True,
+        ordered=False,
+        interrupted="hold",
+        on_store_error="run_unsaved",
+        shutdown_grace=2.5,
+        disabled=True,
+    )
+    assert set(environ) == {f"POSTLUDE_{name.upper()}" for name in Settings.__dataclass_fields__}, "none is forgotten"
+
+
+def test_an_argument_wins_over_the_environment_and_none_is_no_argument() -> None:
+    environ = {"POSTLUDE_URL": "sqlite:///environment.db", "POSTLUDE_ORDERED": "0", "POSTLUDE_STRICT": "1"}
+    given = {"url": "sqlite:///argument.db", "ordered": True, "strict": None}
+    settings = read_settings(given, environ)
+    assert (settings.url, settings.ordered, settings.strict) == ("sqlite:///argument.db", True, True)
+
+
+def test_an_empty_variable_is_as_good_as_none() -> None:
+    assert read_settings({}, {"POSTLUDE_URL": "", "POSTLUDE_SHUTDOWN_GRACE": "  "}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"concurrency": 7}, Settings(concurrency=Concurrency(loop=7))),
+        ({"concurrency": Concurrency(threads=1)}, Settings(concurrency=Concurrency(threads=1))),
+        ({"shutdown_grace": timedelta(seconds=3)}, Settings(shutdown_grace=3.0)),
+        ({"shutdown_grace": 0}, Settings(shutdown_grace=0)),
+        ({"tasks": ["a", "b"]}, Settings(tasks=("a", "b"))),
+    ],
+    ids=str,
+)
+def test_what_an_argument_may_be(given: dict[str, Any], expected: Settings) -> None:
+    assert read_settings(given, {}) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "concurrency"),
+    [("12", Concurrency(loop=12)), ("threads=3", Concurrency(threads=3)), ("loop=1,threads=2", Concurrency(1, 2))],
+)
+def test_concurrency_in_the_environment(text: str, concurrency: Concurrency) -> None:
+    assert read_settings({}, {"POSTLUDE_CONCURRENCY": text}).concurrency == concurrency
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "problem"),
+    [
+        ({"worker": "on"}, {}, "worker: expected one of 'embedded', 'off', got 'on'"),
+        ({"interrupted": "x"}, {}, "interrupted: expected one of 'rerun', 'hold', got 'x'"),
+        ({"on_store_error": "x"}, {}, "on_store_error: expected one of 'refuse', 'run_unsaved', got 'x'"),
+        ({"concurrency": 0}, {}, "concurrency: expected at least one of each, got Concurrency(loop=0, threads=16)"),
+        ({"shutdown_grace": -1}, {}, "shutdown_grace: expected seconds, 0 or more, got -1"),
+        ({"shutdown_grace": float("inf")}, {}, "shutdown_grace: expected seconds, 0 or more, got inf"),
+        ({"shutdown_grace": float("nan")}, {}, "shutdown_grace: expected seconds, 0 or more, got nan"),
+        ({"allow": ["remove"]}, {}, "allow: expected 'module:name', such as 'os:remove', got 'remove'"),
+        ({"allow": "os:remove"}, {}, "allow: expected a sequence of strings, got the single string 'os:remove'"),
+        ({"tasks": "app.tasks"}, {}, "tasks: expected a sequence of strings, got the single string 'app.tasks'"),
+        ({"shutdown_grace": "8"}, {}, "shutdown_grace: expected seconds, 0 or more, got '8'"),
+        ({"concurrency": "8"}, {}, "concurrency: expected a number or Concurrency(loop=, threads=), got '8'"),
+        ({"strict": "no"}, {}, "strict: expected True or False, got 'no'"),
+        ({}, {"POSTLUDE_STRICT": "maybe"}, "POSTLUDE_STRICT: expected 1 or 0, got 'maybe'"),
+        ({}, {"POSTLUDE_SHUTDOWN_GRACE": "8s"}, "POSTLUDE_SHUTDOWN_GRACE: expected a number of seconds, got '8s'"),
+        ({}, {"POSTLUDE_WORKER": "none"}, "POSTLUDE_WORKER: expected one of 'embedded', 'off', got 'none'"),
+        (
+            {},
+            {"POSTLUDE_CONCURRENCY": "many"},
+            "POSTLUDE_CONCURRENCY: expected loop=NUMBER,threads=NUMBER, got 'many'",
+        ),
+        (
+            {},
+            {"POSTLUDE_CONCURRENCY": "fibers=3"},
+            "POSTLUDE_CONCURRENCY: expected loop=NUMBER,threads=NUMBER, got 'fibers=3'",
+        ),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_a_problem_says_what_was_expected_and_what_came(
+    given: Mapping[str, Any], environ: Mapping[str, str], problem: str
+) -> None:
+    with pytest.raises(SettingsError) as raised:
+        read_settings(given, environ)
+    assert raised.value.problems == (problem,)
+    assert str(raised.value) == f"Postlude cannot start with these settings:\n  - {problem}"
+
+
+def test_all_problems_are_named_at_once() -> None:
+    environ = {"POSTLUDE_DISABLED": "perhaps", "POSTLUDE_SHUTDOWN_GRACE": "-3"}
+    with pytest.raises(SettingsError) as raised:
+        read_settings({"worker": "on", "tasks": "app"}, environ)
+    assert len(raised.value.problems) == 4
+    assert str(raised.value).count("\n  - ") == 4
+
+
+@pytest.mark.parametrize(
+    ("argv", "grace"),
+    [
+        (["uvicorn", "main:app", "--reload"], 0.0),
+        (["/bin/fastapi", "dev"], 0.0),
+        (["fastapi", "dev", "main.py"], 0.0),
+        (["fastapi", "dev", "--no-reload"], 8.0),
+        (["fastapi", "run"], 8.0),
+        (["uvicorn", "main:app"], 8.0),
+        ([""], 8.0),
+        ([], 8.0),
+    ],
+    ids=str,
+)
+def test_nobody_waits_at_a_reload(monkeypatch: pytest.MonkeyPatch, argv: list[str], grace: float) -> None:
+    monkeypatch.setattr("sys.argv", argv)
+    assert read_settings({}, {}).shutdown_grace == grace
+    assert read_settings({"shutdown_grace": 5}, {}).shutdown_grace == 5
+
+
+@pytest.mark.parametrize("url", ["", "sqlite", "sqlite://", "sqlite:///", "sqlite:x.db", "postgresql://host/db"])
+def test_a_url_that_names_no_store(url: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        open_store(url)
+    assert f"url: expected sqlite:///path/to/jobs.db, got {url!r}" in str(raised.value)

@@ -1,0 +1,61 @@
+"""A look into a store from another process than the server's, through Postlude itself.
+
+Never through the sqlite3 of the standard library: two SQLite libraries do not see each other's locks on one file.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from postlude import Job, Jobs, JobState, Postlude
+from postlude.job import Attempt
+
+T = TypeVar("T")
+
+
+class Look:
+    """The jobs of a store, opened in this process for reading.
+
+    Args:
+        folder: the server's; the store is in its default place there.
+        path: where it is if not there.
+    """
+
+    def __init__(self, folder: Path, path: Path | None = None) -> None:
+        self._path = path or folder / ".postlude" / "jobs.db"
+        self._runner = asyncio.Runner()
+
+    def __enter__(self) -> Self:
+        assert self._path.exists(), f"there is no store at {self._path}"
+        self._durable = Postlude(url=f"sqlite:///{self._path}", worker="off")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._run(self._durable.close())
+        self._runner.close()
+
+    @property
+    def _jobs(self) -> Jobs:
+        return self._durable.jobs
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(work)
+
+    def jobs(self) -> list[Job[Any]]:
+        """All jobs, oldest first."""
+        return self._run(self._jobs.list(limit=10_000))[::-1]
+
+    def job(self) -> Job[Any]:
+        """The only job there is."""
+        (job,) = self.jobs()
+        return job
+
+    def states(self) -> list[JobState]:
+        return [job.state for job in self.jobs()]
+
+    def count(self, *states: JobState) -> int:
+        return sum(self._run(self._jobs.count(state=states)).values())
+
+    def history(self, job: Job[Any]) -> Sequence[Attempt]:
+        return self._run(self._jobs.history(job.id))

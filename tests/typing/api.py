@@ -1,0 +1,231 @@
+"""The public face as a user's type checker sees it. Checked, never run.
+
+A mistake is marked with what both checkers say of it: an unused mark is an error itself, so each must stay a mistake.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, assert_type
+from uuid import UUID
+
+from fastapi import BackgroundTasks as Stock
+from fastapi import Depends, FastAPI
+
+import postlude
+from postlude import BackgroundTasks, Concurrency, Job, Jobs, JobState, Postlude, PostludeError, task
+from postlude.errors import JobNotFound, NotStorable, UnknownTask, WaitTimeout
+from postlude.job import Attempt, Failure, Progress
+
+app = FastAPI()
+durable = Postlude(app)
+later = Postlude()
+later.install(app)
+every_option = Postlude(
+    None,
+    "sqlite:///jobs.db",
+    worker="off",
+    tasks=["app.tasks"],
+    allow=("os:remove",),
+    concurrency=Concurrency(loop=10, threads=2),
+    strict=True,
+    ordered=False,
+    interrupted="hold",
+    on_store_error="run_unsaved",
+    shutdown_grace=timedelta(seconds=2),
+)
+Postlude(concurrency=10, shutdown_grace=2.5, url="sqlite:///jobs.db")
+Postlude(worker="sometimes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Postlude(interrupted="never")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Postlude(grace=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+Postlude(concurrency="many")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+# Tasks
+
+
+def add(first: int, second: int = 0) -> int:
+    return first + second
+
+
+async def shout(text: str) -> str:
+    return text.upper()
+
+
+def only_by_name(*, number: int) -> None: ...
+
+
+def anything(*args: object, **kwargs: object) -> list[str]:
+    return []
+
+
+@task
+def bare(number: int) -> int:
+    return number
+
+
+@task
+async def bare_async(number: int) -> int:
+    return number
+
+
+@task(name="named", formerly="old", executor="thread", interrupted="hold", max_interruptions=1)
+def declared(number: int) -> int:
+    return number
+
+
+@task(formerly=["a", "b"], executor="loop", interrupted="rerun")
+async def declared_async(number: int) -> list[int]:
+    return [number]
+
+
+assert_type(bare(1), int)
+assert_type(declared(1), int)
+bare("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+declared(1, 2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+task(executor="gpu")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+task(name=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+task(retires=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+
+
+class Mailer:
+    def send(self, to: str) -> bool:
+        return bool(to)
+
+    def __call__(self) -> float:
+        return 0.5
+
+
+# In a request
+
+
+def helper(tasks: Stock) -> None:
+    """Annotated with FastAPI's own class: takes the typed variant too."""
+    tasks.add_task(add, 1)
+
+
+def dependency(tasks: BackgroundTasks) -> BackgroundTasks:
+    return tasks.options(ordered=False)
+
+
+@app.post("/")
+async def endpoint(tasks: BackgroundTasks, stock: Stock, same: BackgroundTasks = Depends(dependency)) -> None:
+    helper(tasks)
+    helper(stock)
+    assert_type(tasks.add_task(add, 1, second=2), Job[int])
+    assert_type(tasks.add_task(shout, "text"), Job[str])
+    assert_type(tasks.add_task(only_by_name, number=1), Job[None])
+    assert_type(tasks.add_task(anything, 1, "2", three=3), Job[list[str]])
+    assert_type(tasks.add_task(bare, 1), Job[int])
+    assert_type(tasks.add_task(bare_async, 1), Job[int])
+    assert_type(tasks.add_task(declared, number=1), Job[int])
+    assert_type(tasks.add_task(declared_async, 1), Job[list[int]])
+    assert_type(tasks.add_task(Mailer().send, "a@example.com"), Job[bool])
+    assert_type(tasks.add_task(Mailer()), Job[float])
+    assert_type(tasks.add_task(lambda: 5), Job[int])
+    assert_type(tasks.options(ordered=False, if_raised="keep").add_task(add, 1), Job[int])
+    assert_type(tasks.options(if_raised="only").options(ordered=True).add_task(shout, "text"), Job[str])
+    assert_type(same.add_task(add, 1), Job[int])
+    wider: Job[object] = tasks.add_task(add, 1)
+    assert_type(wider.id, UUID)
+
+    tasks.add_task(add, "1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    tasks.add_task(add)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    tasks.add_task(add, 1, third=3)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
+    tasks.add_task(shout, text=1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    tasks.add_task(add(1))  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    tasks.add_task(None)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    tasks.options(if_raised="always")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tasks.options(order=False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    not_text: Job[str] = tasks.add_task(add, 1)  # type: ignore[call-overload]  # pyright: ignore[reportAssignmentType]
+    assert not_text
+
+
+# Outside a request
+
+
+async def outside() -> None:
+    job = await durable.enqueue(shout, "text")
+    assert_type(job, Job[str])
+    assert_type(await durable.enqueue(add, 1, second=2), Job[int])
+    assert_type(await durable.enqueue(bare_async, number=1), Job[int])
+    assert_type(await durable.enqueue_many(add, [(1,), [1, 2], {"first": 1}]), list[Job[Any]])
+    await durable.enqueue(add, "1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await durable.enqueue(add)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await durable.enqueue_many(add, 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await durable.close()
+
+
+async def a_job(job: Job[str]) -> None:
+    assert_type(job.id, UUID)
+    assert_type(job.task, str)
+    assert_type(job.state, JobState)
+    assert_type(job.state.finished, bool)
+    assert_type(job.attempts, int)
+    assert_type(job.interruptions, int)
+    assert_type(job.error, Failure | None)
+    assert_type(job.reason, str | None)
+    assert_type(job.progress, Progress | None)
+    assert_type(job.ephemeral, bool)
+    assert_type(job.chain, UUID | None)
+    assert_type(job.waiting, bool)
+    assert_type(job.cancel_requested, bool)
+    assert_type(job.cancelled_by, UUID | None)
+    assert_type(job.created_at, datetime | None)
+    assert_type(job.started_at, datetime | None)
+    assert_type(job.finished_at, datetime | None)
+    assert_type(await job.wait(timeout=1.0), Job[str])
+    assert_type(await job.refresh(), Job[str])
+    assert_type(await job.history(), Sequence[Attempt])
+    job.state = JobState.FAILED  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+async def all_jobs(jobs: Jobs) -> None:
+    assert_type(durable.jobs, Jobs)
+    one = await jobs.get("01890000-0000-7000-8000-000000000000")
+    assert_type(one, Job[Any])
+    assert_type(await jobs.get(one.id), Job[Any])
+    found = await jobs.list(state="failed", task="main:f", chain=one.id, limit=5, before=one.id)
+    assert_type(found, list[Job[Any]])
+    await jobs.list(state=["failed", JobState.CANCELLED])
+    assert_type(await jobs.count(state=JobState.QUEUED), Mapping[JobState, int])
+    assert_type(await jobs.cancel(one.id, reason="no longer wanted"), Job[Any])
+    assert_type(await jobs.retry(one.id), Job[Any])
+    assert_type(await jobs.wait(one.id, timeout=5), Job[Any])
+    assert_type(await jobs.history(one.id), Sequence[Attempt])
+    await jobs.get(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await jobs.list(state=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def in_a_thread() -> None:
+    blocking = durable.blocking
+    assert_type(blocking.enqueue(add, 1), Job[int])
+    assert_type(blocking.enqueue(shout, "text"), Job[str])
+    assert_type(blocking.enqueue_many(add, [(1,)]), list[Job[Any]])
+    one = blocking.jobs.get("01890000-0000-7000-8000-000000000000")
+    assert_type(one, Job[Any])
+    assert_type(blocking.jobs.list(state="queued"), list[Job[Any]])
+    assert_type(blocking.jobs.count(), Mapping[JobState, int])
+    assert_type(blocking.jobs.cancel(one.id), Job[Any])
+    assert_type(blocking.jobs.retry(one.id), Job[Any])
+    assert_type(blocking.jobs.wait(one.id, timeout=1), Job[Any])
+    assert_type(blocking.jobs.history(one.id), Sequence[Attempt])
+    blocking.close()
+    blocking.enqueue(add, "1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def what_is_raised() -> None:
+    try:
+        in_a_thread()
+    except NotStorable as error:
+        assert_type(error.argument, str | None)
+    except (JobNotFound, WaitTimeout) as error:
+        assert_type(error.job_id, UUID)
+    except UnknownTask as error:
+        assert_type(error.name, str)
+    except PostludeError as error:
+        assert_type(error.args, tuple[Any, ...])
+
+
+assert_type(postlude.__all__, list[str])
+assert_type(JobState("queued"), JobState)
+assert_type(Concurrency().loop, int)
