@@ -110,7 +110,9 @@ class Postlude:
         Raises:
             InstallError: the application already has routes, or was given to Postlude before.
         """
-        if not self.settings.disabled:
+        if self.settings.disabled:
+            hooks.install_disabled(app, self.jobs)
+        else:
             hooks.install(app, self._runtime)
 
     @overload

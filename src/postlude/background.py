@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, ParamSpec, Self, TypeVa
 import fastapi
 
 from postlude.calls import CallOptions, WhenRaised
+from postlude.client import Job
 from postlude.errors import CallError
+from postlude.job import new_job_id
 from postlude.request.desk import Desk
 from postlude.request.entries import Entry
+from postlude.tasks import default_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
-    from postlude.client import Job
+    from postlude.client import Jobs
     from postlude.request.exchange import Exchange
 
 __all__ = ["BackgroundTasks", "Desk", "DurableTasks", "open_call_ids"]
@@ -102,6 +105,27 @@ class DurableTasks(fastapi.BackgroundTasks):
     def __call__(self) -> Coroutine[Any, Any, None]:
         """Run by the response: only what must not wait, since the rest runs when the request is over."""
         return self._exchange.run_ephemeral()
+
+
+class PlainTasks(fastapi.BackgroundTasks):
+    """What is injected where Postlude is disabled: FastAPI's own tasks, for code that was written for durable ones."""
+
+    _jobs: Jobs
+
+    @classmethod
+    def adopt(cls, tasks: fastapi.BackgroundTasks, jobs: Jobs) -> None:
+        """Give the injected object the names that `DurableTasks` has."""
+        tasks.__class__ = cls
+        cast("PlainTasks", tasks)._jobs = jobs  # noqa: SLF001 - the constructor that FastAPI cannot call
+
+    def add_task(self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Job[Any]:  # type: ignore[override]
+        """Add a task as FastAPI does; the job that is returned has an id, and is not in any store."""
+        super().add_task(func, *args, **kwargs)
+        return Job(new_job_id(), default_name(func), self._jobs)
+
+    def options(self, *, ordered: bool | None = None, if_raised: WhenRaised | None = None) -> Self:  # noqa: ARG002
+        """These very tasks: FastAPI knows no options, and keeps its order."""
+        return self
 
 
 _IF_RAISED: Final[tuple[str, ...]] = get_args(WhenRaised)

@@ -22,7 +22,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import HTTPConnection  # noqa: TC002 - FastAPI reads the annotation
 
-from postlude.background import adopt
+from postlude.background import PlainTasks, adopt
 from postlude.calls import CallOptions
 from postlude.coverage import coverage, first_endpoint
 from postlude.errors import InstallError
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from postlude.client import Jobs
     from postlude.request.desk import Desk
 
 
@@ -70,6 +71,15 @@ def install(app: FastAPI, desk: Desk) -> None:
         raise InstallError(message)
     app.router.dependencies.insert(0, Depends(_capture(desk), scope="function"))
     app.user_middleware = Pinned([Middleware(Outer, app, desk), *app.user_middleware, Middleware(Inner, app, desk)])
+
+
+def install_disabled(app: FastAPI, jobs: Jobs) -> None:
+    """Leave the background tasks of `app` to FastAPI, under the names that Postlude gives them."""
+
+    async def plain(background_tasks: fastapi.BackgroundTasks) -> None:
+        PlainTasks.adopt(background_tasks, jobs)
+
+    app.router.dependencies.insert(0, Depends(plain))
 
 
 def _classes(app: FastAPI) -> list[Any]:

@@ -11,6 +11,7 @@ from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import fastapi
 import pytest
@@ -678,15 +679,36 @@ def test_49_waiting_in_the_request_that_staged_the_job_is_an_error_that_says_wha
 def test_50_disabled_is_fastapi_as_it_was(make: Make, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTLUDE_DISABLED", "1")
     app, _ = make()
-    types: list[type] = []
+    kept: list[fastapi.BackgroundTasks] = []
 
     @app.post("/")
     def endpoint(tasks: fastapi.BackgroundTasks) -> None:
-        types.append(type(tasks))
+        kept.append(tasks)
         tasks.add_task(note, "it")
+        tasks.add_task(lambda: note("as it is"))
 
     assert app.user_middleware == []
     with serve(app) as client:
         client.post("/")
-    assert types == [fastapi.BackgroundTasks]
+    assert isinstance(kept[0], fastapi.BackgroundTasks)
+    assert type(kept[0]).__call__ is fastapi.BackgroundTasks.__call__
+    assert len(kept[0].tasks) == 2
+    assert ran == ["it", "as it is"]
+
+
+@pytest.mark.usefixtures("no_errors")
+def test_50_disabled_does_not_break_what_was_written_for_durable_tasks(
+    make: Make, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTLUDE_DISABLED", "1")
+    app, _ = make()
+
+    @app.post("/")
+    def endpoint(tasks: BackgroundTasks) -> str:
+        job = tasks.options(ordered=False, if_raised="keep").add_task(note, "it")
+        return str(job.id)
+
+    with serve(app) as client:
+        answer = client.post("/")
+    assert UUID(answer.json()).version == 7
     assert ran == ["it"]

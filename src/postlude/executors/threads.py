@@ -41,7 +41,7 @@ class ThreadExecutor:
         """Hand the work to a thread; `ended` is called on the running loop."""
         loop = asyncio.get_running_loop()
         if self._returns is None or self._returns.loop is not loop:
-            self._returns = Returns(loop)
+            self._returns = Returns(loop, self._ended)
         self._waiting.put((work, ended, self._returns))
         with self._lock:
             self._under_way += 1
@@ -65,11 +65,13 @@ class ThreadExecutor:
             if item is None:
                 return
             work, ended, returns = item
-            outcome = _call(work)
-            with self._lock:
-                self._under_way -= 1
-            returns.put(ended, outcome)
-            del item, work, ended, outcome  # nothing of a past attempt stays alive while the thread waits for the next
+            returns.put(ended, _call(work))
+            del item, work, ended  # nothing of a past attempt stays alive while the thread waits for the next
+
+    def _ended(self) -> None:
+        # On the loop, like `begin`: there the lock is free, and never makes the loop wait for a thread.
+        with self._lock:
+            self._under_way -= 1
 
 
 def _call(work: Work) -> Outcome:
@@ -83,8 +85,9 @@ def _call(work: Work) -> Outcome:
 class Returns:
     """The way back to the loop: whatever ends while the loop is busy comes in one visit, not one wake-up each."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, returned: Callable[[], None]) -> None:
         self.loop = loop
+        self._returned = returned
         self._ended: deque[tuple[Ended, Outcome]] = deque()
         self._called = False
 
@@ -101,6 +104,7 @@ class Returns:
         self._called = False
         while self._ended:
             ended, outcome = self._ended.popleft()
+            self._returned()
             ended(outcome)
 
 

@@ -66,8 +66,7 @@ class Exchange:
     """The last message has gone out: whatever fails now, the client cannot be told."""
     _held: bool = False
     """The next message has to wait, or goes nowhere."""
-    _committing: bool = False
-    """The commits of a chain go one after the other."""
+    _committing: bool = False  # the commits of a chain go one after the other
     _sealing: bool = False
     _seal_ended: asyncio.Event | None = None
     _wanted: frozenset[WhenRaised] = _WANTED_RETURNED

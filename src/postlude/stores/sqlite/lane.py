@@ -72,7 +72,9 @@ class Lane:
         self._idle = False
         self._stopping = False
         self._ended = False
-        self._awake = threading.Semaphore(0)
+        # A plain lock, held: to be woken is to acquire it. Semaphore is a lock for each sleep, made in Python.
+        self._awake = threading.Lock()
+        self._awake.acquire()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -104,6 +106,8 @@ class Lane:
         self._notify()
 
     def _notify(self) -> None:
+        if not self._idle:
+            return  # before it sleeps it says so, and then looks once more
         with self._mutex:
             if not self._idle:
                 return
@@ -145,9 +149,10 @@ class Lane:
 
     def _sleep(self) -> None:
         with self._mutex:
-            if self._pending or self._stopping:
-                return
             self._idle = True
+            if self._pending or self._stopping:
+                self._idle = False
+                return
         self._awake.acquire()
 
     def _refuse(self) -> None:
