@@ -10,7 +10,7 @@ SOURCES := src tests examples scripts $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo install test soak test-oldest docs bench-smoke format format-check lint types imports lengths words ci clean
+.PHONY: help run demo demo-without install test soak test-oldest docs bench-smoke format format-check lint types imports lengths words ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -21,6 +21,9 @@ run: .venv/.run ## Start the notification service on http://127.0.0.1:8000 (PORT
 
 demo: .venv/.run ## Kill a server in the middle of 100 notifications, start it again, count
 	@$(BIN)/postlude demo
+
+demo-without: .venv/.run ## The same with FastAPI alone: see what is lost
+	@$(BIN)/postlude demo --without
 
 install: .venv/.dev ## Make .venv with everything that developing needs
 
@@ -52,7 +55,7 @@ lint: .venv/.dev ## Check the code with ruff
 types: .venv/.dev ## Check the types inside (mypy) and the public face from outside (pyright)
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/pyright --warnings
-	$(BIN)/pyright --verifytypes postlude --ignoreexternal
+	PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes postlude --ignoreexternal
 
 imports: .venv/.dev ## Check that imports point one way
 	$(BIN)/lint-imports

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from postlude.stores.sqlite.filesystem import MEMORY, MOUNTINFO, NETWORK, mount_of
+from postlude.stores.filesystem import MEMORY, MOUNTINFO, NETWORK, mount_of
 
 ROOT = Path(__file__).parents[1]
 SERVER_CORE, LOAD_CORE = 0, 1

@@ -3,9 +3,19 @@
 from postlude.app import Postlude
 from postlude.background import BackgroundTasks
 from postlude.client import Job, Jobs
-from postlude.errors import PostludeError
+from postlude.errors import JobNotFound, PostludeError
 from postlude.job import JobState
 from postlude.settings import Concurrency
 from postlude.tasks import task
 
-__all__ = ["BackgroundTasks", "Concurrency", "Job", "JobState", "Jobs", "Postlude", "PostludeError", "task"]
+__all__ = [
+    "BackgroundTasks",
+    "Concurrency",
+    "Job",
+    "JobNotFound",
+    "JobState",
+    "Jobs",
+    "Postlude",
+    "PostludeError",
+    "task",
+]

@@ -12,10 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from postlude.clock import wait
-from postlude.events import AttemptFailed, CallsDiscarded, EphemeralFailed, LoopBlocked, StopDelayed, StoreFailed
-from postlude.execution import abandon, decide, release
+from postlude.events import CallsLost, EphemeralFailed, LoopBlocked, ServiceFailed, StopDelayed, StoreFailed
+from postlude.execution import abandon, decide, release, what_happened
 from postlude.executors import AroundExecutor, LoopExecutor, Work
-from postlude.job import Cancelled, Failed, JobState, Succeeded
+from postlude.executors.contract import CannotStart, failed, failure_of, resolve
+from postlude.job import Cancelled, Failed, Interrupted, JobState, Succeeded
 from postlude.line import Attempt, Line
 
 if TYPE_CHECKING:
@@ -90,9 +91,9 @@ class Attempts:
         self._held = False
         self.wanted: bool = False
         """Whether somebody waits for a slot, or for rest, to claim from the queue."""
-        self.freed: Callable[[], None] = _nothing
+        self.freed: Callable[[], None] = lambda: None
         """Called once after `wanted` was set, when a slot is free that no call here waits for."""
-        self.watch: Callable[[], None] = _nothing
+        self.watch: Callable[[], None] = lambda: None
         """Called when there is something for `run_once` to look after."""
 
     @property
@@ -107,7 +108,8 @@ class Attempts:
 
     @held.setter
     def held(self, held: bool) -> None:
-        self._held = held
+        # A process that stops begins nothing from the queue, and what still comes here must not wait for ever.
+        self._held = held and not self._stopping
         self._let_in()
 
     def free(self, executor: ExecutorName) -> int:
@@ -148,15 +150,33 @@ class Attempts:
     async def run(self, call: Call, *, behind: Sequence[Call] = ()) -> Outcome | None:
         """Run a call, and return what it came to when that is on disk."""
         future: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
-        self.begin(call, future.set_result, behind=behind)
+        self.begin(call, partial(resolve, future), behind=behind)
         return await future
 
-    async def run_in_order(self, calls: Sequence[Call]) -> None:
-        """Run each call after the success of the one before; the store cancels the rest with the one that fails."""
+    async def run_in_order(self, calls: Sequence[Call]) -> bool:
+        """Run each call after the success of the one before, as the store has it too; returns whether all succeeded."""
         for position, call in enumerate(calls):
             behind = calls[position + 1 :]
-            if not isinstance(await self.run(call, behind=behind), Succeeded):
+            outcome = await self.run(call, behind=behind)
+            if not isinstance(outcome, Succeeded):
                 self._lost(behind, f"{call.definition.name}, which came before, did not succeed")
+                if outcome is None:
+                    await self._leave_behind(behind)
+                return False
+        return True
+
+    async def _leave_behind(self, calls: Sequence[Call]) -> None:
+        """Let go of calls whose predecessor ended in a way that is not known here, so that none is kept for ever.
+
+        Nearly always the store has moved them already, with the one before, and then nothing happens.
+        """
+        for call in calls:
+            if call.claim is not None:
+                reason, now = "what came before was not run to its end here, and it was not stored", self._clock.now()
+                settlement = abandon(call.claim, now, reason) if call.ephemeral else release(call.claim, now)
+                written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+                self._settling.put(settlement, partial(resolve, written), perhaps=True)
+                await written  # those behind it follow in the same commit
                 return
 
     # From slot to outcome
@@ -205,44 +225,61 @@ class Attempts:
         if call.claim is not None and call.claim.state is JobState.STAGED:
             self._unrecorded[call.id] = attempt
         self.watch()
-        context = call.context or contextvars.copy_context()
+        context = call.context if call.context is not None else contextvars.copy_context()  # an empty one is false
         work = Work(call.definition.name, call.definition.function, call.args, call.kwargs, context)
         executor = attempt.line.executor
         if call.around is not None:
             executor = AroundExecutor(executor, call.around)
-        attempt.running = executor.begin(work, partial(self._conclude, attempt))
+        try:
+            attempt.running = executor.begin(work, partial(self._conclude, attempt))
+        except Exception as error:  # noqa: BLE001 - the end of this call, and of no other
+            # Later, as every end: the line behind it would be worked off in here, one inside the other.
+            asyncio.get_running_loop().call_soon(self._not_begun, attempt, error)
 
-    def _conclude(self, attempt: Attempt, outcome: Outcome) -> None:
+    def _not_begun(self, attempt: Attempt, error: Exception) -> None:
+        if attempt.call.ephemeral or not isinstance(error, CannotStart):
+            self._conclude(attempt, failed(error))
+            return
+        self._forget(attempt)
+        self._give_back(attempt, after=RECORD_AFTER)
+        self._leave(attempt.line)
+        self._events.emit(ServiceFailed(f"starting {attempt.call.definition.name}", failure_of(error)))
+
+    def _forget(self, attempt: Attempt) -> None:
         call = attempt.call
         del self._running[call.id]
         self._unrecorded.pop(call.id, None)
         if self._alone == call.id:
             self._alone = None
-        claim = call.claim
+
+    def _conclude(self, attempt: Attempt, outcome: Outcome) -> None:
+        self._forget(attempt)
+        call, claim = attempt.call, attempt.call.claim
+        if attempt.given_back and (isinstance(outcome, Cancelled) or (isinstance(outcome, Failed) and attempt.can_end)):
+            # Whatever it made of the cancellation, it was told to stop: that is no failure of its own.
+            outcome = Interrupted("its process stopped while it ran")
+        elif isinstance(outcome, Cancelled) and attempt.cancelled_because is not None:
+            outcome = Cancelled(attempt.cancelled_because)
+        interrupted = isinstance(outcome, Interrupted)
         if claim is None:
+            attempt.tell(outcome)
             if isinstance(outcome, Failed):
                 self._events.emit(EphemeralFailed(call.definition.name, outcome.failure))
-            self._tell(attempt, outcome, confirmed=True)
-        elif attempt.given_back and not isinstance(outcome, Succeeded):
-            # Whatever it made of the cancellation, it was told to stop: that is no failure of its own.
+            elif interrupted:
+                self._lost([call], "its process stopped while it ran, and it was not stored")
+        elif interrupted and not attempt.held and (attempt.given_back or claim.state is JobState.STAGED):
             self._give_back(attempt)
         else:
-            if isinstance(outcome, Cancelled) and attempt.cancelled_because is not None:
-                outcome = Cancelled(attempt.cancelled_because)
             settlement = decide(outcome, claim, self._clock.now(), started_at=attempt.started_at)
-            if isinstance(outcome, Failed):
-                self._events.emit(AttemptFailed(call.id, call.definition.name, settlement.attempt, outcome.failure))
-            self._settle(attempt, settlement, outcome)
+            self._settle(attempt, settlement, None if interrupted else outcome)
+            event = what_happened(claim, settlement, outcome)
+            if event is not None:
+                self._events.emit(event)
         self._leave(attempt.line)
 
     def _settle(self, attempt: Attempt, settlement: Settlement, outcome: Outcome | None) -> None:
-        told = None if attempt.ended is None else partial(self._tell, attempt, outcome)
+        told = None if attempt.ended is None else partial(attempt.tell, outcome)
         self._settling.put(settlement, told)
-
-    @staticmethod
-    def _tell(attempt: Attempt, outcome: Outcome | None, confirmed: bool) -> None:  # noqa: FBT001 - called back
-        if attempt.ended is not None:
-            attempt.ended(outcome if confirmed else None)
 
     def _leave(self, line: Line) -> None:
         """A slot is free: the next in line takes it, or whoever fetches work from the queue."""
@@ -259,7 +296,7 @@ class Attempts:
             while not self._blocked and (attempt := line.next()) is not None:
                 self._admit(attempt)
 
-    def _give_back(self, attempt: Attempt) -> None:
+    def _give_back(self, attempt: Attempt, *, after: float = 0.0) -> None:
         """Let somebody else run the job, now or after this process. What cannot be stored behind it ends here."""
         now = self._clock.now()
         for call in (attempt.call, *attempt.behind):
@@ -270,16 +307,16 @@ class Attempts:
                 break
         claim = attempt.call.claim
         if claim is not None and not attempt.call.ephemeral:
-            self._settle(attempt, release(claim, now), None)
+            self._settle(attempt, release(claim, now)._replace(run_at=now + after), None)
         else:
             self._lost([attempt.call], "the process stops, and it was not stored")
-            self._tell(attempt, None, confirmed=True)
+            attempt.tell(None)
 
     def _lost(self, calls: Iterable[Call], reason: str) -> None:
         """Say which of these calls have no row, and so will never run."""
         names = tuple(call.definition.name for call in calls if call.claim is None)
         if names:
-            self._events.emit(CallsDiscarded(names, reason))
+            self._events.emit(CallsLost(names, reason))
 
     # Looking after what runs
 
@@ -344,6 +381,7 @@ class Attempts:
         for line in self._lines.values():
             for attempt in line.take_all():
                 self._give_back(attempt)
+        self.held = False  # an open request may still bring what only this process can run
         await self._rest(grace, lambda _: True)
         late = list(self._running.values())
         if late:
@@ -351,7 +389,7 @@ class Attempts:
         for attempt in late:
             attempt.given_back = True
             self._cancel(attempt, "the process stops")
-        await self._rest(LAST_WORDS, _can_end)
+        await self._rest(LAST_WORDS, lambda attempt: attempt.can_end)
         return sorted({each.call.definition.name for each in self._running.values()})
 
     async def _rest(self, seconds: float, which: Callable[[Attempt], bool]) -> None:
@@ -360,11 +398,3 @@ class Attempts:
             self._resting = (asyncio.Event(), which)
             await wait(self._resting[0], seconds)
             self._resting = None
-
-
-def _can_end(attempt: Attempt) -> bool:
-    return attempt.running is None or attempt.running.stoppable
-
-
-def _nothing() -> None:
-    pass

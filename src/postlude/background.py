@@ -91,9 +91,7 @@ class DurableTasks(fastapi.BackgroundTasks):
                 application says, which is True by default.
             if_raised: when the endpoint raises, "discard" the call (the default), "keep" it, or run it "only" then.
         """
-        if if_raised is not None and if_raised not in _IF_RAISED:
-            message = f"options(if_raised=): expected one of {', '.join(map(repr, _IF_RAISED))}, got {if_raised!r}."
-            raise CallError(message)
+        _check(if_raised)
         now = self._options
         same = copy(self)  # with the very list of this one
         same._options = CallOptions(  # noqa: SLF001 - it is one of this class
@@ -111,6 +109,7 @@ class PlainTasks(fastapi.BackgroundTasks):
     """What is injected where Postlude is disabled: FastAPI's own tasks, for code that was written for durable ones."""
 
     _jobs: Jobs
+    _only_if_raised: bool = False
 
     @classmethod
     def adopt(cls, tasks: fastapi.BackgroundTasks, jobs: Jobs) -> None:
@@ -120,15 +119,30 @@ class PlainTasks(fastapi.BackgroundTasks):
 
     def add_task(self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Job[Any]:  # type: ignore[override]
         """Add a task as FastAPI does; the job that is returned has an id, and is not in any store."""
-        super().add_task(func, *args, **kwargs)
+        if not self._only_if_raised:
+            super().add_task(func, *args, **kwargs)
         return Job(new_job_id(), default_name(func), self._jobs)
 
     def options(self, *, ordered: bool | None = None, if_raised: WhenRaised | None = None) -> Self:  # noqa: ARG002
-        """These very tasks: FastAPI knows no options, and keeps its order."""
-        return self
+        """The same tasks: FastAPI knows no options, keeps its order, and runs nothing when the endpoint raises.
+
+        So what is wanted "only" then is not added.
+        """
+        _check(if_raised)
+        same = copy(self)  # with the very list of this one
+        if if_raised is not None:
+            same._only_if_raised = if_raised == "only"  # noqa: SLF001 - it is one of this class
+        return same
 
 
 _IF_RAISED: Final[tuple[str, ...]] = get_args(WhenRaised)
+
+
+def _check(if_raised: WhenRaised | None) -> None:
+    if if_raised is not None and if_raised not in _IF_RAISED:
+        message = f"options(if_raised=): expected one of {', '.join(map(repr, _IF_RAISED))}, got {if_raised!r}."
+        raise CallError(message)
+
 
 if TYPE_CHECKING:
 

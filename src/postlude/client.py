@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from uuid import UUID
@@ -161,6 +162,8 @@ class Jobs:
         self._cancelled = cancelled
         self._queued = queued
         self._waiters: dict[UUID, set[_Waiter]] = {}
+        self._waiters_lock = threading.Lock()
+        """Those who wait may do so on several event loops, each in a thread of its own."""
 
     async def get(self, job_id: UUID | str) -> Job[Any]:
         """The job with this id.
@@ -250,7 +253,8 @@ class Jobs:
             raise WaitInRequest(key)
         deadline = None if timeout is None else self._clock.elapsed() + timeout
         waiter = _Waiter(asyncio.get_running_loop())
-        self._waiters.setdefault(key, set()).add(waiter)
+        with self._waiters_lock:
+            self._waiters.setdefault(key, set()).add(waiter)
         try:
             pause, longest = LOOK_AGAIN
             while True:
@@ -266,17 +270,19 @@ class Jobs:
                 await wait(waiter.ended, pause)
                 pause = min(pause * 2, longest)
         finally:
-            waiters = self._waiters[key]
-            waiters.discard(waiter)
-            if not waiters:
-                del self._waiters[key]
+            with self._waiters_lock:
+                waiters = self._waiters[key]
+                waiters.discard(waiter)
+                if not waiters:
+                    del self._waiters[key]
 
     def settled(self, settlements: Sequence[Settlement]) -> None:
         """Wake those who wait for one of these jobs; called by the worker of this process."""
         if self._waiters:
-            for settlement in settlements:
-                for waiter in tuple(self._waiters.get(settlement.job_id, ())):
-                    waiter.tell()
+            with self._waiters_lock:
+                told = [waiter for each in settlements for waiter in self._waiters.get(each.job_id, ())]
+            for waiter in told:
+                waiter.tell()
 
     def _job(self, record: Record) -> Job[Any]:
         return Job(record.id, record.task, self, record)

@@ -30,6 +30,11 @@ class SystemClock:
     elapsed: Callable[[], float] = staticmethod(time.perf_counter)
 
 
+async def pause(seconds: float) -> None:
+    """Return after this many seconds."""
+    await wait(asyncio.Event(), seconds)
+
+
 async def wait(wake: asyncio.Event, seconds: float | None) -> None:
     """Return when the event is set, or after this many seconds if they are given."""
     if seconds is None:

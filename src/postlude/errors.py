@@ -122,8 +122,8 @@ class JobNotFound(PostludeError, LookupError):
     def __init__(self, job_id: UUID) -> None:
         self.job_id = job_id
         super().__init__(
-            f"No job has the id {job_id}. It was never committed (the request raised), "
-            "was pruned after its retention, or is kept in another store: compare the URL."
+            f"No job has the id {job_id}. Its request raised, or its call could not be stored and ran in the process "
+            "only (a warning said so), or it is kept in another store: compare the URL."
         )
 
 

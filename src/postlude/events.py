@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,7 +23,7 @@ class AttemptFailed(NamedTuple):
 
 
 class AttemptInterrupted(NamedTuple):
-    """A job was found whose process had died; `again` says whether it runs once more."""
+    """An attempt ended because its process did; `again` says whether its job runs once more by itself."""
 
     job_id: UUID
     task: str
@@ -39,6 +40,13 @@ class OutcomeRefused(NamedTuple):
 
 class CallsDiscarded(NamedTuple):
     """Tasks that were added in a request and will not run, because the request raised."""
+
+    tasks: tuple[str, ...]
+    reason: str
+
+
+class CallsLost(NamedTuple):
+    """Calls without a row that will not run: their process stops, or what they waited for did not succeed."""
 
     tasks: tuple[str, ...]
     reason: str
@@ -104,6 +112,7 @@ Event = (
     | AttemptInterrupted
     | OutcomeRefused
     | CallsDiscarded
+    | CallsLost
     | CallNotStored
     | CallsUnsaved
     | EphemeralFailed
@@ -121,7 +130,10 @@ class Events:
     def __init__(self) -> None:
         self._subscribers: list[Callable[[Event], None]] = []
         self.counts: Counter[str] = Counter()
-        """How many events of each kind there were in this process, by the name of their class."""
+        """How many events of each kind there were in this process, by the name of their class.
+
+        `SubscriberFailed` counts how often telling a subscriber raised.
+        """
 
     def subscribe(self, subscriber: Callable[[Event], None]) -> Callable[[], None]:
         """Hear every event, in the thread that emits it; the returned function ends that."""
@@ -129,7 +141,11 @@ class Events:
         return lambda: self._subscribers.remove(subscriber)
 
     def emit(self, event: Event) -> None:
-        """Count it, and tell every subscriber."""
+        """Count it, and tell every subscriber. One that raises keeps nobody else, and no job, from going on."""
         self.counts[type(event).__name__] += 1
         for subscriber in tuple(self._subscribers):
-            subscriber(event)
+            try:
+                subscriber(event)
+            except Exception:  # noqa: BLE001 - it may be the log itself that fails: what is left is stderr
+                self.counts["SubscriberFailed"] += 1
+                traceback.print_exc()

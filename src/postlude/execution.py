@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from postlude.events import AttemptFailed, AttemptInterrupted
 from postlude.job import Cancelled, Event, Failed, Followers, Interrupted, JobState, Policy, Settlement, Succeeded
 from postlude.job import transition as _transition
 
@@ -37,6 +38,18 @@ def decide(outcome: Outcome, claim: Claim, now: float, *, started_at: float | No
             assert_never(outcome)
 
 
+def what_happened(claim: Claim, settlement: Settlement, outcome: Outcome) -> AttemptFailed | AttemptInterrupted | None:
+    """The event to tell of when this has been decided; None: nothing that anybody has to know."""
+    match outcome:
+        case Failed(failure):
+            return AttemptFailed(claim.job_id, claim.task, settlement.attempt, failure)
+        case Interrupted() if settlement.outcome is not None:
+            again, reason = settlement.state is JobState.QUEUED, settlement.reason or ""
+            return AttemptInterrupted(claim.job_id, claim.task, settlement.interruptions, again, reason)
+        case _:
+            return None
+
+
 def release(claim: Claim, now: float) -> Settlement:
     """Give the job back unharmed: it is not run here now. An attempt that was recorded is taken back."""
     attempt = claim.attempt - 1 if claim.state is JobState.RUNNING else claim.attempt
@@ -50,16 +63,30 @@ def abandon(claim: Claim, now: float, reason: str) -> Settlement:
     return settlement._replace(attempt=claim.attempt, reason=reason, outcome="interrupted")
 
 
+def unwritable(settlement: Settlement) -> Settlement:
+    """In place of a settlement that the store cannot take, for what is in it: an end that any store can write."""
+    return settlement._replace(
+        state=_transition(JobState.RUNNING, Event.FAIL, job_id=settlement.job_id),
+        run_at=None,
+        failure=None,
+        reason="what it came to could not be written down; the log of its process says why",
+        outcome="failed",
+        followers=Followers.CANCEL,
+        alone=False,
+    )
+
+
 def _interrupted(claim: Claim, reason: str, now: float) -> Settlement:
     started = claim.state is JobState.RUNNING
     if claim.arguments is None:
         return abandon(claim, now, f"{reason}; it was not stored, so no other process can run it")
-    if not started or claim.stopping:
+    policy = Policy.loads(claim.policy)
+    held = policy.interrupted == "hold"
+    if not started or (claim.stopping and not held):
         # It may have run a little unrecorded, or was told to stop: neither speaks against it.
         return release(claim, now)
-    policy = Policy.loads(claim.policy)
     interruptions = claim.interruptions + 1
-    if policy.interrupted == "hold":
+    if held:
         why = f"{reason}; held, because the task must not run twice by itself (interrupted='hold')"
     elif interruptions >= policy.max_interruptions:
         why = f"{reason}; set aside after {interruptions} interruptions (max_interruptions)"

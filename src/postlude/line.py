@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from postlude.job import Policy
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -34,6 +36,22 @@ class Attempt:
         self.cancelled_because: str | None = None
         self.given_back: bool = False
         """Cancelled because the process stops: its job goes back to the queue."""
+
+    def tell(self, outcome: Outcome | None, confirmed: bool = True) -> None:  # noqa: FBT001, FBT002 - called back
+        """Tell whoever waits what it came to; None where that is not what is on disk."""
+        if self.ended is not None:
+            self.ended(outcome if confirmed else None)
+
+    @property
+    def held(self) -> bool:
+        """Whether it has begun, and must not begin again by itself."""
+        claim = self.call.claim
+        return claim is not None and self.running is not None and Policy.loads(claim.policy).interrupted == "hold"
+
+    @property
+    def can_end(self) -> bool:
+        """Whether it ends when it is told to."""
+        return self.running is None or self.running.stoppable
 
     @property
     def movable(self) -> bool:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from postlude.events import AttemptInterrupted
-from postlude.execution import decide
-from postlude.job import Interrupted, JobState
+from postlude.execution import decide, what_happened
+from postlude.job import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at who is still alive."""
+DIED: Final = Interrupted("its process died")
 BATCH: Final = 500
 """Jobs in one settlement, so that requests never wait long behind a rescue."""
 
@@ -37,23 +37,21 @@ class Rescue:
 
     async def run_once(self) -> float | None:
         """Rescue all orphans there are, then remove the rows of dead workers that own nothing any more."""
-        found = False
         while orphans := await self._store.orphans(limit=BATCH):
-            found = True
             now = self._clock.now()
-            settlements = {claim: decide(Interrupted("its process died"), claim, now) for claim in orphans}
+            # First what was never stored: a job before it that is queued again takes those behind it along, and their
+            # claims with them.
+            orphans.sort(key=lambda claim: claim.arguments is not None)
+            settlements = {claim: decide(DIED, claim, now) for claim in orphans}
             refused = await self._store.settle(list(settlements.values()))
             for claim, settlement in settlements.items():
                 if claim.job_id in refused:
                     continue
                 self.rescued += 1
-                if settlement.outcome is not None:
-                    again = settlement.state is JobState.QUEUED
-                    reason = settlement.reason or ""
-                    self._events.emit(
-                        AttemptInterrupted(claim.job_id, claim.task, settlement.interruptions, again, reason)
-                    )
+                event = what_happened(claim, settlement, DIED)
+                if event is not None:
+                    self._events.emit(event)
             self._queued()
-        if found:
-            await self._store.bury()
+        # Also when there was nothing to rescue: workers that owned nothing die too. It reads before it writes.
+        await self._store.bury()
         return LOOK_EVERY

@@ -6,6 +6,7 @@ Nothing is opened at import, and nothing is carried through a fork: a child has 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from postlude.executors import ThreadExecutor
 from postlude.maintenance import Rescue
 from postlude.service import Service
 from postlude.settling import Settling
+from postlude.stores import open_store
+from postlude.withdrawals import Withdrawals
 from postlude.worker import Worker
 
 if TYPE_CHECKING:
@@ -30,7 +33,10 @@ if TYPE_CHECKING:
     from postlude.stores.contract import Description, Store
 
 SETTLE_WITHIN = 2.0
-"""Seconds that the last outcomes have to reach the store when the process stops."""
+"""Seconds that the last outcomes have to reach the store when the process stops, and the last withdrawals."""
+
+_until_exit: list[Process] = []
+"""Those that still own what nobody else may have before this operating system process is gone."""
 
 
 class Process:
@@ -68,6 +74,7 @@ class Process:
         self._clock = clock
         self._events = events
         self._settled = settled
+        self.withdrawals: Withdrawals = Withdrawals(store)
         self._threads = ThreadExecutor(settings.concurrency.threads)
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop on which the worker runs; None before it starts and after it has stopped."""
@@ -125,12 +132,14 @@ class Process:
         self._on_loop(self.attempts.look_for_cancellations)
 
     def _on_loop(self, call: Callable[[], None]) -> None:
-        if self.loop is None:
+        loop = self.loop  # which another thread may set to None
+        if loop is None:
             return
-        if asyncio._get_running_loop() is self.loop:  # noqa: SLF001 - the documented one raises where there is none
+        if asyncio._get_running_loop() is loop:  # noqa: SLF001 - the documented one raises where there is none
             call()
         else:
-            self.loop.call_soon_threadsafe(call)
+            with contextlib.suppress(RuntimeError):  # it was closed: nothing runs there any more
+                loop.call_soon_threadsafe(call)
 
     def begin_stop(self, grace: float) -> None:
         """Start nothing more, and give what runs the grace. Idempotent. On the worker's loop."""
@@ -160,13 +169,37 @@ class Process:
         flushing.add_done_callback(lambda _: written.set())
         await wait(written, SETTLE_WITHIN)
         self.loop = self._stopping = None
-        if not left:
-            await self.close()
-        # Else the proof of life must stay until the process is gone: nobody may run again what still runs here.
+        await self._let_go(still_runs=bool(left))
         return left
 
     async def close(self) -> None:
-        """Let go of the store."""
+        """Let go of the store, where the worker does not run, or has lost its loop."""
+        still_runs = self.loop is not None and not self.attempts.idle
+        self.loop = None
+        await self._let_go(still_runs=still_runs)
+
+    async def _let_go(self, *, still_runs: bool) -> None:
+        await self.withdrawals.end(SETTLE_WITHIN)
         self._threads.close()
+        if still_runs or self.withdrawals.tasks:
+            # The proof of life must stay until the process is gone: nobody may run what runs here, or was refused.
+            _until_exit.append(self)
+            return
         await self._tried("leaving", self.store.dismiss(self.owner))
         await self.store.close()
+
+
+def attempts_without_store(settings: Settings, clock: Clock, events: Events) -> tuple[Attempts, ThreadExecutor]:
+    """What runs calls that have no row on the current loop, where no store is open; and its threads, to be closed."""
+    store = open_store(settings.url)  # which opens nothing, and is never asked
+    threads = ThreadExecutor(settings.concurrency.threads)
+    attempts = Attempts(
+        store=store,
+        owner=0,
+        settling=Settling(store, events, lambda _: None),
+        threads=threads,
+        concurrency=settings.concurrency,
+        clock=clock,
+        events=events,
+    )
+    return attempts, threads

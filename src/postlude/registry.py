@@ -6,6 +6,7 @@ import functools
 import inspect
 import sys
 from importlib import import_module
+from types import BuiltinMethodType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from postlude.codec import check_callable
@@ -33,6 +34,9 @@ class Registry:
     def __init__(self, root: Path | None, *, allow: Iterable[str] = (), interrupted: WhenInterrupted = "rerun") -> None:
         self.root = root
         self._interrupted = interrupted
+        # By identity: callables may be equal and do different things. Only what can be stored is kept, and a definition
+        # keeps its function, so no id here is given to another. The rest are often new objects at each request, and
+        # keeping them would keep all that they refer to.
         self._by_function: dict[object, TaskDefinition] = {}
         self._by_name: dict[str, TaskDefinition] = {}
         # A name that is not known may become so with the next declaration, so the count of them goes with it.
@@ -40,23 +44,18 @@ class Registry:
         self._allowed = {id(function): (name, function) for name, function in map(_load_allowed, allow)}
 
     def of(self, function: Callable[..., Any]) -> TaskDefinition:
-        """The definition of a function, made when it is first seen.
+        """The definition of a function, made when it is first seen; each time anew if it cannot be stored.
 
         Raises:
             CallError: it is not something that can be called.
         """
-        try:
-            return self._by_function[function]
-        except KeyError:
-            definition = self._by_function[function] = self._define(function)
-            if definition.unstorable is None:
-                self._by_name[definition.name] = definition
-            elif "<locals>" in definition.name or "<lambda>" in definition.name:
-                # A closure is a new object at each request: keeping it would keep all that it refers to.
-                del self._by_function[function]
-            return definition
-        except TypeError:  # an unhashable callable
-            return self._define(function)
+        known = self._by_function.get(_identity(function))
+        if known is not None:
+            return known
+        definition = self._define(function)
+        if definition.unstorable is None:
+            self._by_function[_identity(function)] = self._by_name[definition.name] = definition
+        return definition
 
     def find(self, name: str) -> TaskDefinition:
         """The definition under a stored name.
@@ -94,7 +93,8 @@ class Registry:
     def _name(self, function: Callable[..., Any], declaration: Declaration) -> tuple[str, NotStorable | None]:
         name = default_name(function)
         if declaration.name is not None:
-            return declaration.name, None
+            reason = _misled(function, declaration.name)
+            return declaration.name, None if reason is None else NotStorable(declaration.name, *reason)
         if id(function) in self._allowed:
             return self._allowed[id(function)][0], None
         reason = _unreachable(function, name)
@@ -108,9 +108,9 @@ class Registry:
         return name, None
 
     def _resolve(self, name: str) -> TaskDefinition:
-        function = declared.get(name)
+        function = _declared_as(name)
         if function is not None:
-            return self._define(function)
+            return self._runnable(name, function)
         for allowed, function in self._allowed.values():
             if allowed == name:
                 return self._define(function)
@@ -118,7 +118,9 @@ class Registry:
         if not separator:
             reason = "no imported module declares it (name the module in Postlude(app, tasks=[...]))"
             raise UnknownTask(name, reason, known=declared)
-        function = self._import(name, module_name, qualname)
+        return self._runnable(name, self._import(name, module_name, qualname))
+
+    def _runnable(self, name: str, function: Callable[..., Any]) -> TaskDefinition:
         definition = self.of(function)
         if definition.unstorable is not None:
             raise UnknownTask(name, definition.unstorable.reason)
@@ -134,7 +136,7 @@ class Registry:
                 raise UnknownTask(name, f"there is no module {module_name!r} below {self.root}")
             try:
                 module = import_module(module_name)
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # a script ends the process that imports it
                 raise UnknownTask(name, f"importing {module_name!r} raised {error!r}") from error
         found: Callable[..., Any] | None = _attribute(module, qualname)
         if not callable(found):
@@ -163,21 +165,76 @@ def _load_allowed(name: str) -> tuple[str, Callable[..., Any]]:
     return name, found
 
 
-def _unreachable(function: Callable[..., Any], name: str) -> tuple[str, str] | None:
-    """Why another process could not find this function by its name: the reason and the cure; None if it could."""
-    cure = "Use a function at the top level of a module, and pass what it needs as arguments."
-    if isinstance(function, functools.partial):
-        return "it is a partial", "Pass the function itself and its arguments: add_task(function, ...)."
+def _identity(function: object) -> object:
+    """The same for the same callable: a method of a class is a new object each time it is looked up."""
+    if isinstance(function, MethodType):
+        return id(function.__self__), id(function.__func__)
+    return id(function)
+
+
+def _is_same(one: object, other: object) -> bool:
+    # The methods of a class are equal if they are the same; other callables decide for themselves what equal means.
+    return one is other or (isinstance(one, MethodType | BuiltinMethodType) and one == other)
+
+
+def _declared_as(name: str) -> Callable[..., Any] | None:
+    """What a name given by `@task(name=)` leads to.
+
+    That is what the module has in the place of the declared function, if it carries the very declaration: a class
+    method, or a wrapper made by `functools.wraps`. It is what calls in the module mean.
+    """
+    function = declared.get(name)
+    if function is None:
+        return None
+    _, _, qualname = default_name(function).partition(":")
+    outer: Any = _attribute(sys.modules.get(getattr(function, "__module__", None) or ""), qualname)
+    carried = getattr(outer, DECLARATION, None)
+    if callable(outer) and carried is not None and carried is getattr(function, DECLARATION, None):
+        found: Callable[..., Any] = outer
+        return found
+    return function
+
+
+_CURE = "Use a function at the top level of a module, and pass what it needs as arguments."
+
+
+def _misled(function: Callable[..., Any], name: str) -> tuple[str, str] | None:
+    """Why a name given by `@task(name=)` leads another process to something else; None if it does not."""
+    bound = _bound_here(function, default_name(function))
+    if bound is not None:
+        return bound
+    if _is_same(_declared_as(name), function):
+        return None
+    if hasattr(function, "__wrapped__"):
+        return (
+            f"the name {name!r} leads to the function inside the wrapper",
+            "Put @task outermost, above what wraps the function.",
+        )
+    return f"the name {name!r} does not lead back to it", "Give it a name of its own with @task(name=...)."
+
+
+def _bound_here(function: Callable[..., Any], name: str) -> tuple[str, str] | None:
+    """Why this callable is part of what only this process has; None if it is not."""
     if "<lambda>" in name:
-        return "it is a lambda", cure
+        return "it is a lambda", _CURE
     if "<locals>" in name:
-        return "it is defined inside another function", cure
+        return "it is defined inside another function", _CURE
     owner = getattr(function, "__self__", None)
     if owner is not None and not inspect.isclass(owner) and not inspect.ismodule(owner):
-        return f"it is a method of one {type(owner).__name__} object, which stays in this process", cure
+        return f"it is a method of one {type(owner).__name__} object, which stays in this process", _CURE
+    return None
+
+
+def _unreachable(function: Callable[..., Any], name: str) -> tuple[str, str] | None:
+    """Why another process could not find this function by its name: the reason and the cure; None if it could."""
+    if isinstance(function, functools.partial):
+        return "it is a partial", "Pass the function itself and its arguments: add_task(function, ...)."
+    bound = _bound_here(function, name)
+    if bound is not None:
+        return bound
     module_name, _, qualname = name.partition(":")
     module = sys.modules.get(getattr(function, "__module__", None) or module_name)
-    if _attribute(module, qualname) != function:
+    if not _is_same(_attribute(module, qualname), function):
         return f"the name {name!r} does not lead back to it", "Give it a name of its own with @task(name=...)."
     return None
 

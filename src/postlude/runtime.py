@@ -3,53 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from postlude import telemetry
 from postlude.calls import Call, CallOptions
 from postlude.client import Job, Jobs
-from postlude.clock import wait
-from postlude.errors import StoreUnavailable
+from postlude.errors import PostludeError, StoreError
 from postlude.events import CallsDiscarded, CallsUnsaved, Events, StoreFailed
 from postlude.execution import release
+from postlude.introduction import introduce
 from postlude.job import JobState
-from postlude.process import Process
+from postlude.process import Process, attempts_without_store
 from postlude.registry import import_tasks
 from postlude.signals import SignalWatch
 from postlude.staging import Staging
 from postlude.stores import open_store
-from postlude.stores.contract import Filter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
     from uuid import UUID
 
+    from postlude.attempts import Attempts
     from postlude.calls import Chain
     from postlude.clock import Clock
+    from postlude.introduction import Coverage
     from postlude.job import NewJob
     from postlude.registry import Registry
     from postlude.settings import Settings
     from postlude.stores.contract import Store
 
-WITHDRAW_EVERY = 0.5
-"""Seconds between two tries to remove jobs whose commit was not confirmed."""
 
-
-class Coverage(Protocol):
-    """Which routes of the application the hooks reach."""
-
-    @property
-    def covered(self) -> int:
-        """How many do."""
-        ...
-
-    @property
-    def gaps(self) -> Sequence[str]:
-        """A line for each that does not."""
-        ...
+T = TypeVar("T")
 
 
 class Runtime:
@@ -87,8 +75,7 @@ class Runtime:
         self._stop_by: float | None = None
         self._applications = 0
         """How many have started and not stopped."""
-        self._unconfirmed: list[NewJob] = []
-        self._background: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
 
     # Opening
 
@@ -129,11 +116,17 @@ class Runtime:
     async def _open(self) -> Process:
         import_tasks(self.settings.tasks)
         store = open_store(self.settings.url)
-        description = await store.open()
+        try:
+            description = await store.open()
+            owner = await store.enlist()
+        except BaseException:
+            with contextlib.suppress(StoreError):
+                await store.close()
+            raise
         return Process(
             store=store,
             description=description,
-            owner=await store.enlist(),
+            owner=owner,
             settings=self.settings,
             registry=self.registry,
             clock=self._clock,
@@ -154,57 +147,64 @@ class Runtime:
             self._applications += 1
             telemetry.announce(f"routes: {coverage.covered} more with durable background tasks")
             return
-        rescued = await process.start() if self.settings.worker == "embedded" else 0
-        self._applications = 1
-        self._signals.start()
-        waiting = (await process.store.count(Filter(frozenset({JobState.QUEUED})))).get(JobState.QUEUED, 0)
-        description = process.description
-        slots = self.settings.concurrency
-        milliseconds = description.sync_seconds * 1000
-        embedded = f"embedded, {slots.loop} on the loop and {slots.threads} in threads"
-        jobs = f"{waiting} job{'' if waiting == 1 else 's'} waiting, {rescued} left by a process that is gone"
-        for line in (
-            f"store: {description.location}, where a write takes {milliseconds:.2f} ms to reach the disk",
-            f"worker: {embedded if self.settings.worker == 'embedded' else 'off, jobs are only stored here'}",
-            f"routes: {coverage.covered} with durable background tasks",
-            f"queue: {jobs}",
-        ):
-            telemetry.announce(line)
-        for warning in (*description.warnings, *(f"not covered: {gap}" for gap in coverage.gaps)):
-            telemetry.warn(warning)
+        try:
+            rescued = await process.start() if self.settings.worker == "embedded" else 0
+            self._applications = 1
+            self._signals.start()
+            await introduce(process, self.settings, coverage, rescued=rescued, knows=self.registry.knows)
+        except BaseException:
+            await self.close()  # the server gives up, and nobody would call `stopped`
+            raise
 
     def _signalled(self) -> None:
         """The process is told to end, and its server now waits for the open responses."""
         process = self._process
-        if process is not None and process.loop is not None:
+        loop = None if process is None else process.loop
+        if process is not None and loop is not None:
             if self._stop_by is None:
                 self._stop_by = self._clock.elapsed() + self.settings.shutdown_grace
-            process.loop.call_soon_threadsafe(process.begin_stop, self.settings.shutdown_grace)
+            # The loop may be closed; and what a signal handler raises hits whoever is running.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(process.begin_stop, self.settings.shutdown_grace)
 
     async def stopped(self) -> None:
         """The application ends: give running tasks what is left of the grace, and hand the rest to others."""
-        self._applications -= 1
+        if self._applications:  # else it was closed in the meantime
+            self._applications -= 1
         if not self._applications:
             await self.close()
 
     async def close(self) -> None:
-        """End everything in this process. Idempotent; what is used afterwards is opened anew."""
+        """End everything in this process. Idempotent; what is used afterwards is opened anew. From any loop."""
+        process = self._here()
+        loop = None if process is None else process.loop
+        if loop is not None and loop is not asyncio.get_running_loop() and loop.is_running():
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.close(), loop))
+            return
         self._applications = 0
-        self._signals.stop()
+        with contextlib.suppress(ValueError):  # not in the main thread: the handlers stay, and find nothing to do
+            self._signals.stop()
         grace = self.settings.shutdown_grace
         if self._stop_by is not None:
             grace = max(0.0, self._stop_by - self._clock.elapsed())
-        process, self._process, self._stop_by = self._process, None, None
+        self._process = self._stop_by = None
         if process is None:
             return
-        if process.loop is None:
+        left: Collection[str] = ()
+        if process.running_here:
+            left = await process.stop(grace)
+        else:
             await process.close()
-            return
-        left = await process.stop(grace)
         if left:
             telemetry.warn(
-                f"still running in threads, which cannot be stopped: {', '.join(left)}; "
-                "they run again when this process has ended"
+                f"{', '.join(left)}: still running in a thread after the {self.settings.shutdown_grace:g} s that "
+                "shutdown_grace allows. What does not end before the process does is kept, and runs again from its "
+                "beginning at the next start; Postlude(shutdown_grace=...) gives it longer"
+            )
+        if refused := process.withdrawals.tasks:
+            telemetry.warn(
+                f"refused with 503, and not known to be removed from the store, which does not answer: "
+                f"{', '.join(refused)}; if they are there, they run when this process has ended"
             )
 
     # Calls of a request
@@ -223,11 +223,20 @@ class Runtime:
         """Commit the calls of a request together; afterwards each that is stored has its claim.
 
         Raises:
-            StoreUnavailable: the commit is not known to have succeeded, and `on_store_error` is `"refuse"`. The rows
-                will be removed as soon as the store answers.
+            StoreError: the commit is not known to have succeeded, and `on_store_error` is `"refuse"`. The rows will be
+                removed as soon as the store answers.
         """
-        process = await self._opened()
-        jobs = self._staging.stage(chain, [call for call in calls if call.claim is None], process.owner)
+        new = [call for call in calls if call.claim is None]
+        if not (chain.unconfirmed or self._staging.needs_rows(chain, new)):
+            return
+        try:
+            process = await self._opened()
+        except StoreError as error:
+            _undo(chain, calls, chain.unconfirmed)
+            self._refuse("opening it for the tasks of a request", calls, error)
+            return
+        process.withdrawals.go_on()
+        jobs = self._staging.stage(chain, new, process.owner)
         if chain.unconfirmed:
             # The first time was cut off, and its write may still arrive: what has this order cannot be doubled.
             jobs = [*chain.unconfirmed, *jobs]
@@ -248,18 +257,21 @@ class Runtime:
             if after is not None:
                 await after
             await process.store.insert(jobs)
-        except StoreUnavailable as error:
-            # Nothing of the request is on disk any more that a later call could come after.
-            chain.unconfirmed, chain.first, chain.last = (), None, None
-            for call in calls:
-                call.claim = None
-            self._withdraw_soon(jobs)
-            if self.settings.on_store_error == "refuse":
-                self.events.emit(StoreFailed("committing the tasks of a request", str(error)))
+        except Exception as error:
+            _undo(chain, calls, jobs)
+            process.withdrawals.add(jobs)
+            if not isinstance(error, StoreError):
                 raise
-            self.unsaved(calls, error)
+            self._refuse("committing the tasks of a request", calls, error)
         else:
             chain.unconfirmed = ()
+
+    def _refuse(self, during: str, calls: Sequence[Call], error: StoreError) -> None:
+        """These calls have no rows: raise, or have them run without."""
+        if self.settings.on_store_error == "refuse":
+            self.events.emit(StoreFailed(during, str(error)))
+            raise error
+        self.unsaved(calls, error)
 
     def unsaved(self, calls: Sequence[Call], error: Exception) -> None:
         """Say that these calls run without having been stored."""
@@ -267,62 +279,60 @@ class Runtime:
 
     def discard(self, calls: Sequence[Call], reason: BaseException | None) -> None:
         """Say that these calls of a request will not run."""
-        why = "the request did not raise" if reason is None else f"the request raised {reason!r}"
+        if isinstance(reason, PostludeError):
+            why = str(reason)
+        else:
+            why = "the request did not raise" if reason is None else f"the request raised {reason!r}"
         self.events.emit(CallsDiscarded(_names(calls), why))
 
     async def run(self, calls: Sequence[Call]) -> None:
         """The request is over: run its calls. Returns at once if a worker runs on this loop, else when they ended."""
-        process = await self._opened()
-        if not process.running_here:
-            await self._shielded(self._run_to_end(process, calls))
+        process = self._here()
+        if process is None or not process.running_here:
+            await self.run_here(calls)
         elif len(calls) == 1:
             process.attempts.begin(calls[0])
         else:
             self._in_background(self._run_to_end(process, calls))
 
-    async def run_here(self, calls: Sequence[Call]) -> None:
-        """Run calls, and return when they have ended; they go on if the caller is cancelled."""
-        await self._shielded(self._run_to_end(await self._opened(), calls))
+    async def run_here(self, calls: Sequence[Call]) -> bool:
+        """Run calls, and return when they have ended; they go on if the caller is cancelled.
 
-    async def _run_to_end(self, process: Process, calls: Sequence[Call]) -> None:
+        Returns:
+            Whether those that run in order all succeeded: else what comes behind them must not run.
+        """
+        process = self._here()
+        if process is None and all(call.claim is None for call in calls):
+            return await self._shielded(self._run_without_store(calls))
+        return await self._shielded(self._run_to_end(process or await self._opened(), calls))
+
+    async def _run_without_store(self, calls: Sequence[Call]) -> bool:
+        attempts, threads = attempts_without_store(self.settings, self._clock, self.events)
+        try:
+            return await _run_all(attempts, calls)
+        finally:
+            threads.close()
+
+    async def _run_to_end(self, process: Process, calls: Sequence[Call]) -> bool:
         attempts, settling = process.runners()
-        if self.settings.worker == "off" and not any(call.ephemeral for call in calls):
+        if self.settings.worker == "off" and not any(call.ephemeral or call.claim is None for call in calls):
+            # What comes after another of them in order goes with that one.
+            here = {call.id for call in calls}
             for call in calls:
-                if call.claim is not None:
+                if call.claim is not None and call.claim.after not in here:
                     settling.put(release(call.claim, self._clock.now()))
             await settling.flush()
-            return
-        ordered = [call for call in calls if call.options.ordered]
-        await asyncio.gather(
-            attempts.run_in_order(ordered), *(attempts.run(call) for call in calls if not call.options.ordered)
-        )
+            return True
+        return await _run_all(attempts, calls)
 
-    async def _shielded(self, work: Any) -> None:  # noqa: ANN401 - a coroutine
-        await asyncio.shield(self._in_background(work))
+    async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.shield(self._in_background(work))
 
-    def _in_background(self, work: Any) -> asyncio.Task[None]:  # noqa: ANN401 - a coroutine
+    def _in_background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return task
-
-    def _withdraw_soon(self, jobs: list[NewJob]) -> None:
-        begin = not self._unconfirmed
-        self._unconfirmed += jobs
-        if begin:
-            self._in_background(self._withdraw())
-
-    async def _withdraw(self) -> None:
-        """Remove what was refused to the client, as soon as the store answers again."""
-        never = asyncio.Event()
-        while self._unconfirmed:
-            jobs = list(self._unconfirmed)
-            try:
-                await (await self._opened()).store.withdraw(jobs)
-            except StoreUnavailable:
-                await wait(never, WITHDRAW_EVERY)
-            else:
-                del self._unconfirmed[: len(jobs)]
 
     # Calls outside a request
 
@@ -346,6 +356,25 @@ class Runtime:
     def _tell(self, what: Callable[[Process], None]) -> None:
         if self._process is not None:
             what(self._process)
+
+
+async def _run_all(attempts: Attempts, calls: Sequence[Call]) -> bool:
+    ordered = [call for call in calls if call.options.ordered]
+    others = [attempts.run(call) for call in calls if not call.options.ordered]
+    in_order, _ = await asyncio.gather(attempts.run_in_order(ordered), asyncio.gather(*others))
+    return in_order
+
+
+def _undo(chain: Chain, calls: Sequence[Call], jobs: Sequence[NewJob]) -> None:
+    """Make the chain what it was before these jobs were tied to it: what comes now comes after what is committed."""
+    after = {job.id: job.after for job in jobs}
+    while chain.last in after:
+        chain.last = after[chain.last]
+    if chain.first in after:
+        chain.first = None
+    chain.unconfirmed = ()
+    for call in calls:
+        call.claim = None
 
 
 def _names(calls: Sequence[Call]) -> tuple[str, ...]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
@@ -65,9 +67,9 @@ class Settings:
         ]
         if not isinstance(self.concurrency, Concurrency):
             problems.append(f"concurrency: expected a number or Concurrency(loop=, threads=), got {self.concurrency!r}")
-        elif self.concurrency.loop < 1 or self.concurrency.threads < 1:
-            problems.append(f"concurrency: expected at least one of each, got {self.concurrency!r}")
-        if not isinstance(self.shutdown_grace, int | float) or not 0 <= self.shutdown_grace < float("inf"):
+        elif not all(map(_is_count, (self.concurrency.loop, self.concurrency.threads))):
+            problems.append(f"concurrency: expected whole numbers, at least one of each, got {self.concurrency!r}")
+        if not _is_seconds(self.shutdown_grace):
             problems.append(f"shutdown_grace: expected seconds, 0 or more, got {self.shutdown_grace!r}")
         problems += [
             f"{name}: expected True or False, got {getattr(self, name)!r}"
@@ -75,9 +77,14 @@ class Settings:
             if not isinstance(getattr(self, name), bool)
         ]
         problems += [
+            f"tasks: expected the dotted name of a module, such as 'app.tasks', got {name!r}"
+            for name in self.tasks
+            if not isinstance(name, str) or not name.strip()
+        ]
+        problems += [
             f"allow: expected 'module:name', such as 'os:remove', got {name!r}"
             for name in self.allow
-            if name.count(":") != 1 or name.startswith(":") or name.endswith(":")
+            if not isinstance(name, str) or name.count(":") != 1 or name.startswith(":") or name.endswith(":")
         ]
         if problems:
             raise SettingsError(problems)
@@ -86,6 +93,33 @@ class Settings:
 def _one_of(name: str, value: object, literal: object) -> list[str]:
     expected = get_args(literal)
     return [] if value in expected else [f"{name}: expected one of {', '.join(map(repr, expected))}, got {value!r}"]
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
+def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """A line for each `POSTLUDE_` variable that is no setting, such as a misspelt one.
+
+    Args:
+        environ: the process's environment if None.
+    """
+    known = [option.name for option in fields(Settings)]
+    lines = []
+    for name in sorted(os.environ if environ is None else environ):
+        option = name.removeprefix("POSTLUDE_").lower()
+        if name.startswith("POSTLUDE_") and name != _variable(option if option in known else ""):
+            close = get_close_matches(option, known, n=1)
+            hint = (
+                f": did you mean {_variable(close[0])}?" if close else f"; those are {', '.join(map(_variable, known))}"
+            )
+            lines.append(f"{name} in the environment is no setting of Postlude{hint}")
+    return lines
 
 
 def read_settings(given: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
@@ -105,11 +139,13 @@ def read_settings(given: Mapping[str, Any], environ: Mapping[str, str] | None = 
     for name in ("tasks", "allow"):
         if isinstance(values.get(name), str):
             problems.append(f"{name}: expected a sequence of strings, got the single string {values.pop(name)!r}")
+        elif name in values and not isinstance(values[name], Iterable):
+            problems.append(f"{name}: expected a sequence of strings, got {values.pop(name)!r}")
         elif name in values:
             values[name] = tuple(values[name])
     if isinstance(values.get("shutdown_grace"), timedelta):
         values["shutdown_grace"] = values["shutdown_grace"].total_seconds()
-    if isinstance(values.get("concurrency"), int):
+    if isinstance(values.get("concurrency"), int) and not isinstance(values["concurrency"], bool):
         values["concurrency"] = Concurrency(loop=values["concurrency"])
     try:
         settings = Settings(**values)

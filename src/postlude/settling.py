@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from postlude.clock import wait
 from postlude.errors import StoreClosed, StoreUnavailable
 from postlude.events import OutcomeRefused, ServiceFailed, StoreFailed, StoreRecovered
+from postlude.execution import unwritable
 from postlude.executors.contract import failure_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from uuid import UUID
 
     from postlude.events import Events
@@ -36,18 +37,20 @@ class Settling:
         self._store = store
         self._events = events
         self._settled = settled
-        self._pending: list[tuple[Settlement, Callable[[bool], None] | None]] = []
+        self._pending: list[_Put] = []
         self._writing: asyncio.Task[None] | None = None
-        self._hurry = asyncio.Event()
 
-    def put(self, settlement: Settlement, confirmed: Callable[[bool], None] | None = None) -> None:
+    def put(
+        self, settlement: Settlement, confirmed: Callable[[bool], None] | None = None, *, perhaps: bool = False
+    ) -> None:
         """Settle soon.
 
         Args:
             settlement: what to write.
             confirmed: called when it is on disk; with False if the claim was no longer the job's.
+            perhaps: only if the claim is still the job's; that it is not is nothing to tell of.
         """
-        self._pending.append((settlement, confirmed))
+        self._pending.append(_Put(settlement, confirmed, perhaps))
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write(), name="postlude settling")
 
@@ -60,40 +63,83 @@ class Settling:
         try:
             while self._pending:
                 batch, self._pending = self._pending, []
-                settlements = [settlement for settlement, _ in batch]
-                try:
-                    refused = await self._until_confirmed(settlements)
-                except Exception as error:  # noqa: BLE001 - nobody else would tell those who wait
-                    # A closed store needs no word: what still ends then is found without an owner, and runs again.
-                    if not isinstance(error, StoreClosed):
-                        self._events.emit(ServiceFailed("settling", failure_of(error)))
-                    refused = frozenset(settlement.job_id for settlement in settlements)
-                self._settled(settlements)
-                for settlement, confirmed in batch:
-                    if confirmed is not None:
-                        confirmed(settlement.job_id not in refused)
+                lost = await self._settle(batch)
+                self._guarded(self._settled, [each.settlement for each in batch])
+                for each in batch:
+                    if each.confirmed is not None:
+                        self._guarded(each.confirmed, each.settlement.job_id not in lost)
         finally:
             self._writing = None
+
+    def _guarded(self, told: Callable[[Any], None], what: object) -> None:
+        """Tell one; that it raises must not keep the others from being told."""
+        try:
+            told(what)
+        except Exception as error:  # noqa: BLE001 - reported
+            self._events.emit(ServiceFailed("settling", failure_of(error)))
+
+    async def _settle(self, batch: Sequence[_Put]) -> frozenset[UUID]:
+        """Write these; returns the ids of those whose outcome is not on disk."""
+        try:
+            refused = await self._until_confirmed([each.settlement for each in batch])
+        except StoreClosed:
+            # Needs no word: what still ends now is found without an owner, and runs again.
+            return frozenset(each.settlement.job_id for each in batch)
+        except Exception as error:  # noqa: BLE001 - nobody else would tell those who wait
+            if len(batch) == 1:
+                return await self._settle_as_failed(batch[0].settlement, error)
+            # One of them cannot be written, and must not take the others along.
+            each_alone = [await self._settle([each]) for each in batch]
+            return frozenset(lost for some in each_alone for lost in some)
+        if refused:
+            for each in batch:
+                if each.settlement.job_id in refused and not each.perhaps:
+                    self._events.emit(OutcomeRefused(each.settlement.job_id))
+        return refused
+
+    async def _settle_as_failed(self, settlement: Settlement, error: Exception) -> frozenset[UUID]:
+        """End a claim whose outcome cannot be written: else its job would seem to run as long as this process does."""
+        self._events.emit(ServiceFailed("settling", failure_of(error)))
+        try:
+            await self._until_confirmed([unwritable(settlement)])
+        except StoreClosed:
+            pass
+        except Exception as again:  # noqa: BLE001 - said; the job is found when this process has ended
+            self._events.emit(ServiceFailed("settling", failure_of(again)))
+        return frozenset({settlement.job_id})
 
     async def _until_confirmed(self, settlements: Sequence[Settlement]) -> frozenset[UUID]:
         delay = 0.0
         while True:
             try:
                 refused = await self._store.settle(settlements)
+                if refused and delay:
+                    refused -= await self._written_before(settlements, refused)
             except StoreUnavailable as error:
                 if not delay:
                     self._events.emit(StoreFailed("settling", str(error)))
                 delay = min(max(FIRST_RETRY, delay * 2), LAST_RETRY)
-                await wait(self._hurry, delay)
-                self._hurry.clear()
+                await wait(asyncio.Event(), delay)
             else:
                 break
         if delay:
             self._events.emit(StoreRecovered("settling"))
-        if refused:
-            # After a write that was confirmed too late the repetition is refused although it was ours: the job has
-            # then no claim any more, and the event is harmless.
-            for settlement in settlements:
-                if settlement.job_id in refused:
-                    self._events.emit(OutcomeRefused(settlement.job_id))
         return refused
+
+    async def _written_before(self, settlements: Sequence[Settlement], refused: Collection[UUID]) -> frozenset[UUID]:
+        """Those of the refused that are as they should be: a write that was not confirmed may have happened."""
+        records = {record.id: record for record in await self._store.get([*refused])}
+        return frozenset(
+            each.job_id
+            for each in settlements
+            if each.job_id in records
+            and (records[each.job_id].state, records[each.job_id].attempt) == (each.state, each.attempt)
+        )
+
+
+class _Put(NamedTuple):
+    """What was put."""
+
+    settlement: Settlement
+    confirmed: Callable[[bool], None] | None
+    perhaps: bool

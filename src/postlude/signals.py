@@ -45,10 +45,13 @@ class SignalWatch:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         before = self._before.get(number)
-        if self._listening:
-            self._heard()
-        if callable(before):
-            before(number, frame)
-        elif before is signal.SIG_DFL:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
+        try:
+            if self._listening:
+                self._heard()
+        finally:
+            # Whatever happens here, the server hears of it too: else the process could not be ended.
+            if callable(before):
+                before(number, frame)
+            elif before is signal.SIG_DFL:
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from postlude.clock import Clock
     from postlude.events import Events
     from postlude.registry import Registry
+    from postlude.tasks import TaskDefinition
 
 _LIBRARIES = ("postlude", "fastapi", "starlette", "anyio", "asyncio", "threading", "concurrent")
 
@@ -49,13 +50,15 @@ class Staging:
             ArgumentsTooLarge: its arguments do not fit into a job.
             NotStorable: it cannot be stored, and `strict` is on.
         """
+        check_callable(function)
+        definition = self._registry.of(function)
         try:
-            return self.prepare_stored(function, args, kwargs, options)
+            return _stored(definition, args, kwargs, options)
         except NotStorable as error:
             if self._strict:
                 raise
             self._warn(error)
-            return Call(self._registry.of(function), new_job_id(), args, kwargs, None, options, error)
+            return Call(definition, new_job_id(), args, kwargs, None, options, error)
 
     def prepare_stored(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], options: CallOptions
@@ -68,11 +71,13 @@ class Staging:
             NotStorable: it cannot be stored.
         """
         check_callable(function)
-        definition = self._registry.of(function)
-        encoded = definition.codec.encode(args, kwargs)
-        if definition.unstorable is not None:
-            raise definition.unstorable.with_traceback(None)
-        return Call(definition, new_job_id(), encoded.args, encoded.kwargs, encoded.text, options, None)
+        return _stored(self._registry.of(function), args, kwargs, options)
+
+    @staticmethod
+    def needs_rows(chain: Chain, calls: Sequence[Call]) -> bool:
+        """Whether `stage` would make any."""
+        ordered_behind = chain.last is not None
+        return any(not call.ephemeral or (ordered_behind and call.options.ordered) for call in calls)
 
     def stage(self, chain: Chain, calls: Sequence[Call], owner: int) -> list[NewJob]:
         """The rows of a request's calls, tied to what the request has committed before; each call gets its claim.
@@ -135,6 +140,13 @@ class Staging:
         if (error.task, site) not in self._warned:
             self._warned.add((error.task, site))
             self._events.emit(CallNotStored(error.task, site, str(error)))
+
+
+def _stored(definition: TaskDefinition, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: CallOptions) -> Call:
+    encoded = definition.codec.encode(args, kwargs)
+    if definition.unstorable is not None:
+        raise definition.unstorable.with_traceback(None)
+    return Call(definition, new_job_id(), encoded.args, encoded.kwargs, encoded.text, options, None)
 
 
 def _row(claim: Claim) -> NewJob:

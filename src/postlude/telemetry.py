@@ -11,6 +11,7 @@ from postlude.events import (
     AttemptInterrupted,
     CallNotStored,
     CallsDiscarded,
+    CallsLost,
     CallsUnsaved,
     EphemeralFailed,
     LoopBlocked,
@@ -56,7 +57,7 @@ def warn(line: str) -> None:
     _logger.warning("%s", line)
 
 
-def _record_of(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911 - a table: one line for each event
+def _record_of(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912 - a table: one line for each event
     match event:
         case AttemptFailed(job_id, task, attempt, failure):
             return logging.ERROR, f"{task} failed (job {job_id}, attempt {attempt})\n{failure.traceback.rstrip()}"
@@ -67,6 +68,8 @@ def _record_of(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911 - a tabl
             return logging.WARNING, f"the outcome of job {job_id} was not recorded: its claim was no longer ours"
         case CallsDiscarded(tasks, reason):
             return logging.INFO, f"{', '.join(tasks)} discarded: {reason}"
+        case CallsLost(tasks, reason):
+            return logging.WARNING, f"{', '.join(tasks)} lost: {reason}"
         case CallNotStored(_, site, reason):
             return logging.WARNING, f"{reason} It runs in this process only, and is lost with it. [{site}]"
         case CallsUnsaved(tasks, reason):

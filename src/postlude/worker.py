@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from postlude.calls import Call, CallOptions
-from postlude.errors import ArgumentsDoNotFit
-from postlude.events import AttemptFailed, Events
-from postlude.execution import abandon, decide, release, runs_alone
+from postlude.execution import abandon, decide, release, runs_alone, what_happened
 from postlude.executors.contract import failed
 from postlude.service import Service
 
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
 
     from postlude.attempts import Attempts
     from postlude.clock import Clock
+    from postlude.events import Events
     from postlude.job import Claim, Outcome
     from postlude.registry import Registry
     from postlude.settling import Settling
@@ -26,6 +25,11 @@ POLL: Final = 1.0
 """Seconds between two looks into the queue for what other processes put there: nothing else tells of it for sure."""
 CLAIM_LIMIT: Final = 200
 """Jobs in one claim at most: enough to make its commit cheap, few enough for others to get some."""
+HOLD_FOR: Final = 30.0
+"""Seconds for which nothing new starts while a job that must run alone waits for this process to come to rest. An
+attempt that runs for hours must not keep everything else waiting for as long."""
+LET_IN_FOR: Final = 10.0
+"""Seconds for which others are let in again after that, before the next try to come to rest."""
 EXECUTORS: Final[tuple[ExecutorName, ...]] = ("loop", "thread")
 
 
@@ -61,6 +65,10 @@ class Worker:
         self._clock = clock
         self._events = events
         self._alone_waits = False
+        self._alone_since: float | None = None
+        """Since when a job that must run alone waits, on the clock that never goes backwards; None: there is none."""
+        self._more: set[ExecutorName] = set()
+        """Those whose last claim was full: more is due, as far as anybody knows."""
         self._claims = Service("worker", self, events)
         self._watch = Service("attempts", attempts, events)
 
@@ -83,7 +91,7 @@ class Worker:
         return left
 
     async def run_once(self) -> float | None:
-        """Claim as many due jobs as there are slots, begin them, and say when to look again."""
+        """Claim due jobs for the slots there are, once for each executor, begin them, and say when to look again."""
         waiting = await self._store.waiting_tasks()
         delay = POLL
         self._alone_waits = False
@@ -91,40 +99,69 @@ class Worker:
             tasks = {name for name in waiting if self._runs_in(name, executor)}
             if tasks:
                 delay = min(delay, await self._claim_for(executor, tasks))
+        if not self._alone_waits:
+            self._alone_since = None
         # While a job that must run alone is due, nothing new starts until everything here has ended.
-        self._attempts.held = self._alone_waits
+        self._attempts.held = self._holds()
         return delay
+
+    def _holds(self) -> bool:
+        """Whether a job that must run alone keeps others from starting just now."""
+        if self._alone_since is None:
+            return False
+        return (self._clock.elapsed() - self._alone_since) % (HOLD_FOR + LET_IN_FOR) < HOLD_FOR
 
     def _runs_in(self, task: str, executor: ExecutorName) -> bool:
         return self._registry.knows(task) and self._registry.find(task).executor == executor
 
     async def _claim_for(self, executor: ExecutorName, tasks: Collection[str]) -> float:
-        """Claim until nothing is due or no slot is free; returns the seconds until the next is due."""
-        while True:
+        """Claim what is due; returns the seconds until the next look, 0 if there may be more."""
+        now = self._clock.now()
+        if executor not in self._more:
             # Read first: a claim takes the write lock, which an idle process has no business with.
             due = await self._store.next_due(tasks)
             now = self._clock.now()
             if due is None or due > now:
                 return POLL if due is None else due - now
-            idle = self._attempts.idle
-            free = min(self._attempts.free(executor), CLAIM_LIMIT)
-            if self._attempts.held and idle:
-                free = 1
-            if not free:
-                self._alone_waits = self._alone_waits or self._attempts.held
-                self._attempts.wanted = True
+        idle = self._attempts.idle
+        free = min(self._attempts.free(executor), CLAIM_LIMIT)
+        if self._attempts.held and idle:
+            free = 1
+        if not free:
+            self._attempts.wanted = True
+            if self._alone_since is None:
                 return POLL
-            taken = await self._store.claim(owner=self._owner, tasks=tasks, limit=free, now=now, idle=idle)
-            if taken.alone_waits:
-                self._rest()
-            for claim in taken.claims:
-                self._begin(claim)
-            if not taken.claims:
-                self._attempts.wanted = taken.alone_waits
-                return POLL
+            # Does it still wait? Another process may have taken it, or somebody has cancelled it.
+        self._more.discard(executor)
+        taken = await self._store.claim(owner=self._owner, tasks=tasks, limit=free, now=now, idle=idle)
+        if free and len(taken.claims) == free:
+            self._more.add(executor)
+        if taken.alone_waits:
+            self._rest()
+        for claim in taken.claims:
+            self._try_to_begin(claim)
+        if taken.claims and self._attempts.free(executor):
+            return 0.0
+        self._attempts.wanted = bool(taken.claims) or taken.alone_waits or not free
+        return POLL
 
     def _rest(self) -> None:
-        self._alone_waits = self._attempts.held = True
+        self._alone_waits = True
+        if self._alone_since is None:
+            self._alone_since = self._clock.elapsed()
+        self._attempts.held = self._holds()
+
+    def _try_to_begin(self, claim: Claim) -> None:
+        """Begin, or settle the job with what stood in the way: those that were claimed with it must not wait for it."""
+        try:
+            self._begin(claim)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is the failure of this job
+            outcome = failed(error)
+            settlement = decide(outcome, claim, self._clock.now())
+            self._settling.put(settlement)
+            event = what_happened(claim, settlement, outcome)
+            if event is not None:
+                self._events.emit(event)
 
     def _begin(self, claim: Claim) -> None:
         alone = runs_alone(claim)
@@ -140,13 +177,7 @@ class Worker:
             self._settling.put(abandon(claim, self._clock.now(), reason))
             return
         definition = self._registry.find(claim.task)
-        try:
-            args, kwargs = definition.codec.decode(claim.arguments)
-        except ArgumentsDoNotFit as error:
-            outcome = failed(error)
-            self._events.emit(AttemptFailed(claim.job_id, claim.task, claim.attempt, outcome.failure))
-            self._settling.put(decide(outcome, claim, self._clock.now()))
-            return
+        args, kwargs = definition.codec.decode(claim.arguments)
         call = Call(definition, claim.job_id, args, kwargs, claim.arguments, CallOptions(), None)
         call.claim = claim
         # The one behind it in its chain is due when this one has succeeded, and nobody else tells of it.

@@ -17,6 +17,7 @@ from postlude.cli.demo.screen import Screen
 from postlude.cli.demo.story import tell
 from postlude.cli.demo.tally import Resumption, Tally
 from postlude.cli.demo.verdict import Figures, show_figures
+from postlude.stores import filesystem
 
 COMMAND = Path(sys.executable).with_name("postlude")
 
@@ -115,7 +116,7 @@ def test_a_loss_is_said_aloud_and_what_shows_why_is_kept() -> None:
     at_kill = Tally(acknowledged=100, begun=26, delivered=10, run_twice=0, delivered_twice=0)
     final = Tally(acknowledged=100, begun=99, delivered=98, run_twice=15, delivered_twice=1)
     figures = Figures(durable=True, asked=103, at_kill=at_kill, final=final, resumption=Resumption(5.0, 5.25))
-    assert not figures.passed
+    assert figures.exit_code == 1
     output = shown(figures, kept=Path("kept"))
     assert row(output, "Lost") == 2
     assert "answered with 202 Accepted; 3 were not" in output
@@ -123,6 +124,24 @@ def test_a_loss_is_said_aloud_and_what_shows_why_is_kept() -> None:
     assert "2 notifications lost. That must never happen." in output
     assert "250 ms   after the new process was up" in output
     assert "output: kept" in output
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_run_in_which_not_all_were_answered_has_not_passed(durable: bool) -> None:
+    at_kill = Tally(acknowledged=97, begun=26, delivered=10, run_twice=0, delivered_twice=0)
+    final = Tally(acknowledged=97, begun=97, delivered=97, run_twice=0, delivered_twice=0)
+    figures = Figures(durable=durable, asked=100, at_kill=at_kill, final=final, resumption=None)
+    assert (figures.passed, figures.exit_code) == (False, 2)
+    assert "3 requests not answered: this run proves nothing." in shown(figures, kept=Path("kept"))
+
+
+def test_a_kill_that_came_late_is_said_aloud() -> None:
+    final = Tally(acknowledged=10, begun=10, delivered=10, run_twice=0, delivered_twice=0)
+    for delivered, late in ((5, False), (6, True)):
+        figures = Figures(True, 10, Tally(10, 9, delivered, 0, 0), final, Resumption(5.0, 5.1))
+        assert figures.exit_code == 0
+        text = " ".join(shown(figures).split())
+        assert ("More than half was delivered before the kill, so there was little left to lose." in text) is late
 
 
 def test_a_terminal_without_unicode_gets_ascii() -> None:
@@ -135,14 +154,13 @@ def test_a_terminal_without_unicode_gets_ascii() -> None:
 
 
 def test_a_folder_in_memory_is_told_from_one_on_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    device = tmp_path.stat().st_dev
     mounts = tmp_path / "mountinfo"
-    monkeypatch.setattr(folder, "MOUNTS", mounts)
+    monkeypatch.setattr(filesystem, "MOUNTINFO", str(mounts))
     assert not folder.is_in_memory(tmp_path)  # no such file: not Linux
     for kind, expected in (("tmpfs", True), ("ext4", False)):
         mounts.write_text(
             "22 1 999:1 / /elsewhere rw - tmpfs none rw\n"
-            f"36 35 {os.major(device)}:{os.minor(device)} / /here rw,noatime shared:1 - {kind} /dev/x rw\n"
+            f"36 35 254:1 / {tmp_path.resolve()} rw,noatime shared:1 - {kind} /dev/x rw\n"
         )
         assert folder.is_in_memory(tmp_path) is expected
 

@@ -4,7 +4,7 @@
 
 import warnings
 from collections.abc import AsyncIterator, Iterator
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import pytest
@@ -92,6 +92,27 @@ def test_a_class_instead_of_an_instance() -> None:
         "'message'. Mailer is a class whose instances can be called: pass an instance of it, Mailer(...), instead."
     )
     assert encode(Mailer("smtp.example"), "a@b.c", message="hello")
+
+
+def supplying(function: Any) -> Any:
+    @wraps(function)
+    def wrapper(first: str, *more: Any) -> None:
+        function("supplied", first, *more)
+
+    return wrapper
+
+
+@supplying
+def supplied(database: str, email: list[str]) -> None: ...
+
+
+def test_a_wrapper_may_supply_arguments_itself() -> None:
+    codec = Codec(supplied, name="app:supplied")
+    encoded = codec.encode(("bob",), {})
+    assert encoded.text == '{"args":["bob"],"kwargs":{}}'
+    assert Codec(supplied, name="app:supplied").decode(encoded.text) == (("bob",), {})
+    # What neither takes is a mistake all the same, told by the signature that the function shows.
+    assert call_error(supplied).startswith("app:supplied(database: str, email: list[str]) -> None cannot be called")
 
 
 def test_a_class_may_be_meant() -> None:

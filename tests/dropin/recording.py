@@ -60,6 +60,8 @@ class RecordingDesk:
         """Whether `run` returns at once, as when a worker runs on the loop."""
         self.events: list[tuple[Any, ...]] = []
         self.ran: list[str] = []
+        self.reasons: list[str] = []
+        """Why calls were discarded."""
         self.chains: list[Chain] = []
         self.calls: list[Call] = []
         self.failing: Exception | None = None
@@ -68,7 +70,7 @@ class RecordingDesk:
         """What the next commits wait for."""
         self.committing = asyncio.Event()
         self.coverage: Coverage | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[bool]] = set()
 
     def break_store(self) -> None:
         self.failing = StoreUnavailable("the disk is full")
@@ -127,15 +129,16 @@ class RecordingDesk:
         if not self.worker:
             await asyncio.shield(task)
 
-    async def run_here(self, calls: Sequence[Call]) -> None:
+    async def run_here(self, calls: Sequence[Call]) -> bool:
         self._note("run_here", calls)
-        await self._execute(calls)
+        return await self._execute(calls)
 
     def unsaved(self, calls: Sequence[Call], error: Exception) -> None:
         self._note("unsaved", calls, type(error).__name__)
 
     def discard(self, calls: Sequence[Call], reason: BaseException | None) -> None:
         self._note("discard", calls, type(reason).__name__)
+        self.reasons.append(str(reason))
 
     async def started(self, coverage: Coverage) -> None:
         self.coverage = coverage
@@ -152,12 +155,19 @@ class RecordingDesk:
     def _note(self, kind: str, calls: Sequence[Call], *more: object) -> None:
         self.events.append((kind, [_name(call.definition.function) for call in calls], *more))
 
-    async def _execute(self, calls: Sequence[Call]) -> None:
+    async def _execute(self, calls: Sequence[Call]) -> bool:
+        in_order = True
         for call in calls:
-            if call.around is None:
-                await self._attempt(call)
-            else:
-                await call.around(lambda call=call: self._attempt(call))  # type: ignore[misc]
+            if call.options.ordered and not in_order:
+                continue
+            try:
+                if call.around is None:
+                    await self._attempt(call)
+                else:
+                    await call.around(lambda call=call: self._attempt(call))  # type: ignore[misc]
+            except Boom:
+                in_order = in_order and not call.options.ordered
+        return in_order
 
     async def _attempt(self, call: Call) -> None:
         function = call.definition.function

@@ -1,5 +1,6 @@
 """Calls that cannot be stored run where Starlette runs them: their arguments die with the request's dependencies."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -8,7 +9,7 @@ from fastapi import BackgroundTasks, Depends, FastAPI, Response
 from starlette.background import BackgroundTask
 
 from tests.dropin.middlewares import Buffer
-from tests.dropin.recording import RecordingDesk, durable, request
+from tests.dropin.recording import Boom, RecordingDesk, Server, durable, request, until
 
 
 class Session:
@@ -21,6 +22,8 @@ class Session:
 def _task(name: str) -> Any:
     def task(*sessions: Session) -> None:
         states.append((name, [session.open for session in sessions]))
+        if "!" in name:
+            raise Boom
 
     task.__name__ = name
     return task
@@ -42,7 +45,7 @@ async def _session() -> AsyncIterator[Session]:
 
 
 def _app(*calls: str, background: Any = None) -> tuple[FastAPI, RecordingDesk]:
-    """An endpoint that adds these: "e..." is ephemeral, "d..." durable, and with a "~" unordered."""
+    """An endpoint that adds these: "e..." is ephemeral, "d..." durable; with a "~" unordered, with a "!" it raises."""
     app, desk = durable()
 
     @app.get("/")
@@ -165,3 +168,62 @@ def test_a_session_that_commits_in_its_exit_has_committed() -> None:
     request(app)
     assert [name for name, _ in states] == ["closed", "d1"]
     assert desk.kinds() == ["commit", "run"]
+
+
+@pytest.mark.parametrize(
+    ("calls", "ran", "dropped"),
+    [
+        (["e1!", "d2"], ["e1!"], ["d2"]),
+        (["e1!", "d2~", "d3"], ["e1!", "d2~"], ["d3"]),
+        (["d1!", "e2", "d3"], ["d1!"], ["d3"]),
+        (["e1~!", "d2"], ["e1~!", "d2"], []),
+        (["e1", "d2!", "d3"], ["e1", "d2!"], []),
+    ],
+)
+def test_one_that_fails_stops_those_behind_it(calls: list[str], ran: list[str], dropped: list[str]) -> None:
+    app, desk = _app(*calls)
+    request(app)
+    assert desk.ran == ran
+    assert desk.kept == calls
+    assert desk.discarded == dropped
+    assert desk.reasons == ["a task before them, in the order of the request, did not succeed"] * bool(dropped)
+
+
+def test_one_that_fails_stops_what_is_added_after_it() -> None:
+    app, desk = durable()
+
+    async def dependency(tasks: BackgroundTasks) -> AsyncIterator[None]:
+        yield
+        tasks.add_task(_task("d2"))
+
+    @app.get("/", dependencies=[Depends(dependency)])
+    async def endpoint(tasks: BackgroundTasks, session: Session = Depends(_session)) -> None:
+        tasks.add_task(_task("e1!"), session)
+
+    request(app)
+    assert (desk.ran, desk.kept, desk.discarded) == (["e1!"], ["e1!", "d2"], ["d2"])
+
+
+async def test_a_request_that_is_cancelled_meanwhile_keeps_the_order() -> None:
+    """What runs already goes on, and what comes behind it waits for its end."""
+    app, desk = durable(RecordingDesk(worker=True))
+    gate = asyncio.Event()
+
+    @app.get("/")
+    async def endpoint(tasks: BackgroundTasks, session: Session = Depends(_session)) -> None:
+        async def waits(_: Session) -> None:
+            await gate.wait()
+            raise Boom
+
+        tasks.add_task(waits, session)
+        tasks.add_task(_task("d2"))
+
+    serving = asyncio.create_task(Server(app).get())
+    await until(lambda: desk.ran == ["waits"])
+    serving.cancel()
+    await asyncio.sleep(0)
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    await until(lambda: desk.discarded == ["d2"])
+    assert desk.ran == ["waits"]

@@ -10,9 +10,10 @@ import pytest
 from fastapi import BackgroundTasks, Depends, Response
 from fastapi.responses import StreamingResponse
 from starlette.background import BackgroundTask
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from postlude.errors import StoreUnavailable
+from postlude.request.exchange import Exchange
 from tests.dropin.recording import Boom, RecordingDesk, Server, durable, job, late, own, request, until
 
 
@@ -368,9 +369,81 @@ def test_a_bug_in_a_late_commit_does_not_keep_the_others_from_running() -> None:
     async def endpoint(tasks: BackgroundTasks) -> None:
         tasks.add_task(job)
 
-    with pytest.raises(ZeroDivisionError):
-        asyncio.run(Server(app).get())
+    asyncio.run(Server(app).get())
+    assert desk.events[-2:] == [("unsaved", ["late"], "ZeroDivisionError"), ("run", ["job", "late"])]
+    assert desk.ran == ["job", "late"]
+
+
+def test_a_bug_in_a_late_commit_breaks_the_response_off() -> None:
+    app, desk = durable()
+
+    @app.get("/")
+    async def endpoint(tasks: BackgroundTasks) -> StreamingResponse:
+        tasks.add_task(job)
+
+        async def produce() -> AsyncIterator[bytes]:
+            yield b"a"
+            desk.failing = ZeroDivisionError()
+            tasks.add_task(late)
+            yield b"b"
+
+        return StreamingResponse(produce())
+
+    server = Server(app)
+    with pytest.raises(StoreUnavailable, match="broken off"):
+        asyncio.run(server.get())
+    assert server.body == b"a"
+    assert desk.reasons == ["the commit failed: ZeroDivisionError()"]
     assert desk.ran == ["job"]
+
+
+def test_added_on_another_loop() -> None:
+    """That loop's thread must not touch what belongs to the loop of the request."""
+    app, desk = durable()
+    threads: list[int] = []
+    desk.discard = lambda *_: threads.append(threading.get_ident())  # type: ignore[method-assign]
+
+    @app.get("/")
+    async def endpoint(tasks: BackgroundTasks) -> StreamingResponse:
+        threads.append(threading.get_ident())
+
+        def produce() -> Iterator[bytes]:
+            yield b"a"
+
+            async def elsewhere() -> None:
+                tasks.add_task(late)
+                tasks.options(if_raised="only").add_task(own)  # type: ignore[attr-defined]
+
+            asyncio.run(elsewhere())
+            yield b"b"
+
+        return StreamingResponse(produce())
+
+    server = Server(app)
+    asyncio.run(server.get())
+    assert server.body == b"ab"
+    assert desk.ran == ["late"]
+    assert threads == [threads[0]] * 2
+
+
+async def test_the_seal_is_set_before_the_list_is_looked_at() -> None:
+    """So a thread that puts an entry in at that very moment sees the seal, and says so."""
+    seen: list[bool] = []
+
+    class Watched(list[Any]):
+        def __bool__(self) -> bool:
+            seen.append(exchange.sealed)
+            return len(self) > 0
+
+    async def send(_: Message) -> None:
+        pass
+
+    exchange = Exchange(RecordingDesk(), send)
+    exchange.begin(BackgroundTasks(), {})
+    assert exchange.tasks
+    exchange.tasks.tasks = Watched()
+    await exchange.send({"type": "http.response.start"})
+    assert seen == [True]
 
 
 # After the end

@@ -189,7 +189,8 @@ def test_any_other_error_of_the_commit_refuses_too() -> None:
     desk.failing = OSError("disk full")
     adds(app)
     assert request(app).status_code == 503
-    assert desk.events[-1] == ("discard", ["job"], "OSError")
+    assert desk.events[-1] == ("discard", ["job"], "StoreError")
+    assert desk.reasons == ["the commit failed: OSError('disk full')"]
 
 
 def test_answer_of_an_exception_handler_is_refused_when_a_kept_call_is_not_stored() -> None:

@@ -52,6 +52,8 @@ class FaultyStore:
         self.calls: Counter[str] = Counter()
         self.faults: dict[str, list[Exception]] = {}
         """For each operation, what its next calls raise; after those it works again."""
+        self.late_faults: dict[str, list[Exception]] = {}
+        """The same, raised after the work was done: a write that happened and was not confirmed."""
         self.gates: dict[str, asyncio.Event] = {}
         """An operation waits until its gate opens."""
         self.reached: dict[str, asyncio.Event] = {}
@@ -75,7 +77,10 @@ class FaultyStore:
                 await self.gates[operation].wait()
             if self.faults.get(operation):
                 raise self.faults[operation].pop(0)
-            return await real(*args, **kwargs)
+            result = await real(*args, **kwargs)
+            if self.late_faults.get(operation):
+                raise self.late_faults[operation].pop(0)
+            return result
 
         return called
 

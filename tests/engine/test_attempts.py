@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from functools import partial
 from typing import Any
 
@@ -12,8 +12,19 @@ import pytest
 from postlude import task
 from postlude.calls import CallOptions, Chain
 from postlude.errors import StoreUnavailable
-from postlude.events import AttemptFailed, CallsDiscarded, EphemeralFailed, StopDelayed, StoreFailed
-from postlude.job import Cancelled, Failed, JobState, Outcome, Succeeded
+from postlude.events import (
+    AttemptFailed,
+    AttemptInterrupted,
+    CallsLost,
+    EphemeralFailed,
+    Event,
+    OutcomeRefused,
+    ServiceFailed,
+    StopDelayed,
+    StoreFailed,
+)
+from postlude.executors.contract import CannotStart
+from postlude.job import Cancelled, Failed, JobState, Outcome, Settlement, Succeeded
 from tests.engine.conftest import Engine
 from tests.engine.fakes import turns
 
@@ -63,6 +74,18 @@ def in_thread() -> None:
 @task(interrupted="hold")
 async def charge() -> None:
     ran.append("charged")
+
+
+@task(interrupted="hold")
+async def charge_slowly() -> None:
+    ran.append("charging")
+    await asyncio.Event().wait()
+
+
+def fail_in_thread() -> None:
+    thread_gate.wait(30)
+    message = "a real failure"
+    raise ValueError(message)
 
 
 def open_gate(name: str) -> None:
@@ -204,7 +227,7 @@ async def test_ephemeral_calls_alone_keep_their_order_without_a_row(engine: Engi
     assert engine.faulty.calls["settle"] == 0
     [failed] = engine.heard.of(EphemeralFailed)
     assert failed.failure.message == "unsaved"
-    [lost] = engine.heard.of(CallsDiscarded)
+    [lost] = engine.heard.of(CallsLost)
     assert lost.reason.endswith("broken, which came before, did not succeed")
 
 
@@ -493,8 +516,205 @@ async def test_an_unsaved_call_that_waits_when_the_process_stops_is_not_lost_wit
     await turns()
     await engine.attempts.stop(0)
     assert await end is None
-    [lost] = engine.heard.of(CallsDiscarded)
+    [lost] = engine.heard.of(CallsLost)
     assert "stops" in lost.reason
+
+
+async def test_what_must_not_run_twice_is_set_aside_when_the_stop_cuts_it_off(engine: Engine) -> None:
+    calls = [engine.call(charge_slowly), engine.call(note, "behind")]
+    await engine.stage(*calls)
+    end = asyncio.ensure_future(engine.attempts.run_in_order(calls))
+    while not ran:
+        await turns(1)
+    await engine.attempts.stop(0)
+    await end
+    await engine.settling.flush()
+    held, behind = await engine.records(calls)
+    assert (held.state, held.attempt, held.interruptions) == (JobState.FAILED, 1, 1)
+    assert held.reason is not None
+    assert held.reason.startswith("its process stopped while it ran; held")
+    assert behind.cancelled_by == held.id
+    [event] = engine.heard.of(AttemptInterrupted)
+    assert not event.again
+    assert not engine.heard.of(OutcomeRefused)
+
+
+async def test_what_must_not_run_twice_goes_back_when_the_stop_came_before_its_start(engine: Engine) -> None:
+    reached, go_on = engine.faulty.shut("start")
+    call = await engine.staged(charge)
+    end = asyncio.ensure_future(engine.attempts.run(call))
+    await reached.wait()
+    stopping = asyncio.ensure_future(engine.attempts.stop(0))
+    await turns()
+    go_on.set()
+    await stopping
+    await end
+    assert ran == []
+    assert ((await engine.record(call)).state, (await engine.record(call)).attempt) == (JobState.QUEUED, 0)
+
+
+async def test_a_thread_that_fails_after_the_grace_has_failed(engine: Engine) -> None:
+    """It cannot be told to stop, so what it raises is its own."""
+    call = await engine.staged(fail_in_thread)
+    end = asyncio.ensure_future(engine.attempts.run(call))
+    await turns()
+    await engine.attempts.stop(0)
+    thread_gate.set()
+    assert isinstance(await end, Failed)
+    record = await engine.record(call)
+    assert (record.state, record.reason) == (JobState.FAILED, "ValueError: a real failure")
+
+
+async def test_an_ephemeral_call_of_an_open_request_runs_although_the_process_came_to_rest(engine: Engine) -> None:
+    engine.attempts.held = True
+    await engine.attempts.stop(0)
+    run = engine.attempts.run(engine.call(lambda: ran.append("lambda")))
+    assert await asyncio.wait_for(run, 5) == Succeeded()
+    engine.attempts.held = True
+    assert not engine.attempts.held
+
+
+# What goes wrong
+
+
+async def test_a_write_that_happened_without_being_confirmed_holds_up_nobody_behind(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wait(wake: asyncio.Event, seconds: float | None) -> None:
+        await turns(1)
+
+    monkeypatch.setattr("postlude.settling.wait", wait)
+    engine.faulty.late_faults["settle"] = [StoreUnavailable("confirmed too late")]
+    calls = [engine.call(note, "first"), engine.call(note, "second")]
+    await engine.stage(*calls)
+    await engine.attempts.run_in_order(calls)
+    assert ran == ["first", "second"]
+    assert {record.state for record in await engine.records(calls)} == {JobState.SUCCEEDED}
+    assert not engine.heard.of(OutcomeRefused)
+
+
+async def test_what_stands_behind_an_outcome_that_was_refused_is_let_go(engine: Engine) -> None:
+    calls = [engine.call(wait_for, "a"), engine.call(note, "b"), engine.call(note, "c")]
+    await engine.stage(*calls)
+    end = asyncio.ensure_future(engine.attempts.run_in_order(calls))
+    await turns()
+    assert calls[0].claim is not None
+    calls[0].claim = calls[0].claim._replace(id=calls[0].claim.id + 1)
+    open_gate("a")
+    await end
+    first, second, third = await engine.records(calls)
+    assert first.state is JobState.STAGED, "whoever has it settles it"
+    assert (second.state, second.waiting) == (JobState.QUEUED, True)
+    assert (third.state, third.waiting) == (JobState.QUEUED, True)
+
+
+async def test_what_was_given_back_with_the_one_before_is_no_news(engine: Engine) -> None:
+    chain = [engine.call(wait_for, "a"), engine.call(note, "b")]
+    await engine.stage(*chain)
+    end = asyncio.ensure_future(engine.attempts.run_in_order(chain))
+    await turns()
+    await engine.attempts.stop(0)
+    await end
+    assert {record.state for record in await engine.records(chain)} == {JobState.QUEUED}
+    assert not engine.heard.of(OutcomeRefused)
+
+
+async def test_a_loop_that_ends_interrupts_its_attempts(engine: Engine) -> None:
+    """A forced quit cancels every asyncio task: whatever was cut off so has not failed."""
+    short, recorded = await engine.staged(wait_for, "short"), await engine.staged(wait_for, "recorded")
+    ends = [asyncio.ensure_future(engine.attempts.run(recorded))]
+    await turns()
+    engine.clock.advance(1.0)
+    await engine.attempts.run_once()
+    ends.append(asyncio.ensure_future(engine.attempts.run(short)))
+    await turns()
+    for attempt in engine.attempts._running.values():
+        attempt.running.task.cancel()  # type: ignore[union-attr]
+    assert await asyncio.gather(*ends) == [None, None]
+    records = await engine.records([short, recorded])
+    assert [(one.state, one.attempt, one.interruptions) for one in records] == [
+        (JobState.QUEUED, 0, 0),
+        (JobState.QUEUED, 1, 1),
+    ]
+    assert [event.again for event in engine.heard.of(AttemptInterrupted)] == [True]
+
+
+async def test_somebody_who_listens_badly_loses_no_outcome(engine: Engine) -> None:
+    def broken(event: Event) -> None:
+        raise ValueError(event)
+
+    engine.events.subscribe(broken)
+    call = await engine.staged(fail, "it")
+    assert isinstance(await asyncio.wait_for(engine.attempts.run(call), 5), Failed)
+    assert (await engine.record(call)).state is JobState.FAILED
+
+
+async def test_what_failed_is_settled_before_anybody_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    put = engine.settling.put
+
+    def noted(settlement: Settlement, confirmed: Callable[[bool], None] | None) -> None:
+        order.append("settled")
+        put(settlement, confirmed)
+
+    monkeypatch.setattr(engine.settling, "put", noted)
+    engine.events.subscribe(lambda _: order.append("told"))
+    await engine.attempts.run(await engine.staged(fail, "it"))
+    assert order == ["settled", "told"]
+
+
+async def test_a_call_whose_caller_is_gone_ends_all_the_same(engine: Engine) -> None:
+    call = await engine.staged(wait_for, "a")
+    end = asyncio.ensure_future(engine.attempts.run(call))
+    await turns()
+    end.cancel()
+    open_gate("a")
+    await turns()
+    await engine.settling.flush()
+    assert (await engine.record(call)).state is JobState.SUCCEEDED
+    assert not engine.heard.of(ServiceFailed)
+
+
+async def test_a_call_that_cannot_start_here_goes_back_for_a_moment_later(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(*_: object) -> None:
+        message = "can't start new thread"
+        raise CannotStart(message)
+
+    monkeypatch.setattr(engine.threads, "begin", begin)
+    call, lambda_ = await engine.staged(in_thread), engine.call(lambda: None)
+    assert await engine.attempts.run(call) is None
+    record = await engine.record(call)
+    assert (record.state, record.attempt, record.run_at) == (JobState.QUEUED, 0, engine.clock.now() + 1.0)
+    assert isinstance(await engine.attempts.run(lambda_), Failed)
+    assert len(engine.heard.of(ServiceFailed)) == len(engine.heard.of(EphemeralFailed)) == 1
+    assert (engine.attempts.free("thread"), engine.attempts.idle) == (2, True)
+
+
+async def test_an_executor_that_raises_fails_the_call_and_keeps_its_slot_free(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(*_: object) -> None:
+        message = "a mistake of ours"
+        raise KeyError(message)
+
+    monkeypatch.setattr(engine.threads, "begin", begin)
+    assert isinstance(await engine.attempts.run(await engine.staged(in_thread)), Failed)
+    assert (engine.attempts.free("thread"), engine.attempts.idle) == (2, True)
+
+
+async def test_an_empty_context_is_a_context(engine: Engine) -> None:
+    variable: ContextVar[str] = ContextVar("variable", default="unset")
+
+    async def look() -> None:
+        ran.append(variable.get())
+
+    call = engine.call(look)
+    call.context = Context()
+    variable.set("of whoever frees the slot")
+    await engine.attempts.run(call)
+    assert ran == ["unset"]
 
 
 @pytest.mark.parametrize("ordered", [True, False])

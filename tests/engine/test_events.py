@@ -11,6 +11,7 @@ from postlude.events import (
     AttemptInterrupted,
     CallNotStored,
     CallsDiscarded,
+    CallsLost,
     CallsUnsaved,
     EphemeralFailed,
     Event,
@@ -56,6 +57,22 @@ def test_a_subscriber_may_end_while_it_is_told() -> None:
     assert heard == [StoreRecovered("a"), StoreRecovered("a"), StoreRecovered("b")]
 
 
+def test_a_subscriber_that_raises_keeps_nobody_from_hearing(capsys: pytest.CaptureFixture[str]) -> None:
+    events = Events()
+    heard: list[Event] = []
+
+    def broken(event: Event) -> None:
+        message = "no more space for logs"
+        raise OSError(message)
+
+    events.subscribe(broken)
+    events.subscribe(heard.append)
+    events.emit(StoreRecovered("settling"))
+    assert heard == [StoreRecovered("settling")]
+    assert events.counts == {"StoreRecovered": 1, "SubscriberFailed": 1}
+    assert "OSError: no more space for logs" in capsys.readouterr().err
+
+
 LINES: list[tuple[Event, int, str]] = [
     (
         AttemptFailed(JOB, "main:f", 2, FAILURE),
@@ -84,6 +101,11 @@ LINES: list[tuple[Event, int, str]] = [
         CallsDiscarded(("main:f", "main:g"), "the request raised ValueError('no')"),
         logging.INFO,
         "main:f, main:g discarded: the request raised ValueError('no')",
+    ),
+    (
+        CallsLost(("main:f", "main:g"), "the process stops, and it was not stored"),
+        logging.WARNING,
+        "main:f, main:g lost: the process stops, and it was not stored",
     ),
     (
         CallNotStored("main:f", "main.py:7", "The call of main:f cannot be stored: it is a lambda."),

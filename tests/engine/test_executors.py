@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 from postlude.executors import AroundExecutor, Executor, LoopExecutor, Running, ThreadExecutor, Work
-from postlude.executors.contract import failure_of
-from postlude.job import Cancelled, Failed, Outcome, Succeeded
+from postlude.executors.around import AroundRunning
+from postlude.executors.contract import MESSAGE_LIMIT, TRACEBACK_LIMIT, CannotStart, failure_of
+from postlude.executors.loop import CoroutineRunning
+from postlude.executors.threads import Returns
+from postlude.job import Cancelled, Failed, Interrupted, Outcome, Succeeded
 from tests.engine.fakes import FakeClock, turns, until
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
@@ -219,6 +222,32 @@ class TestEveryExecutor:
         assert seen == ["of the span"]
         assert variable.get() == "unset"
 
+    async def test_what_is_around_cannot_make_a_success_a_failure(self, place: Place) -> None:
+        executor, functions = place
+        said: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+
+        async def around(attempt: Callable[[], Awaitable[None]]) -> None:
+            await attempt()
+            message = "no exporter"
+            raise OSError(message)
+
+        assert await run(AroundExecutor(executor, around), functions["nothing"]) == Succeeded()
+        assert [(one["message"], str(one["exception"])) for one in said] == [
+            ("what runs around main:f failed after it", "no exporter")
+        ]
+        asyncio.get_running_loop().set_exception_handler(None)
+
+    async def test_what_is_around_and_never_calls_the_attempt_has_not_succeeded(self, place: Place) -> None:
+        executor, functions = place
+
+        async def around(attempt: Callable[[], Awaitable[None]]) -> None:
+            pass
+
+        outcome = await run(AroundExecutor(executor, around), functions["nothing"])
+        assert isinstance(outcome, Failed)
+        assert outcome.failure.message == "what runs around main:f never called the attempt that it was given"
+
 
 # The event loop
 
@@ -272,6 +301,41 @@ async def test_a_cancellation_from_inside_is_the_tasks_own_failure(loop: LoopExe
     outcome = await run(loop, cancels_itself)
     assert isinstance(outcome, Failed)
     assert outcome.failure.type == "asyncio.exceptions.CancelledError"
+
+
+@pytest.mark.parametrize("spanned", [False, True])
+async def test_a_loop_that_ends_interrupts_what_it_runs(loop: LoopExecutor, spanned: bool) -> None:
+    async def around(attempt: Callable[[], Awaitable[None]]) -> None:
+        await attempt()
+
+    before = asyncio.all_tasks()
+    ended: list[Outcome] = []
+    executor: Executor = AroundExecutor(loop, around) if spanned else loop
+    executor.begin(work(asyncio.Event().wait), ended.append)
+    await turns()
+    for task in asyncio.all_tasks() - before:
+        task.cancel()  # as asyncio.run does at its end
+    await turns()
+    assert ended == [Interrupted("its process is ending")]
+
+
+@pytest.mark.parametrize("spanned", [False, True])
+async def test_what_is_closed_because_its_loop_is_gone_tells_nobody(loop: LoopExecutor, spanned: bool) -> None:
+    async def around(attempt: Callable[[], Awaitable[None]]) -> None:
+        await attempt()
+
+    ended: list[Outcome] = []
+    if spanned:
+        running = AroundRunning()
+        coroutine = AroundExecutor(loop, around)._run(work(asyncio.Event().wait), running, ended.append)
+    else:
+        coroutine = loop._run(work(asyncio.Event().wait), CoroutineRunning(), ended.append)
+    coroutine.send(None)
+    coroutine.close()
+    assert ended == []
+    for task in loop._running:
+        task.cancel()
+    await turns()
 
 
 async def test_cancelling_what_is_around_cancels_the_work(loop: LoopExecutor) -> None:
@@ -499,3 +563,62 @@ def test_causes_and_groups_are_in_the_traceback() -> None:
     group = failure_of(ExceptionGroup("several", [ValueError("one"), KeyError("two")])).traceback
     assert "ValueError: one" in group
     assert "KeyError: 'two'" in group
+
+
+async def test_a_def_that_returns_a_coroutine_has_failed_and_is_told_the_cure(threads: ThreadExecutor) -> None:
+    outcome = await run(threads, lambda: nothing_async())  # noqa: PLW0108 - the lambda is the point
+    assert isinstance(outcome, Failed)
+    assert outcome.failure.type == "TypeError"
+    assert outcome.failure.message == (
+        "main:f is a `def` that returned a coroutine, which nobody awaits, so its work was not done: "
+        "declare it `async def`, and await the coroutine there."
+    )
+
+
+async def test_where_no_more_threads_can_be_started_those_there_are_do_the_work(
+    threads: ThreadExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(_: threading.Thread) -> None:
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    with pytest.raises(CannotStart, match="can't start new thread"):
+        threads.begin(work(nothing), lambda _: None)
+    assert (threads._threads, threads._under_way) == ([], 0)
+    monkeypatch.undo()
+    gate = threading.Event()
+    _, first = begin(threads, gate.wait, 30)
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    _, second = begin(threads, nothing)
+    monkeypatch.undo()
+    gate.set()
+    for ended in (first, second):
+        assert await asyncio.wait_for(ended, 5) == Succeeded()
+    assert len(threads._threads) == 1
+
+
+async def test_an_end_that_is_not_taken_keeps_no_other_from_coming_home() -> None:
+    loop = asyncio.get_running_loop()
+    said: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: said.append(context))
+    ended: list[Outcome] = []
+
+    def broken(_: Outcome) -> None:
+        message = "a mistake of ours"
+        raise ValueError(message)
+
+    returns = Returns(loop, lambda: None)
+    returns.put(broken, Succeeded())
+    returns.put(ended.append, Succeeded())
+    await until(lambda: said)
+    assert ended == [Succeeded()]
+    assert [str(one["exception"]) for one in said] == ["a mistake of ours"]
+    loop.set_exception_handler(None)
+
+
+def test_what_is_kept_of_a_failure_can_be_stored_and_is_no_longer_than_that() -> None:
+    failure = failure_of(ValueError("\udce9" + "x" * 200_000 + "the end"))
+    assert failure.message == "\\udce9" + "x" * (MESSAGE_LIMIT - 6)
+    assert len(failure.traceback) == TRACEBACK_LIMIT
+    assert failure.traceback.endswith("the end\n")

@@ -1,11 +1,14 @@
 """Which functions are tasks, under which names, and which names lead nowhere."""
 
 import functools
+import gc
 import json
 import os
 import shutil
 import sys
+import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -51,6 +54,15 @@ class Mailer:
 
 class AsyncCallable:
     async def __call__(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Charge:
+    user: int
+    session: object = field(compare=False)
+
+    def __call__(self) -> None:
         pass
 
 
@@ -172,12 +184,32 @@ def test_an_object_that_can_be_called_is_ephemeral(registry: Registry, function:
     assert definition.executor == ("loop" if isinstance(function, AsyncCallable) else "thread")
 
 
-def test_closures_are_not_kept(registry: Registry) -> None:
-    before = len(registry._by_function)
-    for _ in range(10):
-        registry.of(local())
-        registry.of(lambda: None)
-    assert len(registry._by_function) == before
+def test_what_cannot_be_stored_is_not_kept(registry: Registry) -> None:
+    makes: list[Callable[[], Callable[..., Any]]] = [
+        local,
+        lambda: functools.partial(plain, "x"),
+        lambda: Mailer().send,
+        Mailer,
+    ]
+    for make in makes:
+        function = make()
+        registry.of(function)
+        gone = weakref.ref(getattr(function, "__self__", function))
+        del function
+        gc.collect()
+        assert gone() is None
+    assert not registry._by_function
+
+
+def test_the_method_of_a_class_is_kept_once(registry: Registry) -> None:
+    assert len({id(registry.of(Mailer.of_class)) for _ in range(10)}) == 1
+    assert len(registry._by_function) == 1
+
+
+def test_callables_that_are_equal_are_not_confused(registry: Registry) -> None:
+    for session in ("first", "second"):
+        charge = Charge(1, session)
+        assert registry.of(charge).function is charge
 
 
 def test_what_cannot_be_hashed_works_all_the_same(registry: Registry) -> None:
@@ -335,6 +367,12 @@ def test_a_module_that_cannot_be_imported_is_unknown_with_the_reason(project: Pa
         Registry(project).find("broken:work")
 
 
+def test_a_script_that_ends_the_process_ends_only_its_own_import(project: Path) -> None:
+    write(project, "script.py", "import sys\nsys.exit(3)\n")
+    with pytest.raises(UnknownTask, match="importing 'script' raised SystemExit"):
+        Registry(project).find("script:work")
+
+
 def test_a_name_close_to_one_that_exists_is_suggested(registry: Registry) -> None:
     with pytest.raises(UnknownTask) as raised:
         registry.find(f"{HERE}:plane_async")
@@ -349,31 +387,113 @@ def test_a_name_close_to_one_that_exists_is_suggested(registry: Registry) -> Non
 
 
 def test_a_name_given_is_kept_and_old_names_lead_to_the_function(
-    registry: Registry, declarations: dict[str, Callable[..., Any]]
+    project: Path, declarations: dict[str, Callable[..., Any]]
 ) -> None:
-    @task(name="mail", formerly=["send_mail", "main:send"])
-    def renamed() -> None:
-        pass
-
-    definition = registry.of(renamed)
+    text = 'from postlude import task\n@task(name="mail", formerly=["send_mail", "main:send"])\ndef renamed(): ...\n'
+    write(project, "mails.py", text)
+    mails = import_module("mails")
+    registry = Registry(None)
+    definition = registry.of(mails.renamed)
     assert (definition.name, definition.unstorable) == ("mail", None)
     for name in ("mail", "send_mail", "main:send"):
         found = registry.find(name)
-        assert found.function is renamed
+        assert found.function is mails.renamed
         assert found.name == "mail"
 
 
 def test_a_name_that_was_unknown_is_looked_for_again_after_the_next_declaration(
-    registry: Registry, declarations: dict[str, Callable[..., Any]]
+    registry: Registry, project: Path, declarations: dict[str, Callable[..., Any]]
 ) -> None:
     assert not registry.knows("late")
     assert not registry.knows("late")
-
-    @task(name="late")
-    def declared_late() -> None:
-        pass
-
+    write(project, "late.py", 'from postlude import task\n@task(name="late")\ndef declared_late(): ...\n')
+    import_module("late")
     assert registry.knows("late")
+
+
+NAMED = """
+import functools
+from postlude import task
+
+def passing(function):
+    @functools.wraps(function)
+    def wrapper(*args):
+        return function(*args)
+    return wrapper
+
+class Mailer:
+    @task(name="send")
+    def send(self, to): ...
+    @classmethod
+    @task(name="of class")
+    def of_class(cls): ...
+
+@passing
+@task(name="wrapped")
+def wrapped(): ...
+
+@task(name="outermost")
+@passing
+def outermost(): ...
+
+@task(name="inner")
+def inner(): ...
+beside = passing(inner)
+
+def closure():
+    @task(name="closure")
+    def inside(): ...
+    return inside
+"""
+
+
+@pytest.fixture
+def named(project: Path, declarations: dict[str, Callable[..., Any]]) -> ModuleType:
+    write(project, "named.py", NAMED)
+    return import_module("named")
+
+
+@pytest.mark.parametrize("path", ["Mailer.send", "Mailer.of_class", "wrapped", "outermost", "inner"])
+def test_what_a_name_given_leads_to_after_a_restart_is_what_was_stored(named: ModuleType, path: str) -> None:
+    function: Any = named
+    for part in path.split("."):
+        function = getattr(function, part)
+    definition = Registry(None).of(function)
+    assert definition.unstorable is None
+    assert Registry(None).find(definition.name).function == function
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "text"),
+    [
+        (
+            lambda named: named.Mailer().send,
+            "send",
+            f"it is a method of one Mailer object, which stays in this process. {TOP_LEVEL}",
+        ),
+        (lambda named: named.closure(), "closure", f"it is defined inside another function. {TOP_LEVEL}"),
+        (
+            lambda named: named.beside,
+            "inner",
+            "the name 'inner' leads to the function inside the wrapper. Put @task outermost, above what wraps the",
+        ),
+        (lambda named: named.wrapped.__wrapped__, "wrapped", "the name 'wrapped' does not lead back to it."),
+    ],
+    ids=["method", "closure", "wrapper", "inside the wrapper"],
+)
+def test_a_name_given_that_leads_to_something_else_is_refused(
+    named: ModuleType, make: Callable[[ModuleType], Callable[..., Any]], name: str, text: str
+) -> None:
+    definition = Registry(None).of(make(named))
+    assert definition.name == name
+    assert definition.unstorable is not None
+    assert text in str(definition.unstorable)
+
+
+def test_a_closure_is_not_run_for_a_name_that_a_job_has(named: ModuleType) -> None:
+    named.closure()
+    with pytest.raises(UnknownTask, match="it is defined inside another function"):
+        Registry(None).find("closure")
 
 
 def test_one_name_leads_to_one_function(declarations: dict[str, Callable[..., Any]]) -> None:

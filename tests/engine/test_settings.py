@@ -1,5 +1,6 @@
 """Settings: arguments before the environment before defaults, and every problem named at once."""
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from postlude.errors import SettingsError
-from postlude.settings import DEFAULT_URL, Concurrency, Settings, read_settings
+from postlude.settings import DEFAULT_URL, Concurrency, Settings, read_settings, unknown_variables
 from postlude.stores import open_store
 
 
@@ -102,7 +103,11 @@ def test_concurrency_in_the_environment(text: str, concurrency: Concurrency) -> 
         ({"worker": "on"}, {}, "worker: expected one of 'embedded', 'off', got 'on'"),
         ({"interrupted": "x"}, {}, "interrupted: expected one of 'rerun', 'hold', got 'x'"),
         ({"on_store_error": "x"}, {}, "on_store_error: expected one of 'refuse', 'run_unsaved', got 'x'"),
-        ({"concurrency": 0}, {}, "concurrency: expected at least one of each, got Concurrency(loop=0, threads=16)"),
+        (
+            {"concurrency": 0},
+            {},
+            "concurrency: expected whole numbers, at least one of each, got Concurrency(loop=0, threads=16)",
+        ),
         ({"shutdown_grace": -1}, {}, "shutdown_grace: expected seconds, 0 or more, got -1"),
         ({"shutdown_grace": float("inf")}, {}, "shutdown_grace: expected seconds, 0 or more, got inf"),
         ({"shutdown_grace": float("nan")}, {}, "shutdown_grace: expected seconds, 0 or more, got nan"),
@@ -170,3 +175,29 @@ def test_a_url_that_names_no_store(url: str) -> None:
     with pytest.raises(SettingsError) as raised:
         open_store(url)
     assert f"url: expected sqlite:///path/to/jobs.db, got {url!r}" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"tasks": [json]}, "tasks: expected the dotted name of a module, such as 'app.tasks', got <module 'json'"),
+        ({"tasks": 5}, "tasks: expected a sequence of strings, got 5"),
+        ({"allow": [len]}, "allow: expected 'module:name', such as 'os:remove', got <built-in function len>"),
+        ({"concurrency": Concurrency(loop="3")}, "concurrency: expected whole numbers, at least one of each"),  # type: ignore[arg-type]
+        ({"concurrency": True}, "concurrency: expected a number or Concurrency(loop=, threads=), got True"),
+        ({"shutdown_grace": True}, "shutdown_grace: expected seconds, 0 or more, got True"),
+    ],
+)
+def test_what_is_of_another_type_is_named_and_not_a_traceback(given: dict[str, Any], problem: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        read_settings(given, {})
+    assert [problem in one for one in raised.value.problems] == [True]
+
+
+def test_a_variable_that_is_no_setting_is_named() -> None:
+    environ = {"POSTLUDE_URL": "sqlite:///x.db", "POSTLUDE_SHUTDOWN": "3", "POSTLUDE_Q": "", "HOME": "/"}
+    no_name, misspelt = unknown_variables(environ)
+    assert misspelt == (
+        "POSTLUDE_SHUTDOWN in the environment is no setting of Postlude: did you mean POSTLUDE_SHUTDOWN_GRACE?"
+    )
+    assert no_name.startswith("POSTLUDE_Q in the environment is no setting of Postlude; those are POSTLUDE_URL,")

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 
 import pytest
 
@@ -9,7 +10,8 @@ import postlude.settling
 from postlude.errors import StoreClosed, StoreUnavailable
 from postlude.events import OutcomeRefused, ServiceFailed, StoreFailed, StoreRecovered
 from postlude.execution import decide
-from postlude.job import JobState, Settlement, Succeeded
+from postlude.executors.contract import failed
+from postlude.job import Failed, Failure, JobState, Settlement, Succeeded
 from tests.engine.conftest import Engine
 from tests.engine.fakes import turns
 
@@ -144,5 +146,82 @@ async def test_an_error_that_nobody_expected_is_said_and_holds_up_nobody(engine:
     engine.settling.put(second, lambda done: confirmed.append(f"second {done}"))
     await engine.settling.flush()
     assert confirmed == ["first False", "second True"]
-    [failed] = engine.heard.of(ServiceFailed)
-    assert (failed.service, failed.failure.type) == ("settling", "KeyError")
+    [error] = engine.heard.of(ServiceFailed)
+    assert (error.service, error.failure.type) == ("settling", "KeyError")
+    [record] = await engine.store.get([first.job_id])
+    assert record.state is JobState.FAILED, "it does not seem to run for ever"
+    assert record.reason == "what it came to could not be written down; the log of its process says why"
+
+
+async def test_an_exception_whose_text_is_no_unicode_is_written_down(engine: Engine) -> None:
+    call = await engine.staged(nothing)
+    assert call.claim is not None
+    message = "no such file: " + os.fsdecode(b"caf\xe9.txt") + " \0"
+    engine.settling.put(decide(failed(ValueError(message)), call.claim, engine.clock.now()))
+    await engine.settling.flush()
+    record = await engine.record(call)
+    assert record.reason == "ValueError: no such file: caf\\udce9.txt \\x00"
+    assert record.failure is not None
+    assert record.failure.traceback.endswith("caf\\udce9.txt \\x00\n")
+    assert not engine.heard
+
+
+async def test_an_outcome_that_cannot_be_written_takes_no_other_along(engine: Engine) -> None:
+    good = [await settlement(engine) for _ in range(3)]
+    call = await engine.staged(nothing)
+    assert call.claim is not None
+    bad = decide(Failed(Failure("ValueError", "\udce9", "\udce9")), call.claim, engine.clock.now())
+    confirmed: list[bool] = []
+    for each in (good[0], bad, *good[1:]):
+        engine.settling.put(each, confirmed.append)
+    await engine.settling.flush()
+    assert confirmed == [True, False, True, True]
+    assert {one.state for one in await engine.store.get([each.job_id for each in good])} == {JobState.SUCCEEDED}
+    record = await engine.record(call)
+    assert (record.state, record.failure) == (JobState.FAILED, None)
+    assert len(engine.heard.of(ServiceFailed)) == 1
+
+
+async def test_what_cannot_be_written_in_any_form_is_said_and_holds_up_nobody(engine: Engine) -> None:
+    engine.faulty.fail("settle", KeyError("one"), KeyError("two"))
+    confirmed: list[bool] = []
+    engine.settling.put(await settlement(engine), confirmed.append)
+    await engine.settling.flush()
+    assert confirmed == [False]
+    assert [event.failure.message for event in engine.heard.of(ServiceFailed)] == ["'one'", "'two'"]
+
+
+async def test_a_write_that_happened_without_being_confirmed_counts(engine: Engine, waits: list[float | None]) -> None:
+    engine.faulty.late_faults["settle"] = [StoreUnavailable("confirmed too late")]
+    ours, stolen = await settlement(engine), (await settlement(engine))._replace(claim=1)
+    confirmed: list[bool] = []
+    engine.settling.put(ours, confirmed.append)
+    engine.settling.put(stolen, confirmed.append)
+    await engine.settling.flush()
+    assert confirmed == [True, False]
+    assert [event.job_id for event in engine.heard.of(OutcomeRefused)] == [stolen.job_id]
+
+
+async def test_what_is_put_perhaps_may_be_refused_without_a_word(engine: Engine) -> None:
+    confirmed: list[bool] = []
+    engine.settling.put((await settlement(engine))._replace(claim=1), confirmed.append, perhaps=True)
+    await engine.settling.flush()
+    assert confirmed == [False]
+    assert not engine.heard
+
+
+async def test_whoever_raises_when_told_keeps_nobody_else_from_being_told(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        message = "a mistake of ours"
+        raise ValueError(message)
+
+    monkeypatch.setattr(engine.settling, "_settled", broken)
+    confirmed: list[bool] = []
+    first, second = await settlement(engine), await settlement(engine)
+    engine.settling.put(first, broken)
+    engine.settling.put(second, confirmed.append)
+    await engine.settling.flush()
+    assert confirmed == [True]
+    assert len(engine.heard.of(ServiceFailed)) == 2

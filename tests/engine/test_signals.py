@@ -32,6 +32,22 @@ def test_it_is_heard_before_the_handler_that_was_there(number: signal.Signals) -
     assert said == ["heard", "the server's", "the server's"]
 
 
+def test_what_goes_wrong_in_hearing_does_not_keep_the_server_from_hearing() -> None:
+    said: list[str] = []
+    signal.signal(signal.SIGTERM, lambda *_: said.append("the server's"))
+
+    def broken() -> None:
+        message = "the loop is closed"
+        raise RuntimeError(message)
+
+    watch = SignalWatch(broken)
+    watch.start()
+    with pytest.raises(RuntimeError, match="the loop is closed"):
+        signal.raise_signal(signal.SIGTERM)
+    assert said == ["the server's"]
+    watch.stop()
+
+
 def test_stop_before_start_and_twice_changes_nothing() -> None:
     before = signal.getsignal(signal.SIGTERM)
     watch = SignalWatch(lambda: None)

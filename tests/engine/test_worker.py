@@ -15,7 +15,7 @@ from postlude.execution import decide
 from postlude.job import Interrupted, JobState, NewJob, new_job_id
 from postlude.maintenance import BATCH, Rescue
 from postlude.stores.contract import Filter, Store
-from postlude.worker import POLL
+from postlude.worker import HOLD_FOR, LET_IN_FOR, POLL
 from tests.engine.conftest import Engine
 from tests.engine.fakes import turns, until
 
@@ -80,6 +80,7 @@ async def interrupt(engine: Engine, call: Call, times: int) -> None:
 
 async def test_due_jobs_of_both_kinds_are_claimed_and_run(engine: Engine) -> None:
     calls = [await engine.queue(note, "loop"), await engine.queue(in_thread, "thread")]
+    assert await engine.worker.run_once() == 0.0, "there may be more"
     assert await engine.worker.run_once() == POLL
     await all_settled(engine)
     assert set(ran) == {"loop", "thread"}
@@ -128,6 +129,7 @@ async def test_a_task_that_nobody_here_knows_stays_in_the_queue_and_holds_up_nob
     unknown = NewJob(new_job_id(), "renamed:away", '{"args":[],"kwargs":{}}', JobState.QUEUED, now - 10, now - 10)
     await engine.store.insert([unknown])
     call = await engine.queue(note, "known")
+    assert await engine.worker.run_once() == 0.0
     assert await engine.worker.run_once() == POLL
     await all_settled(engine)
     assert ran == ["known"]
@@ -172,6 +174,57 @@ async def test_a_store_that_does_not_answer_is_left_to_the_service(engine: Engin
     await engine.worker.run_once()
     await all_settled(engine)
     assert ran == ["it"]
+
+
+async def test_one_claim_that_cannot_begin_takes_no_other_along(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = [await engine.queue(note, "first"), await engine.queue(note, "second")]
+    definition = engine.registry.of(note)
+    decode = definition.codec.decode
+
+    def decode_once(text: str) -> object:
+        monkeypatch.setattr(definition.codec, "decode", decode)
+        message = "a mistake of ours"
+        raise KeyError(message)
+
+    monkeypatch.setattr(definition.codec, "decode", decode_once)
+    await engine.worker.run_once()
+    await all_settled(engine)
+    assert ran == ["second"]
+    assert [record.state for record in await engine.records(calls)] == [JobState.FAILED, JobState.SUCCEEDED]
+    [event] = engine.heard.of(AttemptFailed)
+    assert (event.job_id, event.failure.type) == (calls[0].id, "KeyError")
+
+
+async def test_where_no_thread_can_be_started_jobs_go_back_for_a_moment_later(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(_: threading.Thread) -> None:
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    calls = [await engine.queue(in_thread, number) for number in range(2)]
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    await engine.worker.run_once()
+    await all_settled(engine)
+    monkeypatch.undo()
+    assert [(one.state, one.attempt) for one in await engine.records(calls)] == [(JobState.QUEUED, 0)] * 2
+    engine.clock.advance(1.0)
+    await engine.worker.run_once()
+    await all_settled(engine)
+    assert sorted(map(str, ran)) == ["0", "1"]
+
+
+async def test_a_backlog_of_one_kind_does_not_keep_the_other_waiting(engine: Engine) -> None:
+    """Each turn claims once for each executor, so that it ends, and whoever stops the service is heard."""
+    for number in range(20):
+        await engine.queue(note, number)
+    await engine.queue(in_thread, "thread")
+    await engine.worker.run_once()
+    assert engine.faulty.calls["claim"] == 2
+    await all_settled(engine)
+    assert "thread" in ran
 
 
 # Alone: a job one interruption short of its limit
@@ -271,6 +324,46 @@ async def test_what_was_held_goes_on_when_another_process_took_the_poisonous_job
     await all_settled(engine)
 
 
+async def test_the_rest_ends_when_the_job_it_is_for_is_gone_though_others_wait(engine: Engine) -> None:
+    poison = await engine.queue(wait_at_gate, "poison")
+    await interrupt(engine, poison, 2)
+    engine.attempts.begin(await engine.staged(wait_at_gate, "busy"))
+    await turns()
+    await engine.worker.run_once()
+    assert engine.attempts.held
+    await engine.queue(note, "other")
+    await engine.store.cancel(poison.id, reason="no more", now=engine.clock.now())
+    await engine.worker.run_once()
+    assert not engine.attempts.held
+    await engine.worker.run_once()
+    await turns()
+    assert "other" in ran
+    gate.set()
+    await all_settled(engine)
+
+
+async def test_a_rest_that_does_not_come_lets_others_in_between(engine: Engine) -> None:
+    poison = await engine.queue(wait_at_gate, "poison")
+    await interrupt(engine, poison, 2)
+    engine.attempts.begin(await engine.staged(wait_at_gate, "busy"))
+    await turns()
+    held: list[bool] = []
+    for _ in range(int(2 * (HOLD_FOR + LET_IN_FOR))):
+        await engine.worker.run_once()
+        held.append(engine.attempts.held)
+        engine.clock.advance(1.0)
+        if len(held) == HOLD_FOR:
+            await engine.queue(note, "other")
+    assert held == ([True] * int(HOLD_FOR) + [False] * int(LET_IN_FOR)) * 2
+    await turns()
+    assert ran == ["busy begins", "other"]
+    gate.set()
+    await all_settled(engine)
+    await engine.worker.run_once()
+    await all_settled(engine)
+    assert (await engine.record(poison)).state is JobState.SUCCEEDED
+
+
 # Rescue
 
 
@@ -320,11 +413,28 @@ async def test_what_must_not_run_twice_is_set_aside_if_it_had_started(engine: En
     assert "interrupted='hold'" in heard.reason
 
 
-async def test_a_rescue_with_nothing_to_do_writes_nothing(engine: Engine) -> None:
+async def test_a_rescue_with_nothing_to_do_settles_nothing(engine: Engine) -> None:
     rescue = Rescue(engine.store, engine.clock, engine.events, queued=lambda: None)
     await rescue.run_once()
-    assert engine.faulty.calls == {"orphans": 1}
+    assert engine.faulty.calls == {"orphans": 1, "bury": 1}
     assert rescue.rescued == 0
+
+
+async def test_what_was_never_stored_ends_before_the_one_before_it_is_queued(engine: Engine, dead: int) -> None:
+    chain = [engine.call(note, "stored"), engine.call(lambda: None), engine.call(note, "behind")]
+    await engine.store.insert(engine.staging.stage(Chain(), chain, dead))
+    rescue = Rescue(engine.store, engine.clock, engine.events, queued=lambda: None)
+    await rescue.run_once()
+    stored, ephemeral, behind = await engine.records(chain)
+    assert (stored.state, ephemeral.state, behind.state) == (JobState.QUEUED, JobState.FAILED, JobState.CANCELLED)
+    assert ephemeral.reason == "its process died; it was not stored, so no other process can run it"
+    assert behind.cancelled_by == ephemeral.id
+
+
+async def test_a_dead_worker_that_owned_nothing_is_buried(engine: Engine, dead: int) -> None:
+    rescue = Rescue(engine.store, engine.clock, engine.events, queued=lambda: None)
+    await rescue.run_once()
+    assert await engine.store.bury() == 0, "it has been"
 
 
 async def test_two_rescuers_count_each_orphan_once(engine: Engine, dead: int) -> None:

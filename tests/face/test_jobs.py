@@ -187,8 +187,8 @@ async def test_an_id_that_no_job_has(closing: Closing) -> None:
             await ask(missing)
         assert isinstance(raised.value, LookupError)
         assert str(raised.value) == (
-            f"No job has the id {missing}. It was never committed (the request raised), "
-            "was pruned after its retention, or is kept in another store: compare the URL."
+            f"No job has the id {missing}. Its request raised, or its call could not be stored and ran in the process "
+            "only (a warning said so), or it is kept in another store: compare the URL."
         )
     assert await durable.jobs.history(missing) == []
 

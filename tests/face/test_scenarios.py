@@ -21,6 +21,7 @@ from fastapi.testclient import TestClient
 from starlette.background import BackgroundTask
 
 from postlude import BackgroundTasks, JobState
+from postlude.errors import CallError
 from tests.face.conftest import Make, Serve, ended
 
 ran: list[object] = []
@@ -558,6 +559,20 @@ def test_39_in_order_with_stored_ones_an_ephemeral_call_is_shown(make: Make, ser
     assert ran == ["first", "lambda", "b"]
 
 
+def test_39_what_comes_behind_an_ephemeral_call_that_fails_does_not_run(make: Make, serve: Serve) -> None:
+    app, durable = make()
+
+    @app.post("/")
+    def endpoint(tasks: BackgroundTasks) -> dict[str, list[str]]:
+        jobs = [tasks.add_task(lambda: fail("on purpose")), tasks.add_task(note, "behind it")]
+        return {"ids": [str(job.id) for job in jobs]}
+
+    with serve(app) as client:
+        jobs = ended(durable, *client.post("/").json()["ids"])
+    assert [job.state for job in jobs] == [JobState.FAILED, JobState.CANCELLED]
+    assert ran == []
+
+
 @pytest.mark.parametrize("kind", ["request", "lambda"])
 def test_39_strict_refuses_at_the_add_task_line(make: Make, serve: Serve, kind: str) -> None:
     app, durable = make(strict=True)
@@ -712,3 +727,24 @@ def test_50_disabled_does_not_break_what_was_written_for_durable_tasks(
         answer = client.post("/")
     assert UUID(answer.json()).version == 7
     assert ran == ["it"]
+
+
+@pytest.mark.usefixtures("no_errors")
+def test_50_disabled_does_not_run_what_is_for_a_failure_only(
+    make: Make, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTLUDE_DISABLED", "1")
+    app, _ = make()
+
+    @app.post("/")
+    def endpoint(tasks: BackgroundTasks) -> str:
+        only = tasks.options(if_raised="only")
+        only.options(if_raised="keep").add_task(note, "kept")
+        tasks.add_task(note, "it")
+        with pytest.raises(CallError, match="expected one of 'discard', 'keep', 'only', got 'never'"):
+            tasks.options(if_raised="never")  # type: ignore[arg-type]
+        return str(only.options(ordered=False).add_task(note, "refund").id)
+
+    with serve(app) as client:
+        assert UUID(client.post("/").json()).version == 7
+    assert ran == ["kept", "it"]

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import stat
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -59,7 +60,7 @@ def test_the_start_is_one_line_for_each_fact(make: Make, caplog: pytest.LogCaptu
     assert re.fullmatch(
         rf"store: {re.escape(str(tmp_path / 'jobs.db'))}, where a write takes \d+\.\d\d ms to reach the disk", store
     )
-    assert worker == "worker: embedded, 7 on the loop and 3 in threads"
+    assert worker == "worker: embedded, up to 7 tasks at once on the event loop and 3 in threads"
     assert routes == "routes: 1 with durable background tasks"
     assert queue == "queue: 0 jobs waiting, 0 left by a process that is gone"
 
@@ -91,6 +92,24 @@ def test_the_start_names_what_waits_and_what_is_not_covered(
         "not covered: /plain: a Starlette route, which FastAPI gives no background tasks",
     ]
     assert ran == []
+
+
+def test_the_start_names_the_jobs_whose_task_is_gone(
+    make: Make, url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Postlude(url=url)
+    name = f"{note.__module__}:{note.__qualname__}"
+    job = before.blocking.enqueue(note, "left")
+    before.blocking.close()
+    monkeypatch.delattr(sys.modules[note.__module__], note.__qualname__)
+    app, durable = make()
+    with TestClient(app):
+        assert durable.blocking.jobs.get(job.id).state == JobState.QUEUED
+    [said] = [record.getMessage() for record in caplog.records if "does not have" in record.getMessage()]
+    assert said == (
+        f"1 job waiting for {name}, which this application does not have: put the function back, or take its jobs up "
+        f"with @task(formerly={name!r}) on the one that replaces it"
+    )
 
 
 def test_the_applications_own_lifespan_is_kept(make: Make) -> None:

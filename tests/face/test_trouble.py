@@ -209,7 +209,7 @@ def test_05_what_runs_longer_than_the_grace_is_given_back_and_runs_at_the_next_s
     after.blocking.close()
 
 
-def test_05_a_held_task_that_is_told_to_stop_is_given_back_too(make: Make, url: str) -> None:
+def test_05_a_held_task_that_is_told_to_stop_never_runs_again_by_itself(make: Make, url: str) -> None:
     app, _ = make(shutdown_grace=0)
     adding(app, (held_forever,))
     with TestClient(app) as client:
@@ -217,7 +217,9 @@ def test_05_a_held_task_that_is_told_to_stop_is_given_back_too(make: Make, url: 
         assert begun.wait(30)
     after = Postlude(url=url)
     job = after.blocking.jobs.get(one)
-    assert (job.state, job.attempts, job.interruptions) == (JobState.QUEUED, 0, 0)
+    assert (job.state, job.attempts, job.interruptions) == (JobState.FAILED, 1, 1)
+    assert job.reason is not None
+    assert "interrupted='hold'" in job.reason
     after.blocking.close()
 
 
@@ -247,7 +249,11 @@ def test_05_a_thread_that_does_not_end_is_named_and_nobody_else_gets_its_job_whi
     name = f"{__name__}:in_thread"
     assert [line for line in said if not line.startswith("The store ")] == [
         f"still running when the grace was over: {name}",
-        f"still running in threads, which cannot be stopped: {name}; they run again when this process has ended",
+        (
+            f"{name}: still running in a thread after the 0 s that shutdown_grace allows. What does not end before the "
+            "process does is kept, and runs again from its beginning at the next start; Postlude(shutdown_grace=...) "
+            "gives it longer"
+        ),
     ]
     after = Postlude(app := FastAPI(), url=url)
     with TestClient(app):

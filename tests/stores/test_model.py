@@ -30,6 +30,7 @@ S, E = JobState, Event
 T = TypeVar("T")
 TASKS = ("app:a", "app:b", "app:unknown")
 KNOWN = TASKS[:2]
+EPHEMERAL = 3
 ENDS = [E.SUCCEED, E.SUCCEED, E.FAIL, E.POSTPONE, E.RELEASE, E.CANCEL, E.RESCUE, E.SET_ASIDE]
 
 
@@ -50,6 +51,11 @@ class Job:
     cancel_requested: bool = False
     cancelled_by: UUID | None = None
     history: int = 0
+    chain: UUID | None = None
+
+    @property
+    def ephemeral(self) -> bool:
+        return self.new.arguments is None
 
 
 class Model:
@@ -65,8 +71,11 @@ class Model:
     def insert(self, jobs: list[NewJob]) -> None:
         for new in jobs:
             job = Job(new, len(self.jobs), new.state, new.run_at, new.after is not None, new.owner, new.claim)
+            job.chain = new.chain
             self.jobs[new.id] = job
             before = self.jobs.get(new.after) if new.after else None
+            if before and before.new not in jobs and new.chain == new.after:
+                before.chain = before.chain or new.chain
             if before is None or before.state is S.SUCCEEDED:
                 job.waiting = False
             elif before.state.finished:
@@ -88,6 +97,8 @@ class Model:
         job.state, job.owner, job.claim = S.QUEUED, None, None
         if job.cancel_requested:
             self.end(job, S.CANCELLED)
+        elif job.ephemeral:
+            self.end(job, S.FAILED)
 
     def due(self, now: float, *, alone: bool) -> list[Job]:
         found = [
@@ -122,9 +133,12 @@ class Model:
         job.state, job.run_at, job.waiting, job.cancelled_by = S.QUEUED, now, False, None
         job.cancel_requested = False
         job.alone = job.interruptions >= 2
-        for other in self.jobs.values():
-            if other.cancelled_by == job.new.id and other.state is S.CANCELLED:
-                other.state, other.waiting, other.cancelled_by, other.cancel_requested = S.QUEUED, True, None, False
+        revived = [other for other in self.jobs.values() if other.cancelled_by == job.new.id]
+        for other in revived:
+            other.state, other.waiting, other.cancelled_by, other.cancel_requested = S.QUEUED, True, None, False
+        for other in reversed(revived):
+            if other.ephemeral:
+                self.end(other, S.FAILED)
 
 
 class StoreAndModel(RuleBasedStateMachine):
@@ -164,8 +178,10 @@ class StoreAndModel(RuleBasedStateMachine):
 
     def new(self, state: JobState, task: int, delay: float, after: NewJob | None, owner: int) -> NewJob:
         is_staged = state is S.STAGED
+        # What is put into the queue at once has its arguments there.
+        arguments = None if is_staged and task == EPHEMERAL else "[]"
         job = NewJob(
-            new_job_id(), TASKS[task], "[]", state, created_at=self.now, run_at=self.now + delay,
+            new_job_id(), TASKS[min(task, 2)], arguments, state, created_at=self.now, run_at=self.now + delay,
             after=after.id if after else None, chain=(after.chain or after.id) if after else None,
             owner=owner if is_staged else None, claim=new_token() if is_staged else None,
         )  # fmt: skip
@@ -174,7 +190,7 @@ class StoreAndModel(RuleBasedStateMachine):
                 job.claim or 0,
                 job.id,
                 job.task,
-                "[]",
+                arguments,
                 S.STAGED,
                 0,
                 0,
@@ -193,7 +209,7 @@ class StoreAndModel(RuleBasedStateMachine):
 
     @rule(
         state=states,
-        tasks=st.lists(st.integers(0, 2), min_size=1, max_size=4),
+        tasks=st.lists(st.integers(0, EPHEMERAL), min_size=1, max_size=4),
         delay=st.sampled_from([0.0, 0.0, 5.0]),
         owner=st.integers(0, 1),
     )
@@ -204,15 +220,20 @@ class StoreAndModel(RuleBasedStateMachine):
         self.add(jobs)
 
     @precondition(lambda self: self.model.jobs)
-    @rule(number=numbers, state=states, length=st.integers(1, 2), owner=st.integers(0, 1))
-    def insert_late(self, number: int, state: JobState, length: int, owner: int) -> None:
+    @rule(
+        number=numbers,
+        state=states,
+        tasks=st.lists(st.sampled_from([0, 1, EPHEMERAL]), min_size=1, max_size=2),
+        owner=st.integers(0, 1),
+    )
+    def insert_late(self, number: int, state: JobState, tasks: list[int], owner: int) -> None:
         before = self.pick(
             number, lambda job: not any(other.new.after == job.new.id for other in self.model.jobs.values())
         )
         assert before
-        jobs = [self.new(state, 0, 0.0, before.new, self.owners[owner])]
-        if length > 1:
-            jobs.append(self.new(state, 1, 0.0, jobs[0], self.owners[owner]))
+        jobs: list[NewJob] = []
+        for task in tasks:
+            jobs.append(self.new(state, task, 0.0, jobs[-1] if jobs else before.new, self.owners[owner]))
         self.add(jobs)
 
     @rule(limit=st.integers(1, 4), idle=st.booleans(), owner=st.integers(0, 1))
@@ -256,6 +277,9 @@ class StoreAndModel(RuleBasedStateMachine):
             if job.waiting and event not in {E.RELEASE, E.CANCEL}:
                 # What waits does not run: it can be given back or cancelled.
                 event = E.RELEASE
+            if job.ephemeral and event in {E.POSTPONE, E.RELEASE, E.RESCUE}:
+                # Nobody asks for that: its arguments would be gone.
+                event = E.FAIL
             settlement = ended(claim, event, at=self.now)
             if settlement.state is S.QUEUED:
                 settlement = settlement._replace(alone=alone, run_at=self.now + 3)
@@ -289,7 +313,8 @@ class StoreAndModel(RuleBasedStateMachine):
         job = self.pick(number, lambda job: job.state in {S.FAILED, S.CANCELLED}) or self.pick(number)
         assert job
         before = self.model.jobs.get(job.new.after) if job.new.after else None
-        if job.state not in {S.FAILED, S.CANCELLED} or (before and before.state is not S.SUCCEEDED):
+        ended_so = job.state in {S.FAILED, S.CANCELLED}
+        if not ended_so or job.ephemeral or (before and before.state is not S.SUCCEEDED):
             with pytest.raises(IllegalTransition):
                 self.run(self.store.retry(job.new.id, now=self.now))
             return
@@ -309,7 +334,7 @@ class StoreAndModel(RuleBasedStateMachine):
         # The engine's order: those first that were committed first, and what is behind goes with them.
         for claim in orphans:
             job = self.model.jobs[claim.job_id]
-            event = E.RESCUE if claim.state is S.RUNNING else E.RELEASE
+            event = E.FAIL if job.ephemeral else E.RESCUE if claim.state is S.RUNNING else E.RELEASE
             settlement = ended(claim, event, at=self.now, run_at=self.now)
             holds = job.claim == claim.id
             assert self.run(self.store.settle([settlement])) == (frozenset() if holds else {claim.job_id})
@@ -343,9 +368,10 @@ class StoreAndModel(RuleBasedStateMachine):
         assert records.keys() == self.model.jobs.keys()
         for job_id, job in self.model.jobs.items():
             record = records[job_id]
-            assert (record.state, record.attempt, record.interruptions, record.cancelled_by) == (
-                job.state, job.attempt, job.interruptions, job.cancelled_by,
+            assert (record.state, record.attempt, record.interruptions, record.cancelled_by, record.chain) == (
+                job.state, job.attempt, job.interruptions, job.cancelled_by, job.chain,
             )  # fmt: skip
+            assert not (job.ephemeral and record.state is S.QUEUED)
             if not job.state.finished:
                 assert (record.waiting, record.run_at) == (job.waiting, job.run_at)
                 assert record.cancel_requested is job.cancel_requested

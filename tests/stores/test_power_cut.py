@@ -13,7 +13,7 @@ import pytest
 
 from postlude.errors import PostludeError
 from postlude.job import Event, JobState, NewJob
-from postlude.stores.sqlite import SQLiteStore, location, writer
+from postlude.stores.sqlite import SQLiteStore, access, location
 from postlude.stores.sqlite.connection import connect
 from tests.stores.making import chain_of, claim_all, claim_of, ended, queued
 from tests.stores.power import Recorder, power_cuts
@@ -159,13 +159,13 @@ def test_the_test_can_fail_with_synchronous_normal(
 ) -> None:
     """SQLite's usual setting with a write-ahead log: it never damages the file, and it forgets."""
 
-    def hasty(path: Path, *, vfs: str | None) -> apsw.Connection:
-        connection = connect(path, vfs=vfs)
+    def hasty(path: Path, *, vfs: str | None, read_only: bool) -> apsw.Connection:
+        connection = connect(path, vfs=vfs, read_only=read_only)
         connection.pragma("synchronous", 1)
         return connection
 
     with monkeypatch.context() as patch:
-        patch.setattr(writer, "connect", hasty)
+        patch.setattr(access, "connect", hasty)
         run = record(rounds=10)
     with pytest.raises(AssertionError, match="that was confirmed is gone"):
         power_cuts(run.recorder.events, seed=1, lucky=0, between=0.02, check=Inspection(tmp_path / "found", run))

@@ -172,3 +172,25 @@ async def test_whatever_a_thread_raises_comes_to_the_caller(store: SQLiteStore) 
     ]
     # And of the operation that failed nothing is left.
     assert await store._read(lambda connection: connection.execute("SELECT count(*) FROM workers").get) == 0
+
+
+async def test_a_claim_of_nothing_waits_for_no_writer(store: SQLiteStore, tmp_path: Path) -> None:
+    owner = await store.enlist()
+    other = apsw.Connection(str(tmp_path / "jobs.db"))
+    other.execute("BEGIN IMMEDIATE")
+    async with asyncio.timeout(2):
+        claimed = await store.claim(owner=owner, tasks=["app:work"], limit=0, now=2.0, idle=False)
+    assert claimed == ([], False)
+    other.close()
+
+
+async def test_a_worker_that_cannot_be_dismissed_is_dead_all_the_same(store: SQLiteStore, disk: Ailing) -> None:
+    owner = await store.enlist()
+    job = staged(owner)
+    await store.insert([job])
+    disk.on_write = apsw.FullError("database or disk is full")
+    await asyncio.gather(store.insert([queued()]), return_exceptions=True)
+    with pytest.raises(StoreUnavailable):
+        await store.dismiss(owner)
+    disk.on_write = None
+    assert [claim.job_id for claim in await store.orphans(limit=9)] == [job.id]

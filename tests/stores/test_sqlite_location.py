@@ -13,10 +13,10 @@ import apsw
 import pytest
 
 from postlude.errors import NotAPostludeStore, StoreLocationError
-from postlude.stores import open_store
+from postlude.stores import filesystem, open_store
 from postlude.stores.contract import Description
-from postlude.stores.sqlite import filesystem, location
-from postlude.stores.sqlite.filesystem import Mount, mount_of
+from postlude.stores.filesystem import Mount, mount_of
+from postlude.stores.sqlite import location
 from tests.stores.making import queued
 
 

@@ -134,11 +134,10 @@ async def test_processes_take_turns(tmp_path: Path) -> None:
 
 async def test_the_threads_are_daemons_with_names_and_end(tmp_path: Path) -> None:
     store = SQLiteStore(str(tmp_path / "jobs.db"))
+    others = set(threading.enumerate())
     await store.open()
-    mine = [
-        thread for thread in threading.enumerate() if thread.name.startswith(("postlude-writer", "postlude-reader"))
-    ]
-    assert {thread.name for thread in mine} >= {"postlude-writer jobs.db", "postlude-reader jobs.db"}
+    mine = set(threading.enumerate()) - others
+    assert {thread.name for thread in mine} == {"postlude-writer jobs.db", "postlude-reader jobs.db"}
     assert all(thread.daemon for thread in mine)
     await store.close()
     for thread in mine:

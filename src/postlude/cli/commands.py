@@ -10,7 +10,7 @@ from rich.console import Console
 
 from postlude.cli.demo.story import tell
 
-commands = typer.Typer(
+commands: typer.Typer = typer.Typer(
     name="postlude",
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
@@ -89,26 +90,17 @@ class Signature:
         return CallError(f"{said} Pass the arguments as the function itself would be called with.")
 
     def _bound(self, count: int, names: tuple[str, ...]) -> Targets:
-        bound = self._signature.bind(*range(count), **dict.fromkeys(names))
-        positional: list[Target] = []
-        keywords: dict[str, Target] = {}
-        for parameter in self._signature.parameters.values():
-            if parameter.name not in bound.arguments:
-                continue
-            name = parameter.name
-            if parameter.kind is Parameter.VAR_POSITIONAL:
-                items = range(len(bound.arguments[name]))
-                positional += [Target(f"{name}[{index}]", self._form(parameter)) for index in items]
-            elif parameter.kind is Parameter.VAR_KEYWORD:
-                keywords |= {key: Target(key, self._form(parameter, key)) for key in bound.arguments[name]}
-            elif name in names and parameter.kind is not Parameter.POSITIONAL_ONLY:
-                keywords[name] = Target(name, self._form(parameter))
-            else:
-                positional.append(Target(name, self._form(parameter)))
-        # In the order of the call: a function with **kwargs sees it.
-        return Targets(tuple(positional), {name: keywords[name] for name in names})
+        try:
+            return _placed(self._signature, count, names, self._form)
+        except TypeError as mistake:
+            outer = _outer(self._function)
+            if outer is not None:
+                # A wrapper may supply arguments itself. What those mean that it is given is not known: plain JSON.
+                with contextlib.suppress(TypeError):
+                    return _placed(outer, count, names, lambda *_: Form(Any, unresolved=""))
+            raise mistake from None
 
-    def _form(self, parameter: Parameter, key: str = "") -> Form:
+    def _form(self, parameter: Parameter, key: str) -> Form:
         """The form of a parameter, or of one keyword that goes into a `**kwargs: Unpack[SomeTypedDict]`."""
         annotation, unresolved = self._annotations.of(parameter)
         if get_origin(annotation) is typing.Unpack:
@@ -119,6 +111,39 @@ class Signature:
         if slot not in self._forms:
             self._forms[slot] = Form(annotation, unresolved=unresolved)
         return self._forms[slot]
+
+
+def _placed(
+    signature: inspect.Signature, count: int, names: tuple[str, ...], form: Callable[[Parameter, str], Form]
+) -> Targets:
+    bound = signature.bind(*range(count), **dict.fromkeys(names))
+    positional: list[Target] = []
+    keywords: dict[str, Target] = {}
+    for parameter in signature.parameters.values():
+        if parameter.name not in bound.arguments:
+            continue
+        name = parameter.name
+        if parameter.kind is Parameter.VAR_POSITIONAL:
+            items = range(len(bound.arguments[name]))
+            positional += [Target(f"{name}[{index}]", form(parameter, "")) for index in items]
+        elif parameter.kind is Parameter.VAR_KEYWORD:
+            keywords |= {key: Target(key, form(parameter, key)) for key in bound.arguments[name]}
+        elif name in names and parameter.kind is not Parameter.POSITIONAL_ONLY:
+            keywords[name] = Target(name, form(parameter, ""))
+        else:
+            positional.append(Target(name, form(parameter, "")))
+    # In the order of the call: a function with **kwargs sees it.
+    return Targets(tuple(positional), {name: keywords[name] for name in names})
+
+
+def _outer(function: Callable[..., Any]) -> inspect.Signature | None:
+    """What a wrapper itself takes, beside the function that it stands for; None: it is none, or does not tell."""
+    if not hasattr(function, "__wrapped__"):
+        return None
+    try:
+        return inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError, NameError):
+        return None
 
 
 def _inspected(function: Callable[..., Any]) -> inspect.Signature:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING
 
-from postlude.executors.contract import failed
-from postlude.job import Failed, Succeeded
+from postlude.executors.contract import CannotStart, ending, failed, resolve
+from postlude.job import Failed, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -35,21 +36,36 @@ class AroundExecutor:
         return running
 
     async def _run(self, work: Work, running: AroundRunning, ended: Callable[[Outcome], None]) -> None:
-        outcome: Outcome = Succeeded()
+        outcome: Outcome | None = None
 
         async def attempt() -> None:
             nonlocal outcome
             future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-            running.begun(self._executor.begin(work._replace(context=copy_context()), future.set_result))
+            try:
+                inner = self._executor.begin(work._replace(context=copy_context()), partial(resolve, future))
+            except CannotStart as error:
+                outcome = Interrupted(str(error))
+                raise
+            running.begun(inner)
             outcome = await future
             if isinstance(outcome, Failed) and outcome.error is not None:
                 raise outcome.error
 
         try:
             await self._around(attempt)
+        except GeneratorExit:
+            raise  # the loop is gone, and with it everybody who could be told
+        except asyncio.CancelledError as error:
+            outcome = (ending() or failed(error)) if outcome is None else outcome
         except BaseException as error:  # noqa: BLE001 - the attempt's own exception comes back this way, and is known
-            if not isinstance(outcome, Failed):
+            if outcome is None:
                 outcome = failed(error)
+            elif not isinstance(outcome, Failed | Interrupted):
+                # The work is done: what is around it has failed, and that is no reason to call the work failed.
+                message = f"what runs around {work.task} failed after it"
+                asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+        if outcome is None:
+            outcome = failed(RuntimeError(f"what runs around {work.task} never called the attempt that it was given"))
         ended(outcome)
 
 

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
-from postlude.job import Failed, Failure
+from postlude.job import Failed, Failure, Interrupted
 
 if TYPE_CHECKING:
     import contextvars
     from collections.abc import Callable, Mapping
 
     from postlude.job import Outcome
+
+
+T = TypeVar("T")
+
+MESSAGE_LIMIT: Final = 10_000
+TRACEBACK_LIMIT: Final = 100_000
+"""Characters of an exception's message and of its traceback that are kept: enough to read, little enough to store."""
+
+
+class CannotStart(RuntimeError):
+    """This place cannot begin any work just now; the work itself is not to blame."""
 
 
 class Work(NamedTuple):
@@ -43,12 +55,20 @@ class Executor(Protocol):
     """A place with a number of slots. Used from one event loop."""
 
     def begin(self, work: Work, ended: Callable[[Outcome], None], /) -> Running:
-        """Start the work; `ended` is called on the event loop, once, never before `begin` has returned."""
+        """Start the work; `ended` is called on the event loop, once, never before `begin` has returned.
+
+        Raises:
+            CannotStart: not now; nothing has begun.
+        """
         ...
 
 
 def failure_of(error: BaseException) -> Failure:
-    """The failure that an exception stands for, its traceback without Postlude's own frames above the task's."""
+    """The failure that an exception stands for, its traceback without Postlude's own frames above the task's.
+
+    Every store can write it down: what is not valid Unicode (a file name that was not UTF-8) is escaped, and what is
+    too long is cut, the traceback at its beginning.
+    """
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
@@ -59,7 +79,12 @@ def failure_of(error: BaseException) -> Failure:
     while start is not None and start.tb_next is not None and _ours(start.tb_frame.f_code.co_filename):
         start = start.tb_next
     text = "".join(traceback.TracebackException(kind, error, start, compact=True).format())
-    return Failure(name, message, text)
+    return Failure(name, _storable(message)[:MESSAGE_LIMIT], _storable(text)[-TRACEBACK_LIMIT:])
+
+
+def _storable(text: str) -> str:
+    # A lone surrogate has no UTF-8, and PostgreSQL's text has no NUL.
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 _PACKAGE = __file__.removesuffix("contract.py").removesuffix("/").removesuffix("\\")
@@ -67,6 +92,18 @@ _PACKAGE = __file__.removesuffix("contract.py").removesuffix("/").removesuffix("
 
 def _ours(filename: str) -> bool:
     return filename.startswith(_PACKAGE)
+
+
+def ending() -> Interrupted | None:
+    """What a cancellation from outside means that nobody here asked for: a loop that ends cancels all its tasks."""
+    task = asyncio.current_task()
+    return Interrupted("its process is ending") if task is not None and task.cancelling() else None
+
+
+def resolve(future: asyncio.Future[T], result: T) -> None:
+    """Give it to whoever waits, if somebody still does: a loop that ends cancels what is waited for."""
+    if not future.done():
+        future.set_result(result)
 
 
 def failed(error: BaseException) -> Failed:

@@ -6,7 +6,7 @@ import asyncio
 import types
 from typing import TYPE_CHECKING, Any, Final
 
-from postlude.executors.contract import failed
+from postlude.executors.contract import ending, failed
 from postlude.job import Cancelled, Succeeded
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ class LoopExecutor:
             await self._watched(work.task, work.function(*work.args, **work.kwargs))
         except asyncio.CancelledError as error:
             # Cancelled from inside, by a timeout that leaked or a cancelled future, is the task's own failure.
-            outcome = Cancelled("cancelled while it ran") if running.cancelled else failed(error)
+            outcome = Cancelled("cancelled while it ran") if running.cancelled else ending() or failed(error)
+        except GeneratorExit:
+            raise  # the loop is gone, and with it everybody who could be told
         except BaseException as error:  # noqa: BLE001 - SystemExit in a task must end the attempt, not the server
             outcome = failed(error)
         ended(outcome)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from postlude.executors.contract import failed
+from postlude.executors.contract import CannotStart, failed
 from postlude.job import Outcome, Succeeded
 
 if TYPE_CHECKING:
@@ -38,20 +38,35 @@ class ThreadExecutor:
         self._returns: Returns | None = None
 
     def begin(self, work: Work, ended: Ended) -> ThreadRunning:
-        """Hand the work to a thread; `ended` is called on the running loop."""
+        """Hand the work to a thread; `ended` is called on the running loop.
+
+        Raises:
+            CannotStart: there is no thread yet, and the system gives none.
+        """
         loop = asyncio.get_running_loop()
-        if self._returns is None or self._returns.loop is not loop:
-            self._returns = Returns(loop, self._ended)
-        self._waiting.put((work, ended, self._returns))
+        # A name of its own: another loop's call may put its own way back there in the meantime.
+        returns = self._returns
+        if returns is None or returns.loop is not loop:
+            returns = self._returns = Returns(loop, self._ended)
         with self._lock:
+            if len(self._threads) < min(self._under_way + 1, self._size):
+                self._start_thread()
             self._under_way += 1
-            more = len(self._threads) < min(self._under_way, self._size)
-        if more:
-            name = f"postlude-task-{len(self._threads) + 1}"
-            thread = threading.Thread(target=self._serve, name=name, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        self._waiting.put((work, ended, returns))
         return _RUNNING
+
+    def _start_thread(self) -> None:
+        name = f"postlude-task-{len(self._threads) + 1}"
+        thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # With one thread less the work is done later; with none it never is.
+            if not self._threads:
+                message = f"no thread could be started for `def` tasks: {error}"
+                raise CannotStart(message) from error
+        else:
+            self._threads.append(thread)
 
     def close(self) -> None:
         """Let the threads end when they have nothing left to do; waits for none of them."""
@@ -76,9 +91,17 @@ class ThreadExecutor:
 
 def _call(work: Work) -> Outcome:
     try:
-        work.context.run(work.function, *work.args, **work.kwargs)
+        result = work.context.run(work.function, *work.args, **work.kwargs)
     except BaseException as error:  # noqa: BLE001 - SystemExit in a task ends the attempt, not the thread
         return failed(error)
+    if result is not None and asyncio.iscoroutine(result):
+        result.close()
+        return failed(
+            TypeError(
+                f"{work.task} is a `def` that returned a coroutine, which nobody awaits, so its work was not done: "
+                "declare it `async def`, and await the coroutine there."
+            )
+        )
     return _SUCCEEDED
 
 
@@ -105,7 +128,10 @@ class Returns:
         while self._ended:
             ended, outcome = self._ended.popleft()
             self._returned()
-            ended(outcome)
+            try:
+                ended(outcome)
+            except Exception as error:  # noqa: BLE001 - said where the loop says such things; the others come home too
+                self.loop.call_exception_handler({"message": "the end of a task was not taken", "exception": error})
 
 
 class ThreadRunning:

@@ -56,14 +56,24 @@ class Desk(Protocol):
         runs on this loop, else (immediate mode) when all have ended. What a task raises stays in its job.
         """
 
-    async def run_here(self, calls: Sequence[Call]) -> None:
-        """Run calls of a request that is still open, and return when they have ended; otherwise as `run`."""
+    async def run_here(self, calls: Sequence[Call]) -> bool | None:
+        """Run calls of a request that is still open, and return when they have ended; otherwise as `run`.
+
+        Returns False if an ordered one among them did not succeed: those ordered behind it must not run. What else it
+        returns means that they may.
+        """
 
     def unsaved(self, calls: Sequence[Call], error: Exception) -> None:
         """Count and report calls whose commit failed too late to refuse them; `run` or `run_here` follows."""
 
     def discard(self, calls: Sequence[Call], reason: BaseException | None) -> None:
-        """Count and report calls that will not run: because of that exception, or None if they were not wanted."""
+        """Count and report calls that will not run.
+
+        Args:
+            calls: they.
+            reason: what the request raised; None if it did not raise, and they were wanted only then. A `PostludeError`
+                says itself what happened.
+        """
 
     async def started(self, coverage: Coverage) -> None:
         """The application has started up. Its tasks may now run, on this loop, beside its requests."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.background import BackgroundTask
 
 from postlude.calls import CallOptions
+from postlude.errors import PostludeError
+from postlude.request.origin import span_around
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from postlude.calls import Call
+    from starlette.background import BackgroundTasks
+
+    from postlude.calls import Call, WhenRaised
     from postlude.request.desk import Desk
 
 
@@ -50,6 +54,47 @@ def made_by_hand(task: BackgroundTask, desk: Desk) -> Entry:
     return Entry(
         desk.prepare(function, args, kwargs, CallOptions(ordered=desk.settings.ordered)), function, args, kwargs
     )
+
+
+class Taken(NamedTuple):
+    """What was in the list."""
+
+    calls: list[Call]
+    """Those that are wanted."""
+    unwanted: list[Call]
+    mistake: PostludeError | None
+    """What is wrong with an entry that was put there by hand."""
+
+
+def take_from(
+    tasks: BackgroundTasks,
+    wanted: frozenset[WhenRaised],
+    desk: Desk,
+    *,
+    instead: Callable[[], Awaitable[None]],
+    traced: bool,
+) -> Taken:
+    """Empty the list; whoever has copied an entry of it will do what `instead` says."""
+    entries = tasks.tasks[:]
+    del tasks.tasks[: len(entries)]  # only those: a thread may be putting in more
+    taken = Taken([], [], None)
+    for task in entries:
+        try:
+            entry = task if isinstance(task, Entry) else made_by_hand(task, desk)
+        except PostludeError as mistake:
+            taken = taken._replace(mistake=mistake)
+            continue
+        if entry.instead is not None:
+            continue  # copied here from another request, which sees to it
+        entry.instead = instead
+        call = entry.call
+        if call.options.if_raised not in wanted:
+            taken.unwanted.append(call)
+            continue
+        taken.calls.append(call)
+        if traced:
+            call.around = span_around(entry.func)
+    return taken
 
 
 def until_last_ephemeral(calls: Sequence[Call]) -> list[Call]:

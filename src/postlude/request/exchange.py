@@ -19,10 +19,10 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from postlude.calls import Chain
-from postlude.errors import InstallError, PostludeError, StoreError, StoreUnavailable
-from postlude.request.entries import Entry, made_by_hand, until_last_ephemeral
-from postlude.request.origin import is_traced, origin, span_around
-from postlude.request.refusal import CommitRefused, comes_of_refusal, send_refusal
+from postlude.errors import InstallError, PostludeError, StoreUnavailable
+from postlude.request.entries import Entry, take_from, until_last_ephemeral
+from postlude.request.origin import is_traced, origin
+from postlude.request.refusal import CommitRefused, OneBeforeFailed, comes_of_refusal, not_stored, send_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Coroutine, Sequence
@@ -73,6 +73,10 @@ class Exchange:
     """The calls that are kept when they are added after the seal."""
     _ephemeral: bool = False
     """There may be calls that cannot wait until the exchange is over."""
+    _run_here: asyncio.Task[None] | None = None
+    """What runs before the exchange is over."""
+    _cut_off: bool = False
+    """An ordered call did not succeed, and those behind it must not run."""
     _context: Context | None = None
     """Where Starlette would have run the tasks."""
     _chain: Chain | None = None
@@ -117,10 +121,11 @@ class Exchange:
         # all that there is to decide.
         if not self.sealed:
             if message["type"] == "http.response.start":
+                self.sealed = True
                 tasks = self.tasks
                 if tasks is not None and tasks.tasks:
+                    self._held = self._committing = True
                     return self._seal(message, tasks)
-                self.sealed = True
         elif self._held:
             return self._send_held(message)
         elif not message.get("more_body"):
@@ -140,12 +145,14 @@ class Exchange:
     def added(self, tasks: BackgroundTasks) -> None:
         """A call was put into the list after the seal; in any thread."""
         try:
-            asyncio.get_running_loop()
+            here = asyncio.get_running_loop() is self._loop
         except RuntimeError:
+            here = False
+        if here:
+            self._take_late(tasks)
+        else:
             # What the thread does next reaches the loop the same way, so it cannot overtake this.
             self._loop.call_soon_threadsafe(self._take_late, tasks)
-        else:
-            self._take_late(tasks)
 
     async def run_ephemeral(self) -> None:
         """The response runs its background: run what cannot wait until the exchange is over.
@@ -160,9 +167,11 @@ class Exchange:
             await self._committed()
         if self._ephemeral:
             self._ephemeral = False
-            here = until_last_ephemeral(self._calls)
-            self._calls = [call for call in self._calls if call not in here]
-            await self.desk.run_here(here)
+            self._drop_cut_off()
+            if here := until_last_ephemeral(self._calls):
+                self._calls = [call for call in self._calls if call not in here]
+                self._run_here = self._track(self._learn(here))
+                await asyncio.shield(self._run_here)
 
     def open_ids(self) -> Collection[UUID]:
         """The ids of calls that cannot start before this exchange is over."""
@@ -179,38 +188,21 @@ class Exchange:
 
     def take(self, tasks: BackgroundTasks, wanted: frozenset[WhenRaised]) -> list[Call]:
         """Empty the list; the calls in it that are wanted. The others are discarded."""
-        entries = tasks.tasks[:]
-        del tasks.tasks[: len(entries)]  # only those: a thread may be putting in more
-        kept, dropped = [], []
-        traced = is_traced(self._scope)
-        for task in entries:
-            try:
-                entry = task if isinstance(task, Entry) else made_by_hand(task, self.desk)
-            except PostludeError as mistake:
-                self._mistake = mistake
-                continue
-            if entry.instead is not None:
-                continue  # copied here from another request, which sees to it
-            entry.instead = self.run_ephemeral
-            call = entry.call
-            if call.options.if_raised not in wanted:
-                dropped.append(call)
-                continue
-            kept.append(call)
-            if traced:
-                call.around = span_around(entry.func)
-            if call.ephemeral:
-                self._ephemeral = True
-        if dropped:
-            self.desk.discard(dropped, self.raised)
-        return kept
+        taken = take_from(tasks, wanted, self.desk, instead=self.run_ephemeral, traced=is_traced(self._scope))
+        self._mistake = taken.mistake or self._mistake
+        self._ephemeral = self._ephemeral or any(call.ephemeral for call in taken.calls)
+        if taken.unwanted:
+            self.desk.discard(taken.unwanted, self.raised)
+        return taken.calls
 
     def _take_late(self, tasks: BackgroundTasks) -> None:
+        if not self.sealed:
+            return  # the seal was broken again, and the next one takes it
         calls = self.take(tasks, self._wanted)
         if not calls:
             return
         if self.refused is not None:
-            self.desk.discard(calls, self.refused)
+            self.desk.discard(calls, not_stored(self.refused))
         elif self.over:
             for call in calls:
                 self._launch(call)
@@ -224,7 +216,6 @@ class Exchange:
 
     async def _seal(self, message: Message, tasks: BackgroundTasks) -> None:
         """Commit what was added, then pass on the start of the response."""
-        self.sealed = self._held = self._committing = True
         if self.raised is None:
             calls = self.take(tasks, _WANTED_RETURNED)
         else:
@@ -244,7 +235,7 @@ class Exchange:
             except Exception as error:
                 self.refused = error
                 waiting, self._waiting = self._waiting, ()
-                self.desk.discard(waiting, error)
+                self.desk.discard(waiting, not_stored(error))
                 await send_refusal(self._scope, self._send)
                 raise CommitRefused from error
             finally:
@@ -299,13 +290,13 @@ class Exchange:
         """Commit calls when it is too late for a 503; returns those that will run."""
         try:
             await self.desk.commit(chain, calls)
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, the calls are told of and not forgotten
             if not (self._answered or self.over):
                 message = "The response is broken off: a task that was added while it was sent could not be stored."
                 self._held = True
                 self._broken = StoreUnavailable(message)
                 self._broken.__cause__ = error
-                self.desk.discard(calls, error)
+                self.desk.discard(calls, not_stored(error))
                 return ()
             self.desk.unsaved(calls, error)
         return calls
@@ -362,11 +353,7 @@ class Exchange:
             self.sealed = self._answered = True
             self._waiting = [*self._waiting, *self.take(tasks, _WANTED_RAISED)]
             self._wanted = WANTED_SINCE
-        try:
-            await self._committed()
-        except Exception:
-            await self._run()
-            raise
+        await self._committed()
         await self._run()
 
     def _close(self) -> Sequence[Call]:
@@ -374,6 +361,7 @@ class Exchange:
         self.over = True
         # Two objects that point at each other would stay in memory until the garbage collector comes.
         self.tasks = self.raised = None
+        self._drop_cut_off()
         calls, self._calls = self._calls, ()
         context, self._context = self._context, None  # which holds this exchange, in a context variable
         if context is not None:
@@ -381,7 +369,18 @@ class Exchange:
                 call.context = context.copy()
         return calls
 
+    async def _learn(self, here: Sequence[Call]) -> None:
+        self._cut_off |= await self.desk.run_here(here) is False
+
+    def _drop_cut_off(self) -> None:
+        """Let go of the ordered calls behind one that did not succeed: the store has cancelled them already."""
+        if self._cut_off and (dropped := [call for call in self._calls if call.options.ordered]):
+            self._calls = [call for call in self._calls if not call.options.ordered]
+            self.desk.discard(dropped, OneBeforeFailed())
+
     async def _run(self) -> None:
+        if self._run_here is not None:  # which goes on when the request is cancelled
+            await asyncio.wait([self._run_here])
         if calls := self._close():
             await self.desk.run(calls)
         while self._commits or self._runs:  # of what was added by tasks that run already

@@ -1,8 +1,10 @@
-"""The answer to a request whose background tasks could not be stored, and what unwinds the application after it."""
+"""Why calls do not run, and the answer to a request whose calls could not be stored."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+
+from postlude.errors import PostludeError, StoreError
 
 if TYPE_CHECKING:
     from starlette.types import Scope, Send
@@ -12,6 +14,22 @@ _BODY: Final = b'{"detail":"The background work of this request could not be sto
 
 class CommitRefused(Exception):
     """Unwinds the application after the 503 has gone out, so that its sessions roll back. Never leaves the hooks."""
+
+
+class OneBeforeFailed(PostludeError):
+    """A call before them in the order of the request did not succeed. Given as a reason, never raised."""
+
+    def __init__(self) -> None:
+        super().__init__("a task before them, in the order of the request, did not succeed")
+
+
+def not_stored(error: Exception) -> PostludeError:
+    """The reason for not running what could not be committed."""
+    if isinstance(error, PostludeError):
+        return error
+    reason = StoreError(f"the commit failed: {error!r}")
+    reason.__cause__ = error
+    return reason
 
 
 async def send_refusal(scope: Scope, send: Send) -> None:

@@ -25,20 +25,22 @@ Settling
     10. **One commit.** `settle` writes the outcome, the line of history and what follows for the chain in one commit.
     11. **Advance.** When a job succeeds, the job whose `after` it is stops waiting, whatever `followers` says.
     12. **Behind.** When it is queued again with `Followers.QUEUE`, the jobs behind it that are still staged become
-        queued, and wait.
+        queued, and wait. An ephemeral one among them fails instead, because its arguments lived only in a process that
+        gave it away, and those behind that one are cancelled with it.
     13. **Cancelled with it.** When it fails for good or is cancelled, all jobs behind it, however far, are cancelled
         and carry its id in `cancelled_by`, whatever `followers` says.
     14. **Late.** A job inserted behind one that has succeeded, or that is not there, does not wait; behind one that has
-        failed or was cancelled it is stored as cancelled by it, or by the one that had cancelled that.
+        failed or was cancelled it is stored as cancelled by it, or by the one that had cancelled that. With the first
+        that comes behind it, a job that was alone becomes the first of its chain.
 
 By hand
     15. **Cancel.** A queued job is cancelled at once, and those behind it with it; a staged or running one gets
         `cancel_requested`, which `cancellations` tells its worker. If it would be queued again after that, it is
         cancelled instead. A finished one raises `IllegalTransition`.
     16. **Retry.** A failed or cancelled job becomes queued with its attempts and interruptions as they were counted,
-        and exactly the jobs that its failure cancelled become queued behind it. One that its next interruption would
-        set aside runs alone. An ephemeral one raises `IllegalTransition`: its arguments are gone. So does one whose
-        predecessor has not succeeded.
+        and exactly the jobs that its failure cancelled become queued behind it; an ephemeral one among those fails, as
+        in clause 12. A job that its next interruption would set aside runs alone. To retry an ephemeral one raises
+        `IllegalTransition`: its arguments are gone. So does one whose predecessor has not succeeded.
 
 Workers
     17. **Alive or dead.** A worker is alive while its process holds the proof of life it took in `enlist`; the proof
@@ -103,7 +105,10 @@ class JobStore(Protocol):
         ...
 
     async def claim(self, *, owner: int, tasks: Collection[str], limit: int, now: float, idle: bool) -> Claimed:
-        """Take up to `limit` due jobs (clauses 6 to 9). `idle`: the worker runs nothing else just now."""
+        """Take up to `limit` due jobs (clauses 6 to 9); with 0 it only looks, and waits for no writer.
+
+        `idle`: the worker runs nothing else just now.
+        """
         ...
 
     async def start(self, claims: Sequence[Claim], *, now: float) -> frozenset[UUID]:

@@ -138,6 +138,21 @@ async def test_clause_16_an_ephemeral_one_cannot_be_retried(store: Store, owner:
         await store.retry(job.id, now=50.0)
 
 
+async def test_clause_16_an_ephemeral_one_behind_is_not_revived(store: Store, owner: int) -> None:
+    chain = chain_of(owner, 5)
+    chain[2] = chain[2]._replace(arguments=None)
+    await store.insert(chain)
+    await store.settle([ended(claim_of(chain[0]), Event.FAIL)])
+    await store.retry(chain[0].id, now=50.0)
+    assert await states(store, chain) == [S.QUEUED, S.QUEUED, S.FAILED, S.CANCELLED, S.CANCELLED]
+    record = await read(store, chain[2])
+    assert (record.finished_at, record.cancelled_by) == (50.0, None)
+    assert record.reason == "its arguments lived only in a process that gave it away"
+    for job in chain[3:]:
+        record = await read(store, job)
+        assert (record.cancelled_by, record.finished_at) == (chain[2].id, 50.0)
+
+
 async def test_clause_16_only_what_has_failed_or_was_cancelled(store: Store, owner: int) -> None:
     waiting, stay = queued(run_at=99.0), staged(owner)
     await store.insert([waiting, stay])

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from postlude.job import Event, JobState, Progress
-from postlude.stores.contract import Filter, Store
+from postlude.stores.contract import Claimed, Filter, Store
 from tests.stores.making import chain_of, claim_all, claim_of, ended, queued, read, staged
 from tests.stores.other_process import OtherProcess
 
@@ -236,3 +236,17 @@ async def test_chains_are_claimed_in_their_order(store: Store, owner: int) -> No
         order.append(claims[0].job_id)
         await store.settle([ended(claims[0], Event.SUCCEED)])
     assert order == [job.id for job in chain]
+
+
+async def test_clause_9_whoever_has_no_slot_may_ask(store: Store, owner: int) -> None:
+    job = queued()
+    await store.insert([job])
+    (claim,) = await claim_all(store, owner)
+
+    async def ask(*, idle: bool) -> Claimed:
+        return await store.claim(owner=owner, tasks=["app:work"], limit=0, now=50.0, idle=idle)
+
+    assert await ask(idle=False) == ([], False)
+    await store.settle([ended(claim, Event.RESCUE, alone=True)])
+    assert await ask(idle=False) == ([], True)
+    assert await ask(idle=True) == ([], True)

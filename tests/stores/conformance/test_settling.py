@@ -177,3 +177,31 @@ async def test_a_staged_job_may_report(store: Store, owner: int) -> None:
     assert await store.report({claim_of(job): Progress(1)}) == frozenset()
     assert (await read(store, job)).progress == Progress(1)
     assert await store.count(Filter()) == {S.STAGED: 1}
+
+
+@pytest.mark.parametrize("event", [Event.POSTPONE, Event.RELEASE, Event.RESCUE])
+async def test_clause_12_an_ephemeral_one_behind_fails(store: Store, owner: int, event: Event) -> None:
+    chain = chain_of(owner, 4)
+    chain[1] = chain[1]._replace(arguments=None)
+    await store.insert(chain)
+    await store.settle([ended(claim_of(chain[0]), event, at=9.0)])
+    assert await states(store, chain) == [S.QUEUED, S.FAILED, S.CANCELLED, S.CANCELLED]
+    record = await read(store, chain[1])
+    assert record.reason == "its arguments lived only in a process that gave it away"
+    assert (record.finished_at, record.cancelled_by) == (9.0, None)
+    assert {(await read(store, job)).cancelled_by for job in chain[2:]} == {chain[1].id}
+    # Whoever has its claim still is told, and nothing is left over from a rescue.
+    assert await store.settle([ended(claim_of(chain[1]), Event.SUCCEED)]) == {chain[1].id}
+
+
+async def test_clause_14_a_job_that_was_alone_becomes_the_first_of_its_chain(store: Store, owner: int) -> None:
+    first, other = staged(owner), staged(owner)
+    await store.insert([first, other])
+    assert (await read(store, first)).chain is None
+    late = staged(owner, after=first)
+    later = staged(owner, after=late)
+    await store.insert([late])
+    await store.insert([later])
+    found = await store.list(Filter(chain=first.id), limit=9, before=None)
+    assert [record.id for record in found] == [later.id, late.id, first.id]
+    assert (await read(store, other)).chain is None

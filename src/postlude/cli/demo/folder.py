@@ -7,23 +7,21 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from postlude.stores import filesystem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-MOUNTS: Final = Path("/proc/self/mountinfo")
-"""Where Linux lists what is mounted; other systems have no such file, and keep no temporary files in memory."""
-MEMORY: Final = frozenset({"tmpfs", "ramfs"})
 
 
 class Folder:
     """Where one demonstration happens."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.in_memory = is_in_memory(path)
-        self.kept = False
+        self.path: Path = path
+        self.in_memory: bool = is_in_memory(path)
+        self.kept: bool = False
         """Whether it stays when the demonstration is over."""
 
     def lines(self, name: str) -> list[str]:
@@ -56,12 +54,5 @@ def _parent() -> Path:
 
 def is_in_memory(path: Path) -> bool:
     """Whether a folder is gone when the machine is switched off."""
-    device = path.stat().st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
-    try:
-        mounts = [line.split() for line in MOUNTS.read_text("utf-8", errors="replace").splitlines()]
-    except OSError:
-        return False
-    # The third field is the device; the kind of file system follows a lone hyphen.
-    kinds = {fields[fields.index("-") + 1] for fields in mounts if "-" in fields[:-1] and fields[2] == number}
-    return bool(kinds & MEMORY)
+    mount = filesystem.mount_under(path)
+    return mount is not None and mount.kind in filesystem.MEMORY

@@ -32,10 +32,10 @@ class Step:
     def __init__(self, progress: Progress, label: str, total: int | None) -> None:
         self._progress = progress
         self._bar = progress.add_task(label, total=total)
-        self.succeeded = False
-        self.label = label
+        self.succeeded: bool = False
+        self.label: str = label
         """What it is called when it is over."""
-        self.result = ""
+        self.result: str = ""
         """What came of it."""
 
     def advance(self) -> None:
@@ -59,7 +59,10 @@ class Row:
     """One line of the result."""
 
     def __init__(self, name: str, value: str, meaning: str, style: str = "") -> None:
-        self.name, self.value, self.meaning, self.style = name, value, meaning, style
+        self.name: str = name
+        self.value: str = value
+        self.meaning: str = meaning
+        self.style: str = style
 
 
 class Screen:

@@ -27,7 +27,8 @@ class ServerFailed(PostludeError, RuntimeError):
     """The server did not come up, or ended by itself; `output` is the end of what it said."""
 
     def __init__(self, what: str, output: list[str]) -> None:
-        self.what, self.output = what, output[-LINES_SHOWN:]
+        self.what: str = what
+        self.output: list[str] = output[-LINES_SHOWN:]
         super().__init__(what)
 
 
@@ -43,7 +44,7 @@ class Server:
         self._folder = folder
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port: int = _free_port()
 
     @property
     def pid(self) -> int:

@@ -32,8 +32,8 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
     yield
 
 
-app = FastAPI(lifespan=lifespan)
-durable = Postlude(app)
+app: FastAPI = FastAPI(lifespan=lifespan)
+durable: Postlude = Postlude(app)
 
 
 def send(number: int, seconds: float) -> None:

@@ -12,7 +12,7 @@ from postlude.cli.demo.folder import fresh_folder
 from postlude.cli.demo.screen import Screen, many
 from postlude.cli.demo.server import HOST, Server, ServerFailed
 from postlude.cli.demo.tally import LOG, Tally, resumption, tally
-from postlude.cli.demo.verdict import Figures, show_figures
+from postlude.cli.demo.verdict import COULD_NOT_BE_GIVEN, Figures, show_figures
 from postlude.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ SHORTEST_MEAN: Final = 0.1
 LONGEST_MEAN: Final = 0.8
 GOLDEN: Final = 0.618
 """Multiples of it, without their whole part, are spread evenly between 0 and 1."""
-COULD_NOT_BE_GIVEN: Final = 2
 STOPPED: Final = 130
 
 
@@ -52,7 +51,7 @@ def tell(notifications: int, *, durable: bool, keep: bool, console: Console) -> 
             figures = Demonstration(folder, screen, notifications, durable=durable).give()
             folder.kept |= not figures.passed
             show_figures(screen, figures, kept=folder.path if folder.kept else None)
-            return 0 if figures.passed else 1
+            return figures.exit_code
     except ServerFailed as error:
         screen.fail(f"No result: {error.what}.", error.output)
         return COULD_NOT_BE_GIVEN

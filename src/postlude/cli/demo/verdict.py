@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from postlude.cli.demo.screen import Row, many
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
     from postlude.cli.demo.screen import Screen
     from postlude.cli.demo.tally import Resumption, Tally
+
+LOST: Final = 1
+COULD_NOT_BE_GIVEN: Final = 2
+"""Exit codes: what was promised was not kept, and nothing was shown either way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +30,26 @@ class Figures:
     """How soon the new process got to work; None if it did not."""
 
     @property
+    def exit_code(self) -> int:
+        """0 if everything was as promised. FastAPI alone promises nothing but an answer."""
+        if self.durable and self.final.lost:
+            return LOST
+        return COULD_NOT_BE_GIVEN if self.unanswered else 0
+
+    @property
     def passed(self) -> bool:
-        """Whether everything was as promised. FastAPI alone promises nothing."""
-        return not self.durable or self.final.lost == 0
+        """Whether the demonstration has shown what it is for."""
+        return self.exit_code == 0
+
+    @property
+    def unanswered(self) -> int:
+        """Requests that got no promise: what became of them says nothing."""
+        return self.asked - self.final.acknowledged
+
+    @property
+    def was_late(self) -> bool:
+        """Whether the kill hit less than half of the work."""
+        return self.at_kill.delivered * 2 > self.final.acknowledged
 
 
 def show_figures(screen: Screen, figures: Figures, *, kept: Path | None) -> None:
@@ -46,7 +67,7 @@ def show_figures(screen: Screen, figures: Figures, *, kept: Path | None) -> None
 
 def _rows(figures: Figures) -> list[Row]:
     before, final = figures.at_kill, figures.final
-    unanswered = figures.asked - final.acknowledged
+    unanswered = figures.unanswered
     return [
         Row(
             "Acknowledged",
@@ -79,12 +100,19 @@ def _first_resumed(moments: Resumption | None) -> Row:
 def _verdict(figures: Figures) -> tuple[str, str]:
     """One line to remember, and its colour."""
     lost = many(figures.final.lost, "notification") + " lost."
+    if figures.unanswered and not (figures.durable and figures.final.lost):
+        return f"{many(figures.unanswered, 'request')} not answered: this run proves nothing.", "bold red"
     if figures.final.lost == 0:
         return "Nothing was lost.", "bold green"
     return f"{lost} That must never happen." if figures.durable else lost, "bold red"
 
 
 def _explanation(figures: Figures) -> str:
+    late = "More than half was delivered before the kill, so there was little left to lose."
+    return " ".join(text for text in (late * figures.was_late, _what_it_means(figures)) if text)
+
+
+def _what_it_means(figures: Figures) -> str:
     final = figures.final
     if not figures.passed:
         return "What is needed to find out why has been kept."

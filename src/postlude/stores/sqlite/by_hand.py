@@ -56,8 +56,7 @@ class Retrying:
         # As after any interruption: one that was set aside for it must not take others with it (see `Claimed`).
         alone = 0 < interruptions >= Policy.loads(text).max_interruptions - 1
         connection.execute(sql("retry"), (queued, self.now, alone, self.job_id.bytes))
-        revived = transition(JobState.CANCELLED, Event.RETRY)
-        connection.execute(sql("revive_behind"), (revived, self.job_id.bytes))
+        chains.revive_behind(connection, self.job_id, at=self.now)
 
     def _look_at_predecessor(self, connection: Connection, after: UUID, state: str) -> None:
         row: Row | None = connection.execute(sql("predecessor"), (after.bytes,)).fetchone()

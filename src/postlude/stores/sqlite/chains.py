@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from postlude.job import NewJob
     from postlude.stores.sqlite.rows import Row
 
+GIVEN_AWAY = "its arguments lived only in a process that gave it away"
+
 
 def advance(connection: Connection, ids: Sequence[bytes]) -> None:
     """Let go of what waits for jobs that have succeeded (clause 11)."""
@@ -27,19 +29,30 @@ def advance(connection: Connection, ids: Sequence[bytes]) -> None:
 
 
 def queue_behind(connection: Connection, job_id: UUID, *, at: float) -> None:
-    """Queue the staged jobs behind one that was queued again (clause 12)."""
+    """Queue the staged jobs behind one that was queued again, but no ephemeral one (clause 12)."""
     queued = transition(JobState.STAGED, Event.RELEASE)
     rows: list[Row] = connection.execute(sql("queue_behind"), (job_id.bytes, queued)).fetchall()
-    # From the end, so that of several that were asked for each is cancelled in its own name.
-    for _, follower, cancel_requested, reason in sorted(rows, reverse=True):
+    # From the end, so that of several that end here each does in its own name.
+    for _, follower, cancel_requested, reason, ephemeral in sorted(rows, reverse=True):
         if cancel_requested:
             cancel_queued(connection, UUID(bytes=follower), at=at, reason=reason)
+        elif ephemeral:
+            _abandon(connection, UUID(bytes=follower), at=at)
+
+
+def revive_behind(connection: Connection, job_id: UUID, *, at: float) -> None:
+    """Queue again what the end of a job had cancelled, but no ephemeral one (clause 16)."""
+    revived = transition(JobState.CANCELLED, Event.RETRY)
+    rows: list[Row] = connection.execute(sql("revive_behind"), (revived, job_id.bytes)).fetchall()
+    for _, follower, ephemeral in sorted(rows, reverse=True):
+        if ephemeral:
+            _abandon(connection, UUID(bytes=follower), at=at)
 
 
 def cancel_queued(connection: Connection, job_id: UUID, *, at: float, reason: str | None) -> None:
     """Cancel a queued job that somebody asked to cancel, and all behind it (clause 15)."""
     cancelled = transition(JobState.QUEUED, Event.CANCEL, job_id=job_id)
-    connection.execute(sql("cancel"), (cancelled, at, reason, None, job_id.bytes))
+    connection.execute(sql("end"), (cancelled, at, reason, None, job_id.bytes))
     cancel_behind(connection, job_id, at=at, reason=_reason(job_id, cancelled), root=job_id)
 
 
@@ -54,8 +67,18 @@ def end_without_success(connection: Connection, job_id: UUID, state: JobState, *
     cancel_behind(connection, job_id, at=at, reason=_reason(job_id, state), root=job_id)
 
 
+def _abandon(connection: Connection, job_id: UUID, *, at: float) -> None:
+    """End a job that nobody can run: it would wait for ever, and with it all behind it."""
+    failed = transition(JobState.STAGED, Event.FAIL)
+    connection.execute(sql("end"), (failed, at, GIVEN_AWAY, None, job_id.bytes))
+    end_without_success(connection, job_id, failed, at=at)
+
+
 def tie_on(connection: Connection, job: NewJob, after: UUID) -> None:
     """Put a job that comes behind an older one into the state that the older one implies (clause 14)."""
+    if job.chain == after:
+        # Its first job was stored while it was the only one, and belonged to none.
+        connection.execute(sql("put_into_chain"), (after.bytes,))
     row: Row | None = connection.execute(sql("predecessor"), (after.bytes,)).fetchone()
     if row is None or row[0] == JobState.SUCCEEDED:
         # Nobody would ever let go of a job that waits for one which is not there.
@@ -67,7 +90,7 @@ def tie_on(connection: Connection, job: NewJob, after: UUID) -> None:
         root = id_of(row[1]) or after
         reason = _reason(after, state)
         cancelled = transition(job.state, Event.CANCEL, job_id=job.id)
-        connection.execute(sql("cancel"), (cancelled, job.created_at, reason, root.bytes, job.id.bytes))
+        connection.execute(sql("end"), (cancelled, job.created_at, reason, root.bytes, job.id.bytes))
         cancel_behind(connection, job.id, at=job.created_at, reason=reason, root=root)
 
 

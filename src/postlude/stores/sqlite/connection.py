@@ -85,6 +85,8 @@ def disconnect(connection: apsw.Connection) -> None:
 def unavailable(path: Path, error: BaseException, *, did: str) -> StoreUnavailable:
     """The error for those who wait: what happened, and what to do."""
     match error:
+        case OSError(errno=errno.ESTALE):
+            cure = "What was confirmed before is in the file that was there: put it back while the application rests."
         case apsw.FullError() | OSError(errno=errno.ENOSPC | errno.EDQUOT):
             cure = "The disk or its quota is full: free some space."
         case apsw.BusyError() | apsw.LockedError():

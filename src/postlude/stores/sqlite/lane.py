@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from apsw import Connection
 
+    from postlude.stores.sqlite.forks import Gate
+
 
 class Operation(Protocol):
     """Does the same thing for several submitters and gives each its result, or the error that is its own fault."""
@@ -61,9 +63,12 @@ class Lane:
     together and is taken at once when it is done: the slower the disk, the larger the groups.
     """
 
-    def __init__(self, name: str, process: Callable[[list[Entry]], None], finish: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, process: Callable[[list[Entry]], None], finish: Callable[[], None], gate: Gate
+    ) -> None:
         self._process = process
         self._finish = finish
+        self._gate = gate
         self._pending: deque[Entry] = deque()
         self._loops: set[asyncio.AbstractEventLoop] = set()
         """Those that will call `_notify` at the end of this turn."""
@@ -118,7 +123,7 @@ class Lane:
         while True:
             entries = self._take()
             if entries:
-                with Caught() as caught:
+                with Caught() as caught, self._gate:
                     self._process(entries)
                 if caught.error is not None:
                     for entry in entries:
@@ -130,7 +135,7 @@ class Lane:
                 break
             else:
                 self._sleep()
-        with Caught() as caught:
+        with Caught() as caught, self._gate:
             self._finish()
         with self._mutex:
             self._ended = True

@@ -79,6 +79,21 @@ class Liveness:
                 del _files[self._key]
                 os.close(self._file.descriptor)
 
+    def renew(self, path: Path) -> None:
+        """Go over to the side file that the path leads to now, with all proofs of life of this process."""
+        with _guard:
+            key, file = _shared(path)
+            if file is self._file:
+                return
+            for process, worker in self._file.held:
+                if process == os.getpid():
+                    _lock(file, worker)
+                    file.held.add((process, worker))
+            # The old one stays open with its locks: a process that has not noticed yet still looks there.
+            self._file.users -= 1
+            file.users += 1
+            self._key, self._file = key, file
+
     def hold(self, worker: int) -> None:
         """Take the proof of life."""
         with _guard:

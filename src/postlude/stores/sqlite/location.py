@@ -8,10 +8,10 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from postlude.errors import NotAPostludeStore, StoreLocationError
-from postlude.stores.sqlite import filesystem
+from postlude.stores import filesystem
 
 DEFAULT_FOLDER = ".postlude"
 APPLICATION_ID = 0x506F_7374
@@ -21,19 +21,15 @@ _CURE = "or set POSTLUDE_URL to another place, such as sqlite:////var/lib/myapp/
 _MAGIC = b"SQLite format 3\x00"
 _SYNC_SAMPLES, _SYNC_BUDGET = 5, 0.015
 
+Key: TypeAlias = tuple[int, int]
+"""A file, under whatever name: its device and its inode."""
+
 _guard = threading.Lock()
 """Held while a file is made or its header read by hand: to close a descriptor drops the locks that SQLite has on the
 same file in this process, so nobody may open it meanwhile, and nobody looks at a file that is open."""
-_open_files: dict[tuple[int, int], int] = {}
-
-
-def _after_fork_in_child() -> None:
-    # Another thread of the parent may have held it at the moment of the fork; that thread does not exist here.
-    global _guard  # noqa: PLW0603 - a lock that may be locked for ever can only be replaced
-    _guard = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
+_open_files: dict[Key, int] = {}
+_inherited: set[Key] = set()
+"""What was open at the fork that made this process: SQLite believes here that it has locks, which it has not."""
 
 
 def prepare(path: Path) -> tuple[str, ...]:
@@ -46,7 +42,7 @@ def prepare(path: Path) -> tuple[str, ...]:
     folder = path.parent
     if not folder.is_dir():
         _make_folder(folder, path)
-    warnings = _look_at_filesystem(folder, path)
+    warnings = judge(path, filesystem.mount_under(folder))
     if path.is_dir():
         _refuse(path, "that is a folder", "Add the name of the file to the URL")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -59,21 +55,48 @@ def prepare(path: Path) -> tuple[str, ...]:
     return warnings
 
 
-def opened(path: Path) -> tuple[int, int]:
-    """Note that this process has the file open, until `closed` is called with what this returns."""
-    status = path.stat()
-    key = (status.st_dev, status.st_ino)
+def opened(path: Path) -> Key:
+    """Note that this process is about to open the file, until `closed` is called with what this returns.
+
+    Raises:
+        StoreLocationError: it was open at the fork that made this process.
+    """
     with _guard:
+        status = path.stat()
+        key = status.st_dev, status.st_ino
+        if key in _inherited:
+            _refuse(
+                path,
+                "it was opened before the fork that made this process, and could not be closed in time",
+                "Fork before the store is opened, start this process with the method 'spawn'",
+            )
         _open_files[key] = _open_files.get(key, 0) + 1
     return key
 
 
-def closed(key: tuple[int, int]) -> None:
+def closed(key: Key) -> None:
     """Take back what `opened` noted."""
     with _guard:
         _open_files[key] -= 1
         if not _open_files[key]:
             del _open_files[key]
+
+
+def key_of(path: Path) -> Key | None:
+    """The file that the path leads to now; None if there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def inherit() -> None:
+    """In a child that was just forked: what is open is its parent's."""
+    global _guard  # noqa: PLW0603 - a lock that may be locked for ever can only be replaced
+    _inherited.update(_open_files)
+    _open_files.clear()
+    _guard = threading.Lock()
 
 
 def sync_folder(folder: Path) -> None:
@@ -109,15 +132,6 @@ def _make_folder(folder: Path, path: Path) -> None:
         sync_folder(folder.parent)
     except OSError as error:
         _refuse(path, f"the folder {folder} cannot be made ({error.strerror})", f"Make {folder.parent} writable")
-
-
-def _look_at_filesystem(folder: Path, path: Path) -> tuple[str, ...]:
-    try:
-        mountinfo = Path(filesystem.MOUNTINFO).read_text("utf-8", "surrogateescape")
-    except OSError:
-        return ()
-    mount = filesystem.mount_of(str(folder.resolve()), mountinfo)
-    return judge(path, mount)
 
 
 def judge(path: Path, mount: filesystem.Mount | None) -> tuple[str, ...]:

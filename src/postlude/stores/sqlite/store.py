@@ -75,7 +75,9 @@ class SQLiteStore:
 
     async def claim(self, *, owner: int, tasks: Collection[str], limit: int, now: float, idle: bool) -> Claimed:
         """Clauses 6 to 9."""
-        claimed: Claimed = await self._write(claiming.Claiming(owner, tasks, limit, now, idle))
+        claiming_some = claiming.Claiming(owner, tasks, limit, now, idle)
+        # A worker without a free slot asks only whether it should come to rest, and that locks nothing.
+        claimed: Claimed = await (self._write if limit > 0 else self._read)(claiming_some)
         return claimed
 
     async def start(self, claims: Sequence[Claim], *, now: float) -> frozenset[UUID]:
@@ -161,8 +163,12 @@ class SQLiteStore:
 
     async def dismiss(self, owner: int) -> None:
         """Clauses 17 and 19."""
-        await self._write(claiming.OnWorkers("dismiss", [owner]))
-        self._now().liveness.give_up(owner)
+        liveness = self._now().liveness
+        try:
+            await self._write(claiming.OnWorkers("dismiss", [owner]))
+        finally:
+            # A row that stays is buried by others, and what it owned is rescued: they only have to see it dead.
+            liveness.give_up(owner)
 
     async def bury(self) -> int:
         """Clause 19."""

@@ -12,7 +12,9 @@ import apsw
 from postlude.errors import PostludeError, StoreError
 from postlude.stores.contract import Description
 from postlude.stores.sqlite import location, writing
-from postlude.stores.sqlite.connection import UNAVAILABLE, connect, disconnect, unavailable
+from postlude.stores.sqlite.access import Access, Replaced
+from postlude.stores.sqlite.connection import UNAVAILABLE, unavailable
+from postlude.stores.sqlite.forks import Gate
 from postlude.stores.sqlite.lane import Caught, Entry, Lane
 from postlude.stores.sqlite.liveness import Liveness
 from postlude.stores.sqlite.migrations import migrate, transaction
@@ -46,10 +48,12 @@ class Writer:
 
     def __init__(self, path: Path, vfs: str | None) -> None:
         self._path = path
-        self._vfs = vfs
-        self._connection: Connection | None = None
-        self._opened: tuple[int, int] | None = None
-        self._lane = Lane(f"postlude-writer {path.name}", self._process, self._finish)
+        self._access = Access(path, vfs=vfs)
+        self._liveness: Liveness | None = None
+        self._replaced = False
+        """The file that was open is not there any more, and another has to be made ready."""
+        gate = Gate(self._access.close, last=True)
+        self._lane = Lane(f"postlude-writer {path.name}", self._process, self._access.close, gate)
         self.submit: Callable[[Operation, object], asyncio.Future[Any]] = self._lane.submit
         self.stop: Callable[[], Coroutine[Any, Any, None]] = self._lane.stop
 
@@ -57,7 +61,7 @@ class Writer:
         if entries[0].operation is prepare:
             with Caught() as caught:
                 entries[0].result = self._prepare()
-            entries[0].result = caught.error or entries[0].result
+            entries[0].result = self._why_not_open(caught.error) if caught.error else entries[0].result
             return
         try:
             self._commit(entries)
@@ -68,10 +72,13 @@ class Writer:
                 entry.result.__cause__ = error
             if not isinstance(error, apsw.BusyError):
                 # A connection that has seen an error of the disk may remember what is not there: begin afresh.
-                self._disconnect()
+                self._access.close()
+            self._replaced |= isinstance(error, Replaced)
 
     def _commit(self, entries: list[Entry]) -> None:
-        connection = self._connected()
+        if self._replaced:
+            self._prepare()
+        connection = self._access.connection()
         with Caught() as caught, transaction(connection):
             _apply(connection, entries)
         if isinstance(caught.error, UNAVAILABLE):
@@ -83,34 +90,23 @@ class Writer:
                     _apply_alone(connection, entry)
 
     def _prepare(self) -> Prepared:
-        try:
-            warnings = location.prepare(self._path)
-            connection = self._connected()
-            migrate(connection, self._path)
-            seconds = location.measure_sync(self._path.parent)
-            liveness = Liveness(Path(f"{self._path}-workers"))
-        except UNAVAILABLE as error:
-            if isinstance(error, PostludeError):
-                raise
-            raise unavailable(self._path, error, did="open") from error
-        return Prepared(Description(str(self._path), seconds, warnings), liveness)
+        warnings = location.prepare(self._path)
+        migrate(self._access.connection(), self._path)
+        seconds = location.measure_sync(self._path.parent)
+        side_file = Path(f"{self._path}-workers")
+        if self._liveness is None:
+            self._liveness = Liveness(side_file)
+        else:
+            self._liveness.renew(side_file)
+        self._replaced = False
+        return Prepared(Description(str(self._path), seconds, warnings), self._liveness)
 
-    def _connected(self) -> Connection:
-        if self._connection is None:
-            self._connection = connect(self._path, vfs=self._vfs)
-            self._opened = location.opened(self._path)
-        return self._connection
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            disconnect(self._connection)
-            self._connection = None
-        if self._opened is not None:
-            location.closed(self._opened)
-            self._opened = None
-
-    def _finish(self) -> None:
-        self._disconnect()
+    def _why_not_open(self, error: BaseException) -> BaseException:
+        if isinstance(error, PostludeError) or not isinstance(error, UNAVAILABLE):
+            return error
+        explained = unavailable(self._path, error, did="open")
+        explained.__cause__ = error
+        return explained
 
 
 def prepare(connection: Connection, payloads: Sequence[None]) -> Sequence[Prepared]:

@@ -7,4 +7,4 @@ WITH RECURSIVE behind (id) AS (
 )
 UPDATE jobs SET state = ?, owner = NULL, claim = NULL
 WHERE id IN (SELECT id FROM behind) AND state = 'staged'
-RETURNING seq, id, cancel_requested, reason
+RETURNING seq, id, cancel_requested, reason, arguments IS NULL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 MOUNTINFO = "/proc/self/mountinfo"
@@ -24,6 +25,15 @@ class Mount(NamedTuple):
 
     point: str
     kind: str
+
+
+def mount_under(folder: Path) -> Mount | None:
+    """The mount that a folder is on; None where the system does not tell."""
+    try:
+        mountinfo = Path(MOUNTINFO).read_text("utf-8", "surrogateescape")
+    except OSError:
+        return None
+    return mount_of(str(folder.resolve()), mountinfo)
 
 
 def mount_of(path: str, mountinfo: str) -> Mount | None:

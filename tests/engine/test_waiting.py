@@ -1,0 +1,55 @@
+"""Those who wait for jobs, on whichever event loops they do."""
+
+import asyncio
+import sys
+import threading
+
+import pytest
+
+from postlude.client import Jobs
+from postlude.errors import WaitTimeout
+from tests.engine.conftest import Engine
+
+
+async def nothing() -> None:
+    pass
+
+
+async def test_several_loops_may_wait_for_one_job(engine: Engine) -> None:
+    call = await engine.queue(nothing)
+    record = await engine.record(call)
+
+    async def opened() -> object:
+        return store
+
+    class Known:
+        async def get(self, _: object) -> object:
+            return [record]
+
+    store = Known()
+    jobs = Jobs(opened, engine.clock, open_calls=tuple, cancelled=lambda: None, queued=lambda: None)  # type: ignore[arg-type]
+    wrong: list[BaseException] = []
+
+    async def wait_often() -> None:
+        for _ in range(1500):
+            with pytest.raises(WaitTimeout):
+                await jobs.wait(call.id, timeout=0)
+
+    def wait_in_thread() -> None:
+        try:
+            asyncio.run(wait_often())
+        except BaseException as error:  # noqa: BLE001 - raised in the test
+            wrong.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=wait_in_thread) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == []
+    assert jobs._waiters == {}
