@@ -16,6 +16,7 @@ from postlude.errors import StoreUnavailable
 from postlude.events import StoreFailed
 from postlude.executors import ThreadExecutor
 from postlude.maintenance import Rescue
+from postlude.memory import LoadedObjects
 from postlude.service import Service
 from postlude.settling import Settling
 from postlude.stores import open_store
@@ -76,6 +77,7 @@ class Process:
         self._settled = settled
         self.withdrawals: Withdrawals = Withdrawals(store)
         self._threads = ThreadExecutor(settings.concurrency.threads)
+        self._loaded = LoadedObjects()
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop on which the worker runs; None before it starts and after it has stopped."""
         attempts, self._settling = self._runners()
@@ -121,6 +123,7 @@ class Process:
         self.loop = asyncio.get_running_loop()
         self._rescues.start()
         self._worker.start()
+        self._loaded.freeze()
         return self._rescue.rescued
 
     def wake(self) -> None:
@@ -179,6 +182,7 @@ class Process:
         await self._let_go(still_runs=still_runs)
 
     async def _let_go(self, *, still_runs: bool) -> None:
+        self._loaded.thaw()
         await self.withdrawals.end(SETTLE_WITHIN)
         self._threads.close()
         if still_runs or self.withdrawals.tasks:

@@ -227,14 +227,16 @@ class Runtime:
                 removed as soon as the store answers.
         """
         new = [call for call in calls if call.claim is None]
-        if not (chain.unconfirmed or self._staging.needs_rows(chain, new)):
-            return
-        try:
-            process = await self._opened()
-        except StoreError as error:
-            _undo(chain, calls, chain.unconfirmed)
-            self._refuse("opening it for the tasks of a request", calls, error)
-            return
+        process = self._here()
+        if process is None:
+            if not (chain.unconfirmed or self._staging.needs_rows(chain, new)):
+                return
+            try:
+                process = await self._opened()
+            except StoreError as error:
+                _undo(chain, calls, chain.unconfirmed)
+                self._refuse("opening it for the tasks of a request", calls, error)
+                return
         process.withdrawals.go_on()
         jobs = self._staging.stage(chain, new, process.owner)
         if chain.unconfirmed:

@@ -6,7 +6,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from postlude.calls import Call, CallOptions
-from postlude.codec import check_callable
 from postlude.errors import NotStorable
 from postlude.events import CallNotStored
 from postlude.job import Claim, JobState, NewJob, new_job_id, new_token
@@ -50,7 +49,6 @@ class Staging:
             ArgumentsTooLarge: its arguments do not fit into a job.
             NotStorable: it cannot be stored, and `strict` is on.
         """
-        check_callable(function)
         definition = self._registry.of(function)
         try:
             return _stored(definition, args, kwargs, options)
@@ -70,14 +68,13 @@ class Staging:
             ArgumentsTooLarge: its arguments do not fit into a job.
             NotStorable: it cannot be stored.
         """
-        check_callable(function)
         return _stored(self._registry.of(function), args, kwargs, options)
 
     @staticmethod
     def needs_rows(chain: Chain, calls: Sequence[Call]) -> bool:
         """Whether `stage` would make any."""
         ordered_behind = chain.last is not None
-        return any(not call.ephemeral or (ordered_behind and call.options.ordered) for call in calls)
+        return any(call.text is not None or (ordered_behind and call.options.ordered) for call in calls)
 
     def stage(self, chain: Chain, calls: Sequence[Call], owner: int) -> list[NewJob]:
         """The rows of a request's calls, tied to what the request has committed before; each call gets its claim.
@@ -87,7 +84,7 @@ class Staging:
         """
         now = self._clock.now()
         ordered = [call for call in calls if call.options.ordered]
-        has_stored = chain.last is not None or any(not call.ephemeral for call in ordered)
+        has_stored = chain.last is not None or any(call.text is not None for call in ordered)
         in_chain = has_stored and len(ordered) + (chain.last is not None) > 1
         if in_chain and chain.first is None:
             chain.first = ordered[0].id
