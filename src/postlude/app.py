@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from postlude.client import Job, Jobs
-    from postlude.settings import Concurrency, OnStoreError, Settings, WhenInterrupted, WorkerMode
+    from postlude.job import WhenInterrupted
+    from postlude.settings import Concurrency, OnStoreError, Settings, WorkerMode
 
 P = ParamSpec("P")
 R = TypeVar("R")

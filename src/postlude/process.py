@@ -11,7 +11,6 @@ import os
 from typing import TYPE_CHECKING
 
 from postlude.attempts import Attempts
-from postlude.clock import wait
 from postlude.errors import StoreUnavailable
 from postlude.events import StoreFailed
 from postlude.executors import ThreadExecutor
@@ -167,10 +166,8 @@ class Process:
             return ()
         self.begin_stop(grace)
         left: Collection[str] = await self._stopping if self._stopping is not None else ()
-        written = asyncio.Event()
         flushing = asyncio.get_running_loop().create_task(self._settling.flush())
-        flushing.add_done_callback(lambda _: written.set())
-        await wait(written, SETTLE_WITHIN)
+        await asyncio.wait({flushing}, timeout=SETTLE_WITHIN)
         self.loop = self._stopping = None
         await self._let_go(still_runs=bool(left))
         return left

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from postlude.settings import WhenInterrupted
+    from postlude.job import WhenInterrupted
 
 
 class Registry:

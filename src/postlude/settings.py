@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from postlude.errors import SettingsError
+from postlude.job import WhenInterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 DEFAULT_URL = "sqlite:///.postlude/jobs.db"
 
 OnStoreError = Literal["refuse", "run_unsaved"]
-WhenInterrupted = Literal["rerun", "hold"]
 WorkerMode = Literal["embedded", "off"]
 
 

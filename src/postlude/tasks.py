@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from postlude.errors import NotStorable
-    from postlude.settings import WhenInterrupted
+    from postlude.job import WhenInterrupted
 
 F = TypeVar("F", bound="Callable[..., Any]")
 ExecutorName = Literal["loop", "thread"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from postlude.clock import pause, wait
+from postlude.clock import pause
 from postlude.errors import StoreError
 
 if TYPE_CHECKING:
@@ -57,10 +57,8 @@ class Withdrawals:
     async def end(self, within: float) -> None:
         """Try once more, and then no more; returns after that many seconds at most. Idempotent."""
         if self._last is None:
-            tried = asyncio.Event()
             self._last = asyncio.get_running_loop().create_task(self._once(), name="postlude last withdrawal")
-            self._last.add_done_callback(lambda _: tried.set())
-            await wait(tried, within)
+            await asyncio.wait({self._last}, timeout=within)
             if self._trying is not None and self._trying.get_loop() is asyncio.get_running_loop():
                 self._trying.cancel()
 
