@@ -59,8 +59,8 @@ class Caught:
 class Lane:
     """The thread, and the list of what waits for it.
 
-    It is woken once for each turn of an event loop, and only if it sleeps. While it works, what is submitted comes
-    together and is taken at once when it is done: the slower the disk, the larger the groups.
+    An event loop wakes it once for all that is submitted in two turns, and only if it sleeps. While it works, what is
+    submitted comes together and is taken at once when it is done: the slower the disk, the larger the groups.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Lane:
         self._gate = gate
         self._pending: deque[Entry] = deque()
         self._loops: set[asyncio.AbstractEventLoop] = set()
-        """Those that will call `_notify` at the end of this turn."""
+        """Those that will call `_notify` soon."""
         self._waiting_for_end: list[Entry] = []
         self._mutex = threading.Lock()
         self._idle = False
@@ -92,7 +92,9 @@ class Lane:
             self._refuse()
         elif loop not in self._loops:
             self._loops.add(loop)
-            loop.call_soon(self._notify_from, loop)
+            # At the end of the next turn, not of this one: what it reads from its sockets in between comes along. Under
+            # load that halves the changes of thread; an idle loop takes microseconds for one more turn.
+            loop.call_soon(loop.call_soon, self._notify_from, loop)
         return entry.future
 
     async def stop(self) -> None:
