@@ -3,13 +3,17 @@
 from postlude.app import Postlude
 from postlude.background import BackgroundTasks
 from postlude.client import Job, Jobs
+from postlude.context import cancel_requested, current_job, progress
+from postlude.control import Cancel, Retry, Snooze
 from postlude.errors import JobNotFound, PostludeError
 from postlude.job import JobState
+from postlude.retries import RetryPolicy
 from postlude.settings import Concurrency
 from postlude.tasks import task
 
 __all__ = [
     "BackgroundTasks",
+    "Cancel",
     "Concurrency",
     "Job",
     "JobNotFound",
@@ -17,5 +21,11 @@ __all__ = [
     "Jobs",
     "Postlude",
     "PostludeError",
+    "Retry",
+    "RetryPolicy",
+    "Snooze",
+    "cancel_requested",
+    "current_job",
+    "progress",
     "task",
 ]

@@ -7,17 +7,28 @@ handed to `Settling`. The same code serves a worker and immediate mode.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from postlude.clock import wait
-from postlude.events import CallsLost, EphemeralFailed, LoopBlocked, ServiceFailed, StopDelayed, StoreFailed
+from postlude.context import enter
+from postlude.events import (
+    CallsLost,
+    EphemeralFailed,
+    LoopBlocked,
+    ServiceFailed,
+    StopDelayed,
+    StoreFailed,
+    ThreadAbandoned,
+)
 from postlude.execution import abandon, decide, release, what_happened
 from postlude.executors import AroundExecutor, LoopExecutor, Work
 from postlude.executors.contract import CannotStart, failed, failure_of, resolve
-from postlude.job import Cancelled, Failed, Interrupted, JobState, Succeeded
+from postlude.job import Cancelled, Failed, Failure, Interrupted, JobState, Policy, Snoozed
 from postlude.line import Attempt, Line
+from postlude.oversight import RECORD_AFTER, Oversight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -34,9 +45,8 @@ if TYPE_CHECKING:
     from postlude.stores.contract import Store
     from postlude.tasks import ExecutorName
 
-RECORD_AFTER: Final = 1.0
-"""Seconds after which a staged attempt that still runs is recorded as started, and a call that still waits for a slot
-is given back to the queue, for whoever has one."""
+GIVEN_BACK: Final = Interrupted("it was given back, for another process or for later")
+NOT_AGAIN: Final = Failure("Snooze", "it asked to be run again later, and a call that is not stored is run once", "")
 LAST_WORDS: Final = 1.0
 """Seconds that a cancelled coroutine has to end when the process stops."""
 
@@ -65,10 +75,8 @@ class Attempts:
         clock: Clock,
         events: Events,
     ) -> None:
-        self._store = store
-        self._owner = owner
-        self._settling = settling
-        self._clock = clock
+        self.settling = settling
+        self.clock = clock
         self._events = events
         on_loop = LoopExecutor(clock, lambda task, seconds: events.emit(LoopBlocked(task, seconds)))
         self._lines: dict[ExecutorName, Line] = {
@@ -77,15 +85,12 @@ class Attempts:
         }
         self._running: dict[UUID, Attempt] = {}
         """Oldest first."""
-        self._unrecorded: dict[UUID, Attempt] = {}
-        """Those that the store still has as staged, oldest first."""
-        self._asked: frozenset[UUID] = frozenset()
-        """The jobs that somebody asked to cancel, as last read."""
+        self._oversight = Oversight(store, owner, clock, events, self._running)
         self._resting: tuple[asyncio.Event, Callable[[Attempt], bool]] | None = None
         """Set when none of those attempts runs; there only while somebody waits for that."""
-        self._look = False
-        """Whether somebody was asked to cancel since the last look."""
         self._preparing: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Where the attempts run; None before the first."""
         self._stopping = False
         self._alone: UUID | None = None
         self._held = False
@@ -133,15 +138,19 @@ class Attempts:
         """
         line = self._lines[call.definition.executor]
         attempt = Attempt(line, call, ended, behind)
+        claim = call.claim
         if alone:
             self._alone = call.id
-        elif self._stopping and call.claim is not None:
+        elif claim is not None and claim.run_at > claim.created_at and (wait := claim.run_at - self.clock.now()) > 0:
+            self._give_back(attempt, after=wait)
+            return
+        elif self._stopping and claim is not None:
             self._give_back(attempt)
             return
         elif self._blocked or not line.free:
             if call.context is None:
                 call.context = contextvars.copy_context()
-            line.wait(attempt, self._clock.elapsed())
+            line.wait(attempt, self.clock.elapsed())
             self.watch()
             return
         line.free -= 1
@@ -153,40 +162,14 @@ class Attempts:
         self.begin(call, partial(resolve, future), behind=behind)
         return await future
 
-    async def run_in_order(self, calls: Sequence[Call]) -> bool:
-        """Run each call after the success of the one before, as the store has it too; returns whether all succeeded."""
-        for position, call in enumerate(calls):
-            behind = calls[position + 1 :]
-            outcome = await self.run(call, behind=behind)
-            if not isinstance(outcome, Succeeded):
-                self._lost(behind, f"{call.definition.name}, which came before, did not succeed")
-                if outcome is None:
-                    await self._leave_behind(behind)
-                return False
-        return True
-
-    async def _leave_behind(self, calls: Sequence[Call]) -> None:
-        """Let go of calls whose predecessor ended in a way that is not known here, so that none is kept for ever.
-
-        Nearly always the store has moved them already, with the one before, and then nothing happens.
-        """
-        for call in calls:
-            if call.claim is not None:
-                reason, now = "what came before was not run to its end here, and it was not stored", self._clock.now()
-                settlement = abandon(call.claim, now, reason) if call.ephemeral else release(call.claim, now)
-                written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-                self._settling.put(settlement, partial(resolve, written), perhaps=True)
-                await written  # those behind it follow in the same commit
-                return
-
     # From slot to outcome
 
     def _admit(self, attempt: Attempt) -> None:
         claim = attempt.call.claim
         if claim is not None and claim.state is JobState.STAGED:
             recorded_first = attempt.call.definition.policy.interrupted == "hold"
-            waited = self._clock.now() - claim.created_at > RECORD_AFTER
-            if recorded_first or waited or claim.job_id in self._asked:
+            waited = self.clock.now() - claim.created_at > RECORD_AFTER
+            if recorded_first or waited or self._oversight.was_asked(attempt):
                 task = asyncio.get_running_loop().create_task(self._prepare(attempt, record=recorded_first))
                 self._preparing.add(task)
                 task.add_done_callback(self._preparing.discard)
@@ -201,16 +184,16 @@ class Attempts:
         """
         self._running[attempt.call.id] = attempt
         try:
-            self._asked |= await self._store.cancellations(self._owner)
-            if record and attempt.call.id not in self._asked:
-                await self._record([attempt])
+            await self._oversight.read_cancellations()
+            if record and not self._oversight.was_asked(attempt):
+                await self._oversight.record([attempt])
         except Exception as error:  # noqa: BLE001 - whatever it was, the call goes back and is not lost
             self._events.emit(StoreFailed(f"starting {attempt.call.definition.name}", str(error)))
             del self._running[attempt.call.id]
             self._leave(attempt.line)
             self._give_back(attempt)
             return
-        if attempt.call.id in self._asked:
+        if self._oversight.was_asked(attempt):
             self._conclude(attempt, Cancelled("cancelled on request before it started"))
         elif attempt.cancelled_because is not None:
             self._conclude(attempt, Cancelled(attempt.cancelled_because))
@@ -219,13 +202,15 @@ class Attempts:
 
     def _launch(self, attempt: Attempt) -> None:
         call = attempt.call
-        attempt.started_at = self._clock.now()
-        attempt.began = self._clock.elapsed()
+        attempt.started_at = self.clock.now()
+        attempt.began = self.clock.elapsed()
         self._running[call.id] = attempt
-        if call.claim is not None and call.claim.state is JobState.STAGED:
-            self._unrecorded[call.id] = attempt
+        attempt.timeout = (call.definition.policy if call.claim is None else Policy.loads(call.claim.policy)).timeout
+        self._oversight.begin(attempt)
         self.watch()
         context = call.context if call.context is not None else contextvars.copy_context()  # an empty one is false
+        self._loop = asyncio.get_running_loop()
+        context.run(enter, attempt.open_job(partial(self._reported, attempt)))
         work = Work(call.definition.name, call.definition.function, call.args, call.kwargs, context)
         executor = attempt.line.executor
         if call.around is not None:
@@ -235,6 +220,16 @@ class Attempts:
         except Exception as error:  # noqa: BLE001 - the end of this call, and of no other
             # Later, as every end: the line behind it would be worked off in here, one inside the other.
             asyncio.get_running_loop().call_soon(self._not_begun, attempt, error)
+
+    def _reported(self, attempt: Attempt) -> None:
+        """An attempt has made progress; in any thread."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody is left to write it down
+                self._loop.call_soon_threadsafe(self._note_progress, attempt)
+
+    def _note_progress(self, attempt: Attempt) -> None:
+        self._oversight.reported(attempt)
+        self.watch()
 
     def _not_begun(self, attempt: Attempt, error: Exception) -> None:
         if attempt.call.ephemeral or not isinstance(error, CannotStart):
@@ -248,38 +243,40 @@ class Attempts:
     def _forget(self, attempt: Attempt) -> None:
         call = attempt.call
         del self._running[call.id]
-        self._unrecorded.pop(call.id, None)
+        self._oversight.end(attempt)
         if self._alone == call.id:
             self._alone = None
 
     def _conclude(self, attempt: Attempt, outcome: Outcome) -> None:
         self._forget(attempt)
         call, claim = attempt.call, attempt.call.claim
-        if attempt.given_back and (isinstance(outcome, Cancelled) or (isinstance(outcome, Failed) and attempt.can_end)):
-            # Whatever it made of the cancellation, it was told to stop: that is no failure of its own.
-            outcome = Interrupted("its process stopped while it ran")
-        elif isinstance(outcome, Cancelled) and attempt.cancelled_because is not None:
-            outcome = Cancelled(attempt.cancelled_because)
+        outcome = _counted_as(attempt, outcome)
         interrupted = isinstance(outcome, Interrupted)
         if claim is None:
             attempt.tell(outcome)
             if isinstance(outcome, Failed):
                 self._events.emit(EphemeralFailed(call.definition.name, outcome.failure))
             elif interrupted:
-                self._lost([call], "its process stopped while it ran, and it was not stored")
+                self.lost([call], "its process stopped while it ran, and it was not stored")
         elif interrupted and not attempt.held and (attempt.given_back or claim.state is JobState.STAGED):
             self._give_back(attempt)
         else:
-            settlement = decide(outcome, claim, self._clock.now(), started_at=attempt.started_at)
-            self._settle(attempt, settlement, None if interrupted else outcome)
+            retry = call.definition.retries_of(claim) if isinstance(outcome, Failed) else None
+            settlement = decide(outcome, claim, self.clock.now(), started_at=attempt.started_at, retry=retry)
+            settlement = settlement._replace(progress=attempt.hear_progress())
+            self._settle(attempt, settlement, outcome)
             event = what_happened(claim, settlement, outcome)
             if event is not None:
                 self._events.emit(event)
-        self._leave(attempt.line)
+        attempt.job = None  # which leads back to the attempt
+        if attempt.abandoned:
+            attempt.line.executor.take_room()
+        else:
+            self._leave(attempt.line)
 
-    def _settle(self, attempt: Attempt, settlement: Settlement, outcome: Outcome | None) -> None:
+    def _settle(self, attempt: Attempt, settlement: Settlement, outcome: Outcome) -> None:
         told = None if attempt.ended is None else partial(attempt.tell, outcome)
-        self._settling.put(settlement, told)
+        self.settling.put(settlement, told)
 
     def _leave(self, line: Line) -> None:
         """A slot is free: the next in line takes it, or whoever fetches work from the queue."""
@@ -298,21 +295,23 @@ class Attempts:
 
     def _give_back(self, attempt: Attempt, *, after: float = 0.0) -> None:
         """Let somebody else run the job, now or after this process. What cannot be stored behind it ends here."""
-        now = self._clock.now()
+        now = self.clock.now()
         for call in (attempt.call, *attempt.behind):
             if call.ephemeral and call.claim is not None:
                 # First, in the same batch: what is released below takes the staged jobs behind it along.
-                reason = "its process stopped before its turn, and it was not stored, so no other can run it"
-                self._settling.put(abandon(call.claim, now, reason))
+                before = "its process stopped before its turn" if self._stopping else "the one before it runs later"
+                reason = f"{before}, and it was not stored, so no other can run it"
+                self.settling.put(abandon(call.claim, now, reason))
+                self._events.emit(CallsLost((call.definition.name,), reason))
                 break
         claim = attempt.call.claim
         if claim is not None and not attempt.call.ephemeral:
-            self._settle(attempt, release(claim, now)._replace(run_at=now + after), None)
+            self._settle(attempt, release(claim, now)._replace(run_at=now + after), GIVEN_BACK)
         else:
-            self._lost([attempt.call], "the process stops, and it was not stored")
+            self.lost([attempt.call], "the process stops, and it was not stored")
             attempt.tell(None)
 
-    def _lost(self, calls: Iterable[Call], reason: str) -> None:
+    def lost(self, calls: Iterable[Call], reason: str) -> None:
         """Say which of these calls have no row, and so will never run."""
         names = tuple(call.definition.name for call in calls if call.claim is None)
         if names:
@@ -321,49 +320,31 @@ class Attempts:
     # Looking after what runs
 
     async def run_once(self) -> float | None:
-        """Record what has run for a while, give back what has waited for a while, see who was cancelled."""
-        now = self._clock.elapsed()
-        long = [each for each in self._unrecorded.values() if now - each.began >= RECORD_AFTER]
-        if long:
-            await self._record(long)
+        """Look after what runs, and give back what has waited for a while."""
+        delay = await self._oversight.run_once()
+        for attempt in self._oversight.take_timed_out():
+            self._time_out(attempt)
+        now = self.clock.elapsed()
         for line in self._lines.values():
             for attempt in line.take_overdue(before=now - RECORD_AFTER):
                 self._give_back(attempt)
-        if self._look or any(now - each.began >= RECORD_AFTER for each in self._running.values()):
-            await self._tell_cancelled()
         waiting = any(line.waiting for line in self._lines.values())
-        return RECORD_AFTER if self._running or waiting else None
+        return RECORD_AFTER if delay is None and waiting else delay
 
-    async def _record(self, attempts: Sequence[Attempt]) -> None:
-        now = self._clock.now()
-        claims = [each.call.claim._replace(started_at=each.started_at or now) for each in attempts if each.call.claim]
-        refused = await self._store.start(claims, now=now)
-        for attempt, claim in zip(attempts, claims, strict=True):
-            self._unrecorded.pop(claim.job_id, None)
-            if claim.job_id in refused:
-                self._cancel(attempt, "its claim was given to another worker")
-            else:
-                attempt.call.claim = claim._replace(state=JobState.RUNNING, attempt=claim.attempt + 1)
+    def _time_out(self, attempt: Attempt) -> None:
+        attempt.timed_out = attempt.timeout
+        attempt.cancel(f"it ran longer than its timeout of {attempt.timeout:g} s")
+        if not attempt.can_end:
+            # It keeps its claim, since what it does may go on; and others get a slot in place of its own.
+            attempt.abandoned = attempt.line.executor.make_room()
+            self._events.emit(ThreadAbandoned(attempt.call.id, attempt.call.definition.name, attempt.abandoned))
+            if attempt.abandoned:
+                self._leave(attempt.line)
 
     def look_for_cancellations(self) -> None:
         """Somebody was asked to cancel: look soon who it was."""
-        self._look = True
+        self._oversight.look_for_cancellations()
         self.watch()
-
-    async def _tell_cancelled(self) -> None:
-        """Read who was asked to cancel, and tell those that run."""
-        self._look = False
-        self._asked = await self._store.cancellations(self._owner)
-        for record in await self._store.get([*self._asked & self._running.keys()]) if self._asked else ():
-            attempt = self._running.get(record.id)
-            if attempt is not None:
-                self._cancel(attempt, record.reason or "cancelled on request")
-
-    def _cancel(self, attempt: Attempt, reason: str) -> None:
-        if attempt.cancelled_because is None:
-            attempt.cancelled_because = reason
-            if attempt.running is not None:
-                attempt.running.cancel()
 
     # Stopping
 
@@ -388,7 +369,7 @@ class Attempts:
             self._events.emit(StopDelayed(tuple(sorted({each.call.definition.name for each in late}))))
         for attempt in late:
             attempt.given_back = True
-            self._cancel(attempt, "the process stops")
+            attempt.cancel("the process stops")
         await self._rest(LAST_WORDS, lambda attempt: attempt.can_end)
         return sorted({each.call.definition.name for each in self._running.values()})
 
@@ -398,3 +379,17 @@ class Attempts:
             self._resting = (asyncio.Event(), which)
             await wait(self._resting[0], seconds)
             self._resting = None
+
+
+def _counted_as(attempt: Attempt, outcome: Outcome) -> Outcome:
+    """What an attempt came to, seen together with what it was told while it ran."""
+    if attempt.timed_out is not None:
+        return failed(TimeoutError(f"it ran longer than its timeout of {attempt.timed_out:g} s"))
+    if attempt.given_back and (isinstance(outcome, Cancelled) or (isinstance(outcome, Failed) and attempt.can_end)):
+        # Whatever it made of the cancellation, it was told to stop: that is no failure of its own.
+        return Interrupted("its process stopped while it ran")
+    if isinstance(outcome, Cancelled) and attempt.cancelled_because is not None:
+        return Cancelled(attempt.cancelled_because)
+    if isinstance(outcome, Snoozed) and attempt.call.ephemeral:
+        return Failed(NOT_AGAIN)
+    return outcome

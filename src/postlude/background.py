@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from copy import copy
-from typing import TYPE_CHECKING, Annotated, Any, Final, ParamSpec, Self, TypeVar, cast, get_args, overload
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, Self, TypeVar, cast, overload
 
 import fastapi
 
-from postlude.calls import CallOptions, WhenRaised
+from postlude.calls import CallOptions, WhenRaised, with_options
 from postlude.client import Job
-from postlude.errors import CallError
 from postlude.job import new_job_id
 from postlude.request.desk import Desk
 from postlude.request.entries import Entry
@@ -18,12 +17,15 @@ from postlude.tasks import default_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine
+    from datetime import datetime
     from uuid import UUID
 
     from starlette.types import Scope
 
     from postlude.client import Jobs
+    from postlude.durations import Duration
     from postlude.request.exchange import Exchange
+    from postlude.retries import RetryPolicy
 
 __all__ = ["BackgroundTasks", "Desk", "DurableTasks", "open_call_ids"]
 
@@ -83,20 +85,40 @@ class DurableTasks(fastapi.BackgroundTasks):
             exchange.added(self)
         return exchange.desk.handle(call)
 
-    def options(self, *, ordered: bool | None = None, if_raised: WhenRaised | None = None) -> Self:
-        """The same tasks, whose `add_task` adds calls with these options.
+    def options(
+        self,
+        *,
+        ordered: bool | None = None,
+        if_raised: WhenRaised | None = None,
+        delay: Duration | None = None,
+        run_at: datetime | None = None,
+        retries: int | RetryPolicy | None = None,
+        timeout: Duration | None = None,
+    ) -> Self:
+        """The same tasks, whose `add_task` adds calls with these options; None leaves one as it is.
 
         Args:
-            ordered: whether the call waits for the one before it to succeed, and the next one for this. None: as the
-                application says, which is True by default.
+            ordered: whether the call waits for the one before it to succeed, and the next one for this. By default as
+                the application says, which is True.
             if_raised: when the endpoint raises, "discard" the call (the default), "keep" it, or run it "only" then.
+            delay: seconds, or a `timedelta`, after which it is due. Those behind it in order wait for it.
+            run_at: the moment at which it is due, with a zone; one that has passed means now.
+            retries: how often it is tried again when it raises: a number, `True` for 14, or a `RetryPolicy` without a
+                function and without `retry_on`. By default as its task says.
+            timeout: seconds, or a `timedelta`, that an attempt may take. By default as its task says.
+
+        Raises:
+            CallError: they make no sense; the message names each one that does not.
         """
-        _check(if_raised)
-        now = self._options
         same = copy(self)  # with the very list of this one
-        same._options = CallOptions(  # noqa: SLF001 - it is one of this class
-            ordered=now.ordered if ordered is None else ordered,
-            if_raised=now.if_raised if if_raised is None else if_raised,
+        same._options = with_options(  # noqa: SLF001 - it is one of this class
+            self._options,
+            ordered=ordered,
+            if_raised=if_raised,
+            delay=delay,
+            run_at=run_at,
+            retries=retries,
+            timeout=timeout,
         )
         return same
 
@@ -123,25 +145,16 @@ class PlainTasks(fastapi.BackgroundTasks):
             super().add_task(func, *args, **kwargs)
         return Job(new_job_id(), default_name(func), self._jobs)
 
-    def options(self, *, ordered: bool | None = None, if_raised: WhenRaised | None = None) -> Self:  # noqa: ARG002
+    def options(self, **options: Any) -> Self:
         """The same tasks: FastAPI knows no options, keeps its order, and runs nothing when the endpoint raises.
 
-        So what is wanted "only" then is not added.
+        So what is wanted "only" then is not added, and what was to run later runs after the response.
         """
-        _check(if_raised)
+        wanted = with_options(CallOptions(), **options)
         same = copy(self)  # with the very list of this one
-        if if_raised is not None:
-            same._only_if_raised = if_raised == "only"  # noqa: SLF001 - it is one of this class
+        if options.get("if_raised") is not None:
+            same._only_if_raised = wanted.if_raised == "only"  # noqa: SLF001 - it is one of this class
         return same
-
-
-_IF_RAISED: Final[tuple[str, ...]] = get_args(WhenRaised)
-
-
-def _check(if_raised: WhenRaised | None) -> None:
-    if if_raised is not None and if_raised not in _IF_RAISED:
-        message = f"options(if_raised=): expected one of {', '.join(map(repr, _IF_RAISED))}, got {if_raised!r}."
-        raise CallError(message)
 
 
 if TYPE_CHECKING:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
+
+from postlude.durations import seconds_of
+from postlude.errors import CallError
+from postlude.retries import retries_of_call
 
 if TYPE_CHECKING:
     import contextvars
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from uuid import UUID
 
+    from postlude.durations import Duration
     from postlude.errors import NotStorable
     from postlude.job import Claim, NewJob
+    from postlude.retries import RetryPolicy, Written
     from postlude.tasks import TaskDefinition
 
 WhenRaised = Literal["discard", "keep", "only"]
@@ -23,6 +31,98 @@ class CallOptions(NamedTuple):
     """Whether the call waits for the one before it, and those after it wait for it."""
     if_raised: WhenRaised = "discard"
     """What happens when the endpoint raises: discard the call, keep it, or run it only then."""
+    delay: float = 0.0
+    """Seconds from now until it is due."""
+    run_at: float | None = None
+    """When it is due, in place of a delay; seconds since the epoch."""
+    retries: int | None = None
+    """How often it is tried again; None: as its task says."""
+    backoff: Written = None
+    """The waits before that, as they are stored; None: as its task says."""
+    timeout: float | None = None
+    """Seconds that an attempt may take; None: as its task says."""
+
+    def due(self, now: float) -> float:
+        """When a call that is added now is due; seconds since the epoch."""
+        return now + self.delay if self.run_at is None else max(now, self.run_at)
+
+    def needed(self) -> str | None:
+        """The option, if there is one, that only a stored call can have."""
+        later = self.delay > 0 or self.run_at is not None
+        return "delay or run_at" if later else "retries" if self.retries else None
+
+    def policy_text(self, task: TaskDefinition) -> str | None:
+        """The policy of the call as it is stored: its task's, with what the call asks for in its place."""
+        if self.retries is None and self.timeout is None:
+            return task.policy_text
+        policy = task.policy
+        if self.retries is not None:
+            backoff = policy.backoff if self.backoff is None else self.backoff
+            policy = replace(policy, retries=self.retries, backoff=backoff)
+        if self.timeout is not None:
+            policy = replace(policy, timeout=self.timeout)
+        return policy.dumps()
+
+
+_IF_RAISED: Final[tuple[str, ...]] = get_args(WhenRaised)
+
+
+def with_options(
+    options: CallOptions,
+    *,
+    ordered: bool | None = None,
+    if_raised: WhenRaised | None = None,
+    delay: Duration | None = None,
+    run_at: datetime | None = None,
+    retries: int | RetryPolicy | None = None,
+    timeout: Duration | None = None,
+) -> CallOptions:
+    """These options with those that are given (not None) in their place.
+
+    Raises:
+        CallError: they make no sense; the message names each one that does not.
+    """
+    problems: list[str] = []
+    given: dict[str, Any] = {}
+    if ordered is not None:
+        given["ordered"] = ordered
+    if if_raised is not None:
+        given["if_raised"] = if_raised
+        if if_raised not in _IF_RAISED:
+            problems.append(f"if_raised: expected one of {', '.join(map(repr, _IF_RAISED))}, got {if_raised!r}")
+    given |= _when(delay, run_at, problems)
+    if retries is not None:
+        given["retries"], given["backoff"], wrong = retries_of_call(retries)
+        problems += wrong
+    if timeout is not None:
+        given["timeout"] = seconds_of(timeout)
+        if not given["timeout"]:
+            problems.append(f"timeout: expected seconds, more than 0, or a timedelta, got {timeout!r}")
+    if problems:
+        message = f"options: {'; '.join(problems)}."
+        raise CallError(message)
+    return options._replace(**given)
+
+
+def _when(delay: object, run_at: object, problems: list[str]) -> dict[str, Any]:
+    if delay is not None and run_at is not None:
+        problems.append("delay and run_at both say when: give one of them")
+    elif delay is not None:
+        seconds = seconds_of(delay)
+        if seconds is None:
+            problems.append(f"delay: expected seconds, 0 or more, or a timedelta, got {delay!r}")
+        return {"delay": seconds, "run_at": None}
+    elif run_at is not None:
+        return {"delay": 0.0, "run_at": _moment(run_at, problems)}
+    return {}
+
+
+def _moment(value: object, problems: list[str]) -> float | None:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.timestamp()
+    expected = "a datetime with a zone, such as datetime.now(UTC) + timedelta(hours=1)"
+    problems.append(f"run_at: expected {expected}, got {value!r}")
+    return None
 
 
 class Call:
@@ -32,7 +132,19 @@ class Call:
     for an ephemeral one.
     """
 
-    __slots__ = ("args", "around", "claim", "context", "definition", "id", "kwargs", "options", "text", "unstorable")
+    __slots__ = (
+        "args",
+        "around",
+        "claim",
+        "context",
+        "definition",
+        "id",
+        "kwargs",
+        "options",
+        "policy_text",
+        "text",
+        "unstorable",
+    )
 
     def __init__(
         self,
@@ -51,6 +163,8 @@ class Call:
         self.text: str | None = text
         """The arguments as JSON; None for an ephemeral call."""
         self.options: CallOptions = options
+        self.policy_text: str | None = definition.policy_text
+        """The policy that is stored with it."""
         self.unstorable: NotStorable | None = unstorable
         """Why the call is ephemeral; None when it is stored."""
         self.claim: Claim | None = None

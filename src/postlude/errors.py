@@ -78,6 +78,11 @@ class NotStorable(PostludeError, TypeError):
         subject = f"The call of {task}" if argument is None else f"Argument {argument!r} of {task}"
         super().__init__(f"{subject} cannot be stored: {reason}. {cure}")
 
+    def for_option(self, what: str) -> NotStorable:
+        """The same for a call whose options leave no other way; `what` names the option."""
+        reason = f"{self.reason}; and {what} needs a call that is stored"
+        return NotStorable(self.task, reason, self.cure, argument=self.argument)
+
 
 class ArgumentsDoNotFit(PostludeError, TypeError):
     """Stored arguments that the function does not take, most often because it was changed while the job waited.
@@ -113,6 +118,16 @@ class UnknownTask(PostludeError, LookupError):
         )
 
 
+class NotInTask(PostludeError, RuntimeError):
+    """`current_job()` was called where no job runs."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "current_job() was called outside a task that Postlude runs: directly, in an endpoint, or in a thread that "
+            "the task has started by itself. Take the job where the task begins, and hand it on."
+        )
+
+
 # Jobs
 
 
@@ -131,15 +146,43 @@ class UnknownValue(PostludeError, ValueError):
     """An id or a state was expected, and something that is neither came."""
 
 
+_COMES_TOO_LATE = (
+    "It has ended, so nothing of it is left to cancel. Where that may happen, look at job.state.finished first, or "
+    "catch this error."
+)
+_INSTEAD = {
+    ("cancel", "succeeded"): _COMES_TOO_LATE,
+    ("cancel", "failed"): _COMES_TOO_LATE,
+    ("cancel", "cancelled"): _COMES_TOO_LATE,
+    ("retry", "staged"): (
+        "It has not ended yet: it runs as soon as its request is over. Wait for its end with jobs.wait(); if it failed "
+        "then, retry it."
+    ),
+    ("retry", "queued"): (
+        "It runs by itself when it is due, when the job before it in its chain has succeeded, and when a process that "
+        "has its task has room: start one if none runs, and wait for it with jobs.wait()."
+    ),
+    ("retry", "running"): (
+        "Wait for its end with jobs.wait(), and retry it if it failed; to start it over now, call jobs.cancel() before."
+    ),
+    ("retry", "succeeded"): (
+        "Its work is done. To have it done again, enqueue the call anew with durable.enqueue(function, ...)."
+    ),
+}
+"""What to do when a person asks what is not possible, by what was asked and the state of the job."""
+
+
 class IllegalTransition(PostludeError, RuntimeError):
-    """What was asked of a job is not possible in its state."""
+    """What was asked of a job is not possible in its state; `hint` says what to do instead."""
 
     def __init__(self, state: str, event: str, *, job_id: UUID | None = None, hint: str = "") -> None:
-        self.state: str = state
-        self.event: str = event
+        self.state: str = str(state)  # an enum's members show otherwise than their values
+        self.event: str = str(event)
         self.job_id: UUID | None = job_id
+        # Without an id nobody has asked for it by hand, and there is nothing to do instead.
+        self.hint: str = hint or ("" if job_id is None else _INSTEAD.get((event, state), ""))
         subject = "A job" if job_id is None else f"Job {job_id}"
-        super().__init__(f"{subject} is {state}, and {event!r} is not possible then.{' ' if hint else ''}{hint}")
+        super().__init__(f"{subject} is {self.state}, and {self.event!r} is not possible then. {self.hint}".rstrip())
 
 
 class WaitTimeout(PostludeError, TimeoutError):

@@ -20,6 +20,8 @@ class AttemptFailed(NamedTuple):
     task: str
     attempt: int
     failure: Failure
+    again_in: float | None = None
+    """Seconds until its job is tried again; None: it has failed."""
 
 
 class AttemptInterrupted(NamedTuple):
@@ -30,6 +32,25 @@ class AttemptInterrupted(NamedTuple):
     interruptions: int
     again: bool
     reason: str
+
+
+class AttemptSlow(NamedTuple):
+    """An attempt without a timeout has run for this long; said once for each."""
+
+    job_id: UUID
+    task: str
+    seconds: float
+
+
+class ThreadAbandoned(NamedTuple):
+    """A `def` task ran longer than its timeout, and goes on in its thread: what it comes to is not recorded.
+
+    `replaced` says whether another thread took the place of its own; else there is one less from now on.
+    """
+
+    job_id: UUID
+    task: str
+    replaced: bool
 
 
 class OutcomeRefused(NamedTuple):
@@ -110,6 +131,8 @@ class StopDelayed(NamedTuple):
 Event = (
     AttemptFailed
     | AttemptInterrupted
+    | AttemptSlow
+    | ThreadAbandoned
     | OutcomeRefused
     | CallsDiscarded
     | CallsLost

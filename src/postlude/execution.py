@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
+from postlude.control import Retry
 from postlude.events import AttemptFailed, AttemptInterrupted
-from postlude.job import Cancelled, Event, Failed, Followers, Interrupted, JobState, Policy, Settlement, Succeeded
+from postlude.job import (
+    Cancelled,
+    Event,
+    Failed,
+    Followers,
+    Interrupted,
+    JobState,
+    Policy,
+    Settlement,
+    Snoozed,
+    Succeeded,
+)
 from postlude.job import transition as _transition
+from postlude.retries import MANY
 
 if TYPE_CHECKING:
     from postlude.job import Claim, Outcome
+    from postlude.retries import RetryPolicy
 
 
-def decide(outcome: Outcome, claim: Claim, now: float, *, started_at: float | None = None) -> Settlement:
+def decide(
+    outcome: Outcome,
+    claim: Claim,
+    now: float,
+    *,
+    started_at: float | None = None,
+    retry: RetryPolicy | None = None,
+) -> Settlement:
     """What to write when an attempt has ended.
 
     Args:
@@ -20,14 +42,17 @@ def decide(outcome: Outcome, claim: Claim, now: float, *, started_at: float | No
         claim: under which it ran.
         now: seconds since the epoch.
         started_at: when it began, if the store does not know yet.
+        retry: whether and when a failed one is tried again; None: never.
     """
     match outcome:
         case Succeeded():
             return _settle(claim, Event.SUCCEED, now, started_at=started_at, followers=Followers.ADVANCE)
-        case Failed(failure):
-            return _settle(claim, Event.FAIL, now, started_at=started_at, followers=Followers.CANCEL)._replace(
-                failure=failure, outcome="failed", reason=f"{failure.type}: {failure.message}"
-            )
+        case Failed():
+            return _failed(outcome, claim, now, started_at=started_at, retry=retry)
+        case Snoozed(after):
+            # Given back: a task that looks whether it is time yet may do so for as long as it takes.
+            again = _settle(claim, Event.POSTPONE, now, started_at=None, followers=Followers.QUEUE)
+            return again._replace(attempt=again.attempt - 1, run_at=now + after, alone=runs_alone(claim))
         case Cancelled(reason):
             return _settle(claim, Event.CANCEL, now, started_at=started_at, followers=Followers.CANCEL)._replace(
                 reason=reason, outcome="cancelled"
@@ -38,11 +63,42 @@ def decide(outcome: Outcome, claim: Claim, now: float, *, started_at: float | No
             assert_never(outcome)
 
 
+def _failed(
+    outcome: Failed, claim: Claim, now: float, *, started_at: float | None, retry: RetryPolicy | None
+) -> Settlement:
+    failure = outcome.failure
+    reason = f"{failure.type}: {failure.message}"
+    ended = _settle(claim, Event.FAIL, now, started_at=started_at, followers=Followers.CANCEL)
+    wait = None
+    if retry is not None and outcome.error is not None and claim.arguments is not None:
+        # What ended with its process was no failure, and uses up no retry.
+        number = ended.attempt - claim.interruptions
+        try:
+            wait = _wait(retry, number, outcome.error, luck=claim.id / 2**63)
+        except Exception as broken:  # noqa: BLE001 - a backoff function of the user's: what is wrong with it is said
+            reason = f"{reason}; not tried again, because its backoff raised {broken!r}"
+    if wait is None:
+        return ended._replace(failure=failure, outcome="failed", reason=reason)
+    again = _settle(claim, Event.POSTPONE, now, started_at=started_at, followers=Followers.QUEUE)
+    return again._replace(failure=failure, outcome="failed", reason=reason, run_at=now + wait, alone=runs_alone(claim))
+
+
+def _wait(retry: RetryPolicy, number: int, error: BaseException, *, luck: float) -> float | None:
+    """Seconds until it is tried again; None: it is not."""
+    if isinstance(error, Retry):
+        # Asked for, so whatever the exceptions are that the task is retried after; and also if it declares no retries.
+        asked = replace(retry, retries=retry.count or MANY)
+        wait = asked.wait(number, error, luck)
+        return wait if wait is None or error.after is None else error.after
+    return retry.wait(number, error, luck) if retry.retries_after(error) else None
+
+
 def what_happened(claim: Claim, settlement: Settlement, outcome: Outcome) -> AttemptFailed | AttemptInterrupted | None:
     """The event to tell of when this has been decided; None: nothing that anybody has to know."""
     match outcome:
         case Failed(failure):
-            return AttemptFailed(claim.job_id, claim.task, settlement.attempt, failure)
+            wait = settlement.run_at - settlement.at if settlement.run_at is not None else None
+            return AttemptFailed(claim.job_id, claim.task, settlement.attempt, failure, wait)
         case Interrupted() if settlement.outcome is not None:
             again, reason = settlement.state is JobState.QUEUED, settlement.reason or ""
             return AttemptInterrupted(claim.job_id, claim.task, settlement.interruptions, again, reason)
@@ -113,7 +169,8 @@ def runs_alone(claim: Claim, interruptions: int | None = None) -> bool:
         interruptions: how many it has had; None: those the claim knows of.
     """
     count = claim.interruptions if interruptions is None else interruptions
-    return 0 < count == Policy.loads(claim.policy).max_interruptions - 1
+    # A job that was set aside and retried by hand is beyond that, and no less suspect.
+    return 0 < count >= Policy.loads(claim.policy).max_interruptions - 1
 
 
 def _settle(claim: Claim, event: Event, now: float, *, started_at: float | None, followers: Followers) -> Settlement:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, SupportsIndex
+import weakref
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex
 
 import fastapi
 from fastapi import Depends, FastAPI
@@ -22,6 +23,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import HTTPConnection  # noqa: TC002 - FastAPI reads the annotation
 
+from postlude import telemetry
 from postlude.background import PlainTasks, adopt
 from postlude.calls import CallOptions
 from postlude.coverage import coverage, first_endpoint
@@ -36,6 +38,13 @@ if TYPE_CHECKING:
 
     from postlude.client import Jobs
     from postlude.request.desk import Desk
+
+DISABLED: Final = (
+    "disabled by POSTLUDE_DISABLED: background tasks are FastAPI's own, and are kept nowhere; jobs that wait stay "
+    "where they are until it is unset"
+)
+_disabled: Final[weakref.WeakSet[Jobs]] = weakref.WeakSet()
+"""Of which it was said. One may be installed in several applications."""
 
 
 def install(app: FastAPI, desk: Desk) -> None:
@@ -74,7 +83,11 @@ def install(app: FastAPI, desk: Desk) -> None:
 
 
 def install_disabled(app: FastAPI, jobs: Jobs) -> None:
-    """Leave the background tasks of `app` to FastAPI, under the names that Postlude gives them."""
+    """Leave the background tasks of `app` to FastAPI, under the names that Postlude gives them, and say so."""
+    if jobs not in _disabled:
+        _disabled.add(jobs)
+        telemetry.make_heard()
+        telemetry.warn(DISABLED)
 
     async def plain(background_tasks: fastapi.BackgroundTasks) -> None:
         PlainTasks.adopt(background_tasks, jobs)

@@ -1,7 +1,13 @@
-"""What is said when the application starts: a line for each fact, a warning for each that somebody should act upon."""
+"""What is said when the application starts: a line for each fact, a warning for each that somebody should act upon.
+
+Several processes may be one server, such as the workers of `uvicorn --workers 4`. One of them says it for all.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from postlude import telemetry
@@ -33,7 +39,7 @@ class Coverage(Protocol):
 async def introduce(
     process: Process, settings: Settings, coverage: Coverage, *, rescued: int, knows: Callable[[str], bool]
 ) -> None:
-    """Say where jobs are kept, who runs them, which routes are covered, and what waits.
+    """Say where jobs are kept, who runs them, which routes are covered, and what waits; once for each server.
 
     Args:
         process: has the store open.
@@ -42,11 +48,17 @@ async def introduce(
         rescued: how many jobs of dead processes were taken up.
         knows: whether this application has the task with that name.
     """
+    server = _server()
+    if not await process.store.speaks_for(_name(server)):
+        if rescued:  # which no other process has counted
+            telemetry.announce(f"queue: {_jobs(rescued)} left by a process that is gone")
+        return
     waiting = (await process.store.count(Filter(frozenset({JobState.QUEUED})))).get(JobState.QUEUED, 0)
     embedded = settings.worker == "embedded"
     slots = settings.concurrency
     milliseconds = process.description.sync_seconds * 1000
     runs = f"up to {slots.loop} tasks at once on the event loop and {slots.threads} in threads"
+    runs += "" if server == process.pid else ", in each process"
     for line in (
         f"store: {process.description.location}, where a write takes {milliseconds:.2f} ms to reach the disk",
         f"worker: {f'embedded, {runs}' if embedded else 'off, jobs are only stored here'}",
@@ -58,6 +70,38 @@ async def introduce(
     lost = await _unresolvable(process, knows) if embedded else []
     for warning in (*process.description.warnings, *unknown_variables(), *gaps, *lost):
         telemetry.warn(warning)
+
+
+async def introduce_another(process: Process, coverage: Coverage) -> None:
+    """Say what another application adds, that shares the process with the one that was introduced."""
+    if await process.store.speaks_for(_name(_server())):
+        telemetry.announce(f"routes: {coverage.covered} more with durable background tasks")
+
+
+def _server() -> int:
+    """The process that stands for the server: this one, or the one that made it to be one of several."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:  # made by `uvicorn --workers`, or by the one that reloads
+        return parent.pid
+    # A fork, as gunicorn's workers are, is told by the command: whatever is executed instead has one of its own.
+    above = os.getppid()
+    command = _told_of(above, "cmdline")
+    return above if command and command == _told_of(os.getpid(), "cmdline") else os.getpid()
+
+
+def _name(server: int) -> str:
+    """A name for the server that no other one has, not even one in another container with the same file."""
+    # The fields after the last parenthesis, which ends the command's name: the twentieth is the moment of its start.
+    fields = _told_of(server, "stat").rpartition(b")")[2].split()
+    return f"{os.uname().nodename} {server} {fields[19].decode() if len(fields) > 19 else ''}"  # noqa: PLR2004
+
+
+def _told_of(process: int, what: str) -> bytes:
+    """What the system tells of a process; nothing where it does not, as on macOS."""
+    try:
+        return Path(f"/proc/{process}/{what}").read_bytes()
+    except OSError:
+        return b""
 
 
 async def _unresolvable(process: Process, knows: Callable[[str], bool]) -> list[str]:

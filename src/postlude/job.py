@@ -146,6 +146,12 @@ class Policy:
     """What happens when its process dies in mid-run: run again, or set aside for a person."""
     max_interruptions: int = 3
     """How many interruptions set the job aside even if it may run again."""
+    retries: int = 0
+    """How often it is tried again when its task raises."""
+    backoff: float | list[float] | dict[str, float] | None = None
+    """The waits before that, as `retries.py` writes them; None: as its task declares."""
+    timeout: float | None = None
+    """Seconds that an attempt may take."""
 
     def dumps(self) -> str | None:
         """The policy as JSON: only what differs from the defaults, None when nothing does."""
@@ -216,6 +222,8 @@ class Claim(NamedTuple):
     """The worker that holds the claim."""
     stopping: bool = False
     """Its worker had announced its stop: if it is gone now, that was no interruption."""
+    run_at: float = 0.0
+    """When a staged job is due; one that was claimed from the queue is."""
 
 
 class Failure(NamedTuple):
@@ -242,6 +250,13 @@ class Failed(NamedTuple):
     """The exception itself, in the process in which it was raised."""
 
 
+class Snoozed(NamedTuple):
+    """The task asked to be run again later."""
+
+    after: float
+    """Seconds."""
+
+
 class Cancelled(NamedTuple):
     """The attempt was ended on request."""
 
@@ -254,7 +269,7 @@ class Interrupted(NamedTuple):
     reason: str
 
 
-Outcome = Succeeded | Failed | Cancelled | Interrupted
+Outcome = Succeeded | Failed | Snoozed | Cancelled | Interrupted
 
 
 class Followers(StrEnum):
@@ -268,6 +283,14 @@ class Followers(StrEnum):
     """Those still staged become queued, waiting behind this one."""
     CANCEL = "cancel"
     """All are cancelled, and remember whose failure it was."""
+
+
+class Progress(NamedTuple):
+    """How far an attempt has come."""
+
+    done: float
+    total: float | None = None
+    note: str | None = None
 
 
 class Settlement(NamedTuple):
@@ -290,6 +313,8 @@ class Settlement(NamedTuple):
     followers: Followers = Followers.NONE
     alone: bool = False
     """The next attempt must have no other attempt beside it in its process: one more interruption sets it aside."""
+    progress: Progress | None = None
+    """The last progress it made, where the store may not have it yet."""
 
 
 class Attempt(NamedTuple):
@@ -302,14 +327,6 @@ class Attempt(NamedTuple):
     ended_at: float
     failure: Failure | None
     reason: str | None
-
-
-class Progress(NamedTuple):
-    """How far a running attempt has come."""
-
-    done: float
-    total: float | None = None
-    note: str | None = None
 
 
 class Record(NamedTuple):

@@ -5,23 +5,38 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from postlude.job import Policy
+from postlude.context import CurrentJob
+from postlude.job import JobState, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from postlude.calls import Call
     from postlude.executors import Executor, Running
-    from postlude.job import Outcome
+    from postlude.job import Outcome, Progress
 
     Ended = Callable[[Outcome | None], None]
-    """Told what a call came to; None if it was given back without having been run to its end."""
+    """Told what a call came to; None if that is not known to be on disk, or the call had no row and did not run."""
 
 
 class Attempt:
     """A call that has a slot."""
 
-    __slots__ = ("began", "behind", "call", "cancelled_because", "ended", "given_back", "line", "running", "started_at")
+    __slots__ = (
+        "abandoned",
+        "began",
+        "behind",
+        "call",
+        "cancelled_because",
+        "ended",
+        "given_back",
+        "job",
+        "line",
+        "running",
+        "started_at",
+        "timed_out",
+        "timeout",
+    )
 
     def __init__(self, line: Line, call: Call, ended: Ended | None, behind: Sequence[Call]) -> None:
         self.line: Line = line
@@ -33,9 +48,40 @@ class Attempt:
         """On the clock that never goes backwards."""
         self.started_at: float | None = None
         self.running: Running | None = None
+        self.job: CurrentJob | None = None
+        """What the task sees of it; None before it has begun."""
         self.cancelled_because: str | None = None
         self.given_back: bool = False
         """Cancelled because the process stops: its job goes back to the queue."""
+        self.timeout: float | None = None
+        """Seconds that it may run; None: as long as it takes."""
+        self.timed_out: float | None = None
+        """The seconds after which it was told to end; whatever it comes to after that, it has failed."""
+        self.abandoned: bool = False
+        """It did not end when it was told to, and its slot was given away."""
+
+    def open_job(self, reported: Callable[[], None]) -> CurrentJob:
+        """What the task sees of its job; `reported` is called, in any thread, when it makes progress."""
+        call, claim = self.call, self.call.claim
+        if claim is None:
+            self.job = CurrentJob(call.id, call.definition.name, 1, None, None)
+        else:
+            number = claim.attempt + (claim.state is JobState.STAGED)
+            self.job = CurrentJob(call.id, call.definition.name, number, claim.origin, reported)
+        return self.job
+
+    def cancel(self, reason: str) -> None:
+        """Ask it to end; the first reason counts."""
+        if self.cancelled_because is None:
+            self.cancelled_because = reason
+            if self.job is not None:
+                self.job.ask_to_cancel()
+            if self.running is not None:
+                self.running.cancel()
+
+    def hear_progress(self) -> Progress | None:
+        """How far it has come, if it says so."""
+        return None if self.job is None else self.job.hear_progress()
 
     def tell(self, outcome: Outcome | None, confirmed: bool = True) -> None:  # noqa: FBT001, FBT002 - called back
         """Tell whoever waits what it came to; None where that is not what is on disk."""

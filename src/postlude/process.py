@@ -11,9 +11,11 @@ import os
 from typing import TYPE_CHECKING
 
 from postlude.attempts import Attempts
-from postlude.errors import StoreUnavailable
+from postlude.errors import StoreError
 from postlude.events import StoreFailed
+from postlude.execution import decide
 from postlude.executors import ThreadExecutor
+from postlude.job import Cancelled
 from postlude.maintenance import Rescue
 from postlude.memory import LoadedObjects
 from postlude.service import Service
@@ -23,8 +25,9 @@ from postlude.withdrawals import Withdrawals
 from postlude.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 
+    from postlude.calls import Call
     from postlude.clock import Clock
     from postlude.events import Events
     from postlude.job import Settlement
@@ -33,7 +36,8 @@ if TYPE_CHECKING:
     from postlude.stores.contract import Description, Store
 
 SETTLE_WITHIN = 2.0
-"""Seconds that the last outcomes have to reach the store when the process stops, and the last withdrawals."""
+"""Seconds that the last outcomes have to reach the store when the process stops, the last withdrawals too, and then the
+worker's leave: a store that does not answer must not keep a process from ending."""
 
 _until_exit: list[Process] = []
 """Those that still own what nobody else may have before this operating system process is gone."""
@@ -93,18 +97,37 @@ class Process:
         self._rescue = Rescue(store, clock, events, queued=self._worker.wake)
         self._rescues = Service("rescue", self._rescue, events)
         self._stopping: asyncio.Task[Collection[str]] | None = None
+        self._announcing: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None
 
     @property
     def running_here(self) -> bool:
         """Whether the worker runs on the current event loop. If not, a request runs its own calls."""
         return self.loop is not None and self.loop is asyncio.get_running_loop()
 
-    def runners(self) -> tuple[Attempts, Settling]:
+    @contextlib.asynccontextmanager
+    async def runners(self) -> AsyncIterator[tuple[Attempts, Settling]]:
         """What a request needs to run its own calls on the current loop, whichever that is."""
-        return (self.attempts, self._settling) if self.running_here else self._runners()
+        if self.running_here:
+            yield self.attempts, self._settling
+            return
+        attempts, settling = self._runners()
+        watch = Service("attempts", attempts, self._events)
+        attempts.watch = watch.wake
+        watch.start()
+        try:
+            yield attempts, settling
+        finally:
+            await watch.stop()
+
+    def cancel(self, call: Call, reason: str) -> None:
+        """End a call that will not run here, if it has a row that nobody has ended yet."""
+        if call.claim is not None:
+            settling = self._settling if self.running_here else self._runners()[1]
+            settling.put(decide(Cancelled(reason), call.claim, self._clock.now()), perhaps=True)
 
     def _runners(self) -> tuple[Attempts, Settling]:
-        settling = Settling(self.store, self._events, self._settled)
+        settling = Settling(self.store, self._events, self._told)
         attempts = Attempts(
             store=self.store,
             owner=self.owner,
@@ -115,6 +138,11 @@ class Process:
             events=self._events,
         )
         return attempts, settling
+
+    def _told(self, settlements: Sequence[Settlement]) -> None:
+        self._settled(settlements)
+        if any(each.run_at is not None for each in settlements):
+            self.wake()  # to be back when the first of them is due
 
     async def start(self) -> int:
         """Begin to rescue and to claim on the current loop; returns how many jobs were rescued at once."""
@@ -149,15 +177,18 @@ class Process:
             self._stopping = asyncio.get_running_loop().create_task(self._end(grace), name="postlude stop")
 
     async def _end(self, grace: float) -> Collection[str]:
-        await self._tried("announcing the stop", self.store.announce_stop(self.owner))
-        await self._rescues.stop()
-        return await self._worker.stop(grace)
+        # The first that is written from now on, but nothing waits for it: while the store keeps it waiting, nothing new
+        # may start, and the grace goes by.
+        announcing = self._tried("announcing the stop", self.store.announce_stop(self.owner))
+        self._announcing = asyncio.get_running_loop().create_task(announcing, name="postlude announcement")
+        _, left = await asyncio.gather(self._rescues.stop(), self._worker.stop(grace))
+        return left
 
     async def _tried(self, during: str, write: Awaitable[None]) -> None:
         """A write without which the process ends all the same: what it leaves behind will be found."""
         try:
             await write
-        except StoreUnavailable as error:
+        except StoreError as error:
             self._events.emit(StoreFailed(during, str(error)))
 
     async def stop(self, grace: float) -> Collection[str]:
@@ -167,7 +198,8 @@ class Process:
         self.begin_stop(grace)
         left: Collection[str] = await self._stopping if self._stopping is not None else ()
         flushing = asyncio.get_running_loop().create_task(self._settling.flush())
-        await asyncio.wait({flushing}, timeout=SETTLE_WITHIN)
+        announced = () if self._announcing is None else (self._announcing,)
+        await asyncio.wait({flushing, *announced}, timeout=SETTLE_WITHIN)
         self.loop = self._stopping = None
         await self._let_go(still_runs=bool(left))
         return left
@@ -186,6 +218,12 @@ class Process:
             # The proof of life must stay until the process is gone: nobody may run what runs here, or was refused.
             _until_exit.append(self)
             return
+        # It goes on if it takes longer. A row that stays is buried by others.
+        self._leaving = asyncio.get_running_loop().create_task(self._leave(), name="postlude leave")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._leaving), SETTLE_WITHIN)
+
+    async def _leave(self) -> None:
         await self._tried("leaving", self.store.dismiss(self.owner))
         await self.store.close()
 

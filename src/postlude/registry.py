@@ -41,7 +41,7 @@ class Registry:
         self._by_name: dict[str, TaskDefinition] = {}
         # A name that is not known may become so with the next declaration, so the count of them goes with it.
         self._unknown: dict[str, tuple[int, UnknownTask]] = {}
-        self._allowed = {id(function): (name, function) for name, function in map(_load_allowed, allow)}
+        self._allowed = {_identity(function): (name, function) for name, function in map(_load_allowed, allow)}
 
     def of(self, function: Callable[..., Any]) -> TaskDefinition:
         """The definition of a function, made when it is first seen; each time anew if it cannot be stored.
@@ -95,8 +95,9 @@ class Registry:
         if declaration.name is not None:
             reason = _misled(function, declaration.name)
             return declaration.name, None if reason is None else NotStorable(declaration.name, *reason)
-        if id(function) in self._allowed:
-            return self._allowed[id(function)][0], None
+        allowed = self._allowed.get(_identity(function))
+        if allowed is not None:
+            return allowed[0], None
         reason = _unreachable(function, name)
         if reason is not None:
             return name, NotStorable(name, *reason)
@@ -169,6 +170,8 @@ def _identity(function: object) -> object:
     """The same for the same callable: a method of a class is a new object each time it is looked up."""
     if isinstance(function, MethodType):
         return id(function.__self__), id(function.__func__)
+    if isinstance(function, BuiltinMethodType) and inspect.isclass(function.__self__):
+        return id(function.__self__), function.__name__
     return id(function)
 
 

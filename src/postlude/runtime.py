@@ -10,13 +10,13 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from postlude import telemetry
-from postlude.calls import Call, CallOptions
 from postlude.client import Job, Jobs
 from postlude.errors import PostludeError, StoreError
 from postlude.events import CallsDiscarded, CallsUnsaved, Events, StoreFailed
 from postlude.execution import release
-from postlude.introduction import introduce
+from postlude.introduction import introduce, introduce_another
 from postlude.job import JobState
+from postlude.order import run_all
 from postlude.process import Process, attempts_without_store
 from postlude.registry import import_tasks
 from postlude.signals import SignalWatch
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
     from uuid import UUID
 
-    from postlude.attempts import Attempts
-    from postlude.calls import Chain
+    from postlude.calls import Call, CallOptions, Chain
     from postlude.clock import Clock
     from postlude.introduction import Coverage
     from postlude.job import NewJob
@@ -106,11 +105,13 @@ class Runtime:
         try:
             process = await self._open()
         except BaseException as error:  # noqa: BLE001 - raised where somebody waits for it
-            self._opening = None
+            with self._opening_lock:
+                self._opening = None
             opened.set_exception(error)
         else:
-            self._process = process
-            self._opening = None
+            # Both at once: whoever saw neither the process nor that it is being opened would open a second one.
+            with self._opening_lock:
+                self._process, self._opening = process, None
             opened.set_result(process)
 
     async def _open(self) -> Process:
@@ -145,7 +146,7 @@ class Runtime:
         process = await self._opened()
         if self._applications:
             self._applications += 1
-            telemetry.announce(f"routes: {coverage.covered} more with durable background tasks")
+            await introduce_another(process, coverage)
             return
         try:
             rescued = await process.start() if self.settings.worker == "embedded" else 0
@@ -187,8 +188,12 @@ class Runtime:
         grace = self.settings.shutdown_grace
         if self._stop_by is not None:
             grace = max(0.0, self._stop_by - self._clock.elapsed())
-        self._process = self._stop_by = None
-        if process is None:
+        self._stop_by = None
+        with self._opening_lock:
+            ours = self._here() is process  # else another thread has closed it, or opened one since
+            if ours:
+                self._process = None
+        if process is None or not ours:
             return
         left: Collection[str] = ()
         if process.running_here:
@@ -197,7 +202,7 @@ class Runtime:
             await process.close()
         if left:
             telemetry.warn(
-                f"{', '.join(left)}: still running in a thread after the {self.settings.shutdown_grace:g} s that "
+                f"{', '.join(left)}: still running after the {self.settings.shutdown_grace:g} s that "
                 "shutdown_grace allows. What does not end before the process does is kept, and runs again from its "
                 "beginning at the next start; Postlude(shutdown_grace=...) gives it longer"
             )
@@ -286,6 +291,10 @@ class Runtime:
         else:
             why = "the request did not raise" if reason is None else f"the request raised {reason!r}"
         self.events.emit(CallsDiscarded(_names(calls), why))
+        process = self._here()
+        if process is not None:
+            for call in calls:
+                process.cancel(call, why)  # it may have a row where the one before it had none
 
     async def run(self, calls: Sequence[Call]) -> None:
         """The request is over: run its calls. Returns at once if a worker runs on this loop, else when they ended."""
@@ -311,21 +320,21 @@ class Runtime:
     async def _run_without_store(self, calls: Sequence[Call]) -> bool:
         attempts, threads = attempts_without_store(self.settings, self._clock, self.events)
         try:
-            return await _run_all(attempts, calls)
+            return await run_all(attempts, calls)
         finally:
             threads.close()
 
     async def _run_to_end(self, process: Process, calls: Sequence[Call]) -> bool:
-        attempts, settling = process.runners()
-        if self.settings.worker == "off" and not any(call.ephemeral or call.claim is None for call in calls):
-            # What comes after another of them in order goes with that one.
-            here = {call.id for call in calls}
-            for call in calls:
-                if call.claim is not None and call.claim.after not in here:
-                    settling.put(release(call.claim, self._clock.now()))
-            await settling.flush()
-            return True
-        return await _run_all(attempts, calls)
+        async with process.runners() as (attempts, settling):
+            if self.settings.worker == "off" and not any(call.ephemeral or call.claim is None for call in calls):
+                # What comes after another of them in order goes with that one.
+                here = {call.id for call in calls}
+                for call in calls:
+                    if call.claim is not None and call.claim.after not in here:
+                        settling.put(release(call.claim, self._clock.now()))
+                await settling.flush()
+                return True
+            return await run_all(attempts, calls)
 
     async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.shield(self._in_background(work))
@@ -339,7 +348,7 @@ class Runtime:
     # Calls outside a request
 
     async def enqueue(
-        self, calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]]
+        self, calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]], options: CallOptions
     ) -> list[Job[Any]]:
         """Commit calls that belong to no request, all together; any worker may run them from now on.
 
@@ -349,7 +358,7 @@ class Runtime:
             ArgumentsTooLarge: its arguments do not fit into a job.
             StoreUnavailable: the commit is not known to have succeeded: the jobs may run or not.
         """
-        prepared = [self._staging.prepare_stored(*call, CallOptions()) for call in calls]
+        prepared = [self._staging.prepare_stored(*call, options) for call in calls]
         process = await self._opened()
         await process.store.insert(self._staging.queue(prepared))
         process.wake()
@@ -358,13 +367,6 @@ class Runtime:
     def _tell(self, what: Callable[[Process], None]) -> None:
         if self._process is not None:
             what(self._process)
-
-
-async def _run_all(attempts: Attempts, calls: Sequence[Call]) -> bool:
-    ordered = [call for call in calls if call.options.ordered]
-    others = [attempts.run(call) for call in calls if not call.options.ordered]
-    in_order, _ = await asyncio.gather(attempts.run_in_order(ordered), asyncio.gather(*others))
-    return in_order
 
 
 def _undo(chain: Chain, calls: Sequence[Call], jobs: Sequence[NewJob]) -> None:

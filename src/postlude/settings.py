@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 from collections.abc import Iterable
@@ -103,6 +104,18 @@ def _is_seconds(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
+def called(option: str, value: object, environ: Mapping[str, str] | None = None) -> str:
+    """What to call an option by where its value makes trouble: its variable if it came from there, else its name.
+
+    Args:
+        option: its name.
+        value: what came.
+        environ: the process's environment if None.
+    """
+    text = (os.environ if environ is None else environ).get(_variable(option), "").strip()
+    return _variable(option) if text and text == value else option
+
+
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
     """A line for each `POSTLUDE_` variable that is no setting, such as a misspelt one.
 
@@ -135,7 +148,11 @@ def read_settings(given: Mapping[str, Any], environ: Mapping[str, str] | None = 
     problems: list[str] = []
     arguments = {name: value for name, value in given.items() if value is not None}
     variables = _from_environment(os.environ if environ is None else environ, problems)
-    values = {**({"shutdown_grace": 0.0} if _reloads(sys.argv) else {}), **variables, **arguments}
+    values = {
+        **({"shutdown_grace": 0.0} if _reloads(sys.argv) or _is_made_by_a_reloader() else {}),
+        **variables,
+        **arguments,
+    }
     for name in ("tasks", "allow"):
         if isinstance(values.get(name), str):
             problems.append(f"{name}: expected a sequence of strings, got the single string {values.pop(name)!r}")
@@ -161,8 +178,18 @@ def read_settings(given: Mapping[str, Any], environ: Mapping[str, str] | None = 
 
 def _reloads(argv: Sequence[str]) -> bool:
     """Whether the server was started to be restarted at each change of the code, when nobody wants to wait."""
-    fastapi_dev = argv[1:2] == ["dev"] and Path(argv[0]).stem == "fastapi"
+    program = Path(*argv[:1])
+    if program.name == "__main__.py":  # python -m fastapi
+        program = program.parent
+    fastapi_dev = argv[1:2] == ["dev"] and program.stem == "fastapi"
     return "--reload" in argv or (fastapi_dev and "--no-reload" not in argv)
+
+
+def _is_made_by_a_reloader() -> bool:
+    """Whether uvicorn made this process to be replaced at each change, as it does for `uvicorn.run(…, reload=True)`."""
+    # Its command line does not tell. But uvicorn hands its configuration to the process, and Python keeps that.
+    config = getattr(multiprocessing.current_process(), "_kwargs", {}).get("config")
+    return getattr(config, "should_reload", False) is True
 
 
 def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:

@@ -47,12 +47,15 @@ class Staging:
         Raises:
             CallError: it could never have run.
             ArgumentsTooLarge: its arguments do not fit into a job.
-            NotStorable: it cannot be stored, and `strict` is on.
+            NotStorable: it cannot be stored, and `strict` is on or its options need it to be.
         """
         definition = self._registry.of(function)
         try:
             return _stored(definition, args, kwargs, options)
         except NotStorable as error:
+            needed = options.needed()
+            if needed is not None:
+                raise error.for_option(needed) from None
             if self._strict:
                 raise
             self._warn(error)
@@ -105,13 +108,14 @@ class Staging:
                 JobState.STAGED,
                 0,
                 0,
-                call.definition.policy_text,
+                call.policy_text,
                 chain.origin,
                 chain.first if in_chain else None,
                 after,
                 now,
                 None,
                 owner,
+                run_at=call.options.due(now),
             )
             jobs.append(_row(call.claim))
         return jobs
@@ -126,8 +130,8 @@ class Staging:
                 arguments=call.text,
                 state=JobState.QUEUED,
                 created_at=now,
-                run_at=now,
-                policy=call.definition.policy_text,
+                run_at=call.options.due(now),
+                policy=call.policy_text,
             )
             for call in calls
         ]
@@ -143,7 +147,10 @@ def _stored(definition: TaskDefinition, args: tuple[Any, ...], kwargs: Mapping[s
     encoded = definition.codec.encode(args, kwargs)
     if definition.unstorable is not None:
         raise definition.unstorable.with_traceback(None)
-    return Call(definition, new_job_id(), encoded.args, encoded.kwargs, encoded.text, options, None)
+    call = Call(definition, new_job_id(), encoded.args, encoded.kwargs, encoded.text, options, None)
+    if options.retries is not None or options.timeout is not None:
+        call.policy_text = options.policy_text(definition)
+    return call
 
 
 def _row(claim: Claim) -> NewJob:
@@ -153,7 +160,7 @@ def _row(claim: Claim) -> NewJob:
         claim.arguments,
         claim.state,
         claim.created_at,
-        claim.created_at,
+        claim.run_at,
         claim.policy,
         claim.origin,
         claim.chain,

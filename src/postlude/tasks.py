@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, overload
 
 from postlude.codec import Codec
+from postlude.durations import seconds_of
 from postlude.errors import TaskDeclarationError
 from postlude.job import Policy
+from postlude.retries import RetryPolicy, declared_retries, kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
+    from postlude.durations import Duration
     from postlude.errors import NotStorable
-    from postlude.job import WhenInterrupted
+    from postlude.job import Claim, WhenInterrupted
+    from postlude.retries import Backoff, Kinds
 
 F = TypeVar("F", bound="Callable[..., Any]")
 ExecutorName = Literal["loop", "thread"]
@@ -37,6 +41,8 @@ class Declaration(NamedTuple):
     executor: ExecutorName | None
     interrupted: WhenInterrupted | None
     max_interruptions: int | None
+    retry: RetryPolicy | None = None
+    timeout: float | None = None
 
 
 UNDECLARED = Declaration(None, (), None, None, None)
@@ -55,8 +61,12 @@ def task(
     executor: ExecutorName | None = None,
     interrupted: WhenInterrupted | None = None,
     max_interruptions: int | None = None,
+    retries: int | RetryPolicy | None = None,
+    backoff: Backoff | None = None,
+    retry_on: Kinds | None = None,
+    timeout: Duration | None = None,
 ) -> Callable[[F], F]: ...
-def task(
+def task(  # noqa: PLR0913 - the options of a task
     function: F | None = None,
     /,
     *,
@@ -65,6 +75,10 @@ def task(
     executor: ExecutorName | None = None,
     interrupted: WhenInterrupted | None = None,
     max_interruptions: int | None = None,
+    retries: int | RetryPolicy | None = None,
+    backoff: Backoff | None = None,
+    retry_on: Kinds | None = None,
+    timeout: Duration | None = None,
 ) -> F | Callable[[F], F]:
     """Say how a function is to be run in the background; it is returned as it is, and callable as ever.
 
@@ -76,16 +90,28 @@ def task(
         interrupted: `"rerun"` (the application's default) runs a job again whose process died in mid-run; `"hold"` sets
             it aside for a person, for work that must not be done twice.
         max_interruptions: how many interruptions set a job aside even with `"rerun"`; 3 by default.
+        retries: how often a job is tried again when the function raises: a number, `True` for 14 (about six hours), or
+            a `RetryPolicy`. Default: 0, since a function written for FastAPI was not written to run twice.
+        backoff: the wait before each of them: `Exponential(...)`, seconds or a `timedelta`, a list of those, or a
+            function of the number of the retry and the exception. Default: 10 s, doubling up to an hour, +-10 %.
+        retry_on: the exceptions to try again after. Default: every `Exception` but `TypeError` and validation errors,
+            which have to be named.
+        timeout: seconds, or a `timedelta`, that an attempt may take; then it has failed with `TimeoutError`, which is
+            retried as any other. A coroutine is cancelled; a thread cannot be stopped: it is left alone, another takes
+            its place, and what it returns is not recorded. Default: none, and a warning after five minutes.
 
     Raises:
         TaskDeclarationError: the options contradict each other or the function, or the name is taken.
     """
-    declaration = Declaration(
-        name, (formerly,) if isinstance(formerly, str) else tuple(formerly), executor, interrupted, max_interruptions
-    )
+    retry, problems = declared_retries(retries, backoff, retry_on)
+    formerly = (formerly,) if isinstance(formerly, str) else tuple(formerly)
+    limit = None if timeout is None else seconds_of(timeout)
+    if timeout is not None and not limit:
+        problems = [*problems, f"timeout must be seconds, more than 0, or a timedelta, got {timeout!r}"]
+    declaration = Declaration(name, formerly, executor, interrupted, max_interruptions, retry, limit)
 
     def declare(function: F) -> F:
-        _check(function, declaration)
+        _check(function, declaration, problems)
         setattr(function, DECLARATION, declaration)
         for known_as in (declaration.name, *declaration.formerly):
             if known_as is not None:
@@ -95,9 +121,9 @@ def task(
     return declare if function is None else declare(function)
 
 
-def _check(function: Callable[..., Any], declaration: Declaration) -> None:
+def _check(function: Callable[..., Any], declaration: Declaration, found: Sequence[str]) -> None:
     label = getattr(function, "__qualname__", repr(function))
-    problems: list[str] = []
+    problems = [*found]
     if declaration.executor == "loop" and not is_async(function):
         problems.append(
             "executor='loop' needs an `async def` function: a `def` would block the loop. Leave executor out"
@@ -163,7 +189,7 @@ def importable_name(module: str) -> str:
 class TaskDefinition:
     """A function as a task: its name, how its calls are written down, and how its jobs are treated."""
 
-    __slots__ = ("codec", "executor", "function", "name", "policy", "policy_text", "unstorable")
+    __slots__ = ("codec", "executor", "function", "name", "policy", "policy_text", "retry", "unstorable")
 
     def __init__(
         self,
@@ -181,7 +207,16 @@ class TaskDefinition:
         self.policy: Policy = Policy(
             interrupted=declaration.interrupted or interrupted,
             max_interruptions=declaration.max_interruptions or Policy().max_interruptions,
+            retries=0 if declaration.retry is None else declaration.retry.count,
+            backoff=None if declaration.retry is None else declaration.retry.written(),
+            timeout=declaration.timeout,
         )
+        self.retry: RetryPolicy | None = declaration.retry
         self.policy_text: str | None = self.policy.dumps()
         self.unstorable: NotStorable | None = unstorable
         """Why no call of this function can be stored; None if the arguments decide."""
+
+    def retries_of(self, claim: Claim) -> RetryPolicy:
+        """Whether and when a job is tried again: by what was stored with it, and by what the task declares now."""
+        policy = Policy.loads(claim.policy)
+        return kept(policy.retries, policy.backoff, self.retry)

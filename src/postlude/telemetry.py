@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from postlude.events import (
     AttemptFailed,
     AttemptInterrupted,
+    AttemptSlow,
     CallNotStored,
     CallsDiscarded,
     CallsLost,
@@ -20,6 +21,7 @@ from postlude.events import (
     StopDelayed,
     StoreFailed,
     StoreRecovered,
+    ThreadAbandoned,
 )
 
 if TYPE_CHECKING:
@@ -59,11 +61,28 @@ def warn(line: str) -> None:
 
 def _record_of(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912 - a table: one line for each event
     match event:
-        case AttemptFailed(job_id, task, attempt, failure):
-            return logging.ERROR, f"{task} failed (job {job_id}, attempt {attempt})\n{failure.traceback.rstrip()}"
+        case AttemptFailed(job_id, task, attempt, failure, again_in):
+            then = "" if again_in is None else f", and is tried again in {again_in:.3g} s"
+            level = logging.ERROR if again_in is None else logging.WARNING
+            return level, f"{task} failed (job {job_id}, attempt {attempt}){then}\n{failure.traceback.rstrip()}"
         case AttemptInterrupted(job_id, task, interruptions, again, reason):
             then = "it runs again" if again else "it does not run again by itself"
             return logging.WARNING, f"{task} was interrupted (job {job_id}, time {interruptions}): {reason}; {then}"
+        case AttemptSlow(job_id, task, seconds):
+            return (
+                logging.WARNING,
+                f"{task} has been running for {seconds / 60:.0f} min (job {job_id}), and has no timeout",
+            )
+        case ThreadAbandoned(job_id, task, replaced):
+            then = (
+                "another takes its place"
+                if replaced
+                else "too many are stuck to replace it, so this process runs fewer: restart it"
+            )
+            return (
+                logging.ERROR,
+                f"{task} ran longer than its timeout (job {job_id}), and a thread cannot be stopped: {then}",
+            )
         case OutcomeRefused(job_id):
             return logging.WARNING, f"the outcome of job {job_id} was not recorded: its claim was no longer ours"
         case CallsDiscarded(tasks, reason):

@@ -2,6 +2,7 @@
 
 # functions and arguments of any type are the subject
 
+import inspect
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from functools import partial, wraps
@@ -88,8 +89,8 @@ def test_generators_are_named_too() -> None:
 
 def test_a_class_instead_of_an_instance() -> None:
     assert call_error(Mailer, "a@b.c", message="hello") == (
-        "app:Mailer(host: str) -> None cannot be called with (str, message=str): got an unexpected keyword argument "
-        "'message'. Mailer is a class whose instances can be called: pass an instance of it, Mailer(...), instead."
+        "app:Mailer(host: str) -> None cannot be called with (str, message=str): unexpected 'message'. "
+        "Mailer is a class whose instances can be called: pass an instance of it, Mailer(...), instead."
     )
     assert encode(Mailer("smtp.example"), "a@b.c", message="hello")
 
@@ -115,39 +116,79 @@ def test_a_wrapper_may_supply_arguments_itself() -> None:
     assert call_error(supplied).startswith("app:supplied(database: str, email: list[str]) -> None cannot be called")
 
 
+def handing_on(function: Any) -> Any:
+    @wraps(function)
+    def wrapper(*args: Any, attempts: int = 1, **kwargs: Any) -> None:
+        function(*args, **kwargs)
+
+    return wrapper
+
+
+@handing_on
+def handed_on(to: str, when: int = 0) -> None: ...
+
+
+def test_what_a_wrapper_hands_on_has_to_fit_the_function() -> None:
+    shown = "app:handed_on(to: str, when: int = 0) -> None cannot be called with"
+    assert call_error(handed_on, "a", 1, 2).startswith(
+        f"{shown} (str, int, int): 3 positional arguments where it takes 2"
+    )
+    assert call_error(handed_on, "a", wen=1) == f"{shown} (str, wen=int): unexpected 'wen': did you mean 'when'?"
+    # A parameter of the wrapper's own is not handed on, and what is missing may be supplied by it.
+    assert encode(handed_on, "a", attempts=3) == '{"args":["a"],"kwargs":{"attempts":3}}'
+    assert encode(handed_on, when=1) == '{"args":[],"kwargs":{"when":1}}'
+
+
 def test_a_class_may_be_meant() -> None:
     # Calling a class is legal in FastAPI's own background tasks, and a constructor may do something.
     assert encode(Mailer, "smtp.example") == '{"args":["smtp.example"],"kwargs":{}}'
 
 
+def write_letter(email: str, /, *lines: str, subject: str, urgent: bool = False) -> None: ...
+
+
+def sum_up(first: int, second: int) -> None: ...
+
+
 @pytest.mark.parametrize(
-    ("args", "kwargs", "came", "reason", "cure"),
+    ("function", "args", "kwargs", "came", "said"),
     [
-        ((), {}, "()", "missing a required argument: 'email'", "Pass the arguments as the function itself would be "),
+        (write_notification, (), {}, "()", "missing 'email'. Pass the arguments as the function itself"),
+        (write_notification, ("a", "b", "c"), {}, "(str, str, str)", "3 positional arguments where it takes 2. Pass "),
+        (write_notification, ("a",), {"email": 1}, "(str, email=int)", "'email' both by position and by name. Pass "),
         (
-            ("a", "b", "c"),
-            {},
-            "(str, str, str)",
-            "too many positional arguments",
-            "Pass the arguments as the function ",
-        ),
-        (("a",), {"email": 1}, "(str, email=int)", "multiple values for argument 'email'", "Pass the arguments as "),
-        (
+            write_notification,
             ("a",),
             {"mesage": "x"},
             "(str, mesage=str)",
-            "got an unexpected keyword argument 'mesage'",
-            "Did you mean 'm",
+            "unexpected 'mesage': did you mean 'message'?",
+        ),
+        (write_notification, ("a",), {"zip": 1}, "(str, zip=int)", "unexpected 'zip'. Pass the arguments as "),
+        (
+            write_notification,
+            (),
+            {"emial": "x", "zip": 1},
+            "(emial=str, zip=int)",
+            "missing 'email'; unexpected 'zip'; unexpected 'emial': did you mean 'email'?",
+        ),
+        (sum_up, (), {}, "()", "missing 'first' and 'second'. Pass "),
+        (write_letter, ("a", "b", "c"), {"urgent": True}, "(str, str, str, urgent=bool)", "missing 'subject'. Pass "),
+        (
+            write_letter,
+            (),
+            {"email": "a", "subject": "b"},
+            "(email=str, subject=str)",
+            "'email' by name, which it takes by position only. Pass ",
         ),
     ],
 )
 def test_arguments_that_do_not_bind(
-    args: tuple[Any, ...], kwargs: dict[str, Any], came: str, reason: str, cure: str
+    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], came: str, said: str
 ) -> None:
-    said = call_error(write_notification, *args, **kwargs)
-    assert said.startswith(
-        f"app:write_notification(email: str, message: str = '') -> None cannot be called with {came}: {reason}. {cure}"
-    )
+    error = call_error(function, *args, **kwargs)
+    name, signature = f"app:{function.__name__}", inspect.signature(function)
+    assert error.startswith(f"{name}{signature} cannot be called with {came}: {said}")
+    assert error.endswith((said, "Pass the arguments as the function itself would be called with."))
 
 
 def test_a_keyword_is_looked_at_each_time() -> None:

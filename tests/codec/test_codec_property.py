@@ -346,10 +346,9 @@ def test_a_call_binds_as_python_says(call: tuple[Signature, Any, Any], count: in
     args, kwargs = (1,) * count, dict.fromkeys(sorted(names), "x")
     try:
         signature.bind(*args, **kwargs)
-    except TypeError as reason:
+    except TypeError:
         for _ in range(2):
-            with pytest.raises(CallError, match="cannot be called with") as raised:
+            with pytest.raises(CallError, match=r"cannot be called with .*: .+\. Pass|did you mean"):
                 codec.encode(args, kwargs)
-            assert str(reason) in str(raised.value)
     else:
         assert codec.decode(codec.encode(args, kwargs).text) == (args, kwargs)

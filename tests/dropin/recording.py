@@ -102,7 +102,7 @@ class RecordingDesk:
             text: str | None = json.dumps([args, kwargs])
         except TypeError:
             text = None
-        definition = cast("Any", SimpleNamespace(function=function, name=_name(function)))
+        definition = cast("Any", SimpleNamespace(function=function, name=_name(function), policy_text=None))
         call = Call(definition, new_job_id(), args, kwargs, text, options, None)
         self.calls.append(call)
         return call

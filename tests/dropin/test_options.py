@@ -218,5 +218,5 @@ def test_unknown_value() -> None:
             return str(error)
         return ""
 
-    text = "options(if_raised=): expected one of 'discard', 'keep', 'only', got 'allways'."
+    text = "options: if_raised: expected one of 'discard', 'keep', 'only', got 'allways'."
     assert request(app).json() == text

@@ -11,6 +11,7 @@ import pytest
 
 from postlude import task
 from postlude.calls import CallOptions, Chain
+from postlude.control import Cancel
 from postlude.errors import StoreUnavailable
 from postlude.events import (
     AttemptFailed,
@@ -24,7 +25,8 @@ from postlude.events import (
     StoreFailed,
 )
 from postlude.executors.contract import CannotStart
-from postlude.job import Cancelled, Failed, JobState, Outcome, Settlement, Succeeded
+from postlude.job import Cancelled, Failed, Interrupted, JobState, Outcome, Settlement, Succeeded
+from postlude.order import run_in_order
 from tests.engine.conftest import Engine
 from tests.engine.fakes import turns
 
@@ -169,7 +171,7 @@ async def test_a_context_variable_set_before_is_seen_also_when_the_call_had_to_w
 async def test_calls_in_order_run_each_after_the_one_before(engine: Engine) -> None:
     calls = [engine.call(wait_for, "a"), engine.call(note, "b"), engine.call(note, "c")]
     await engine.stage(*calls)
-    end = asyncio.ensure_future(engine.attempts.run_in_order(calls))
+    end = asyncio.ensure_future(run_in_order(engine.attempts, calls))
     await turns()
     assert ran == ["a begins"]
     open_gate("a")
@@ -181,7 +183,7 @@ async def test_calls_in_order_run_each_after_the_one_before(engine: Engine) -> N
 async def test_the_chain_stops_at_the_first_that_fails(engine: Engine) -> None:
     calls = [engine.call(note, "a"), engine.call(fail, "b"), engine.call(note, "c"), engine.call(note, "d")]
     await engine.stage(*calls)
-    await engine.attempts.run_in_order(calls)
+    await run_in_order(engine.attempts, calls)
     assert ran == ["a"]
     records = await engine.records(calls)
     assert [record.state for record in records] == [
@@ -198,7 +200,7 @@ async def test_an_ephemeral_call_behind_stored_ones_runs_after_them(engine: Engi
     calls = [engine.call(wait_for, "a"), engine.call(lambda: ran.append("lambda"))]
     assert [call.ephemeral for call in calls] == [False, True]
     await engine.stage(*calls)
-    end = asyncio.ensure_future(engine.attempts.run_in_order(calls))
+    end = asyncio.ensure_future(run_in_order(engine.attempts, calls))
     await turns()
     open_gate("a")
     await end
@@ -210,7 +212,7 @@ async def test_an_ephemeral_call_behind_stored_ones_runs_after_them(engine: Engi
 async def test_an_ephemeral_call_behind_one_that_fails_does_not_run(engine: Engine) -> None:
     calls = [engine.call(fail, "a"), engine.call(lambda: ran.append("lambda"))]
     await engine.stage(*calls)
-    await engine.attempts.run_in_order(calls)
+    await run_in_order(engine.attempts, calls)
     assert ran == []
     assert (await engine.record(calls[1])).cancelled_by == calls[0].id
 
@@ -222,7 +224,7 @@ async def test_ephemeral_calls_alone_keep_their_order_without_a_row(engine: Engi
 
     calls = [engine.call(lambda: ran.append("first")), engine.call(broken), engine.call(lambda: ran.append("last"))]
     await engine.stage(*calls)
-    await engine.attempts.run_in_order(calls)
+    await run_in_order(engine.attempts, calls)
     assert ran == ["first"]
     assert engine.faulty.calls["settle"] == 0
     [failed] = engine.heard.of(EphemeralFailed)
@@ -251,7 +253,7 @@ async def test_what_must_not_run_twice_is_recorded_before_it_starts(engine: Engi
 async def test_what_must_not_run_twice_goes_back_when_its_start_cannot_be_recorded(engine: Engine) -> None:
     engine.faulty.fail("start", StoreUnavailable("disk full"))
     call = await engine.staged(charge)
-    assert await engine.attempts.run(call) is None
+    assert isinstance(await engine.attempts.run(call), Interrupted)
     assert ran == []
     record = await engine.record(call)
     assert (record.state, record.attempt) == (JobState.QUEUED, 0)
@@ -308,7 +310,7 @@ async def test_a_call_that_waits_for_a_slot_for_a_second_is_given_back(engine: E
     assert (await engine.record(calls[2])).state is JobState.STAGED
     engine.clock.advance(1.0)
     await engine.attempts.run_once()
-    assert await ends[2] is None
+    assert isinstance(await ends[2], Interrupted)
     record = await engine.record(calls[2])
     assert (record.state, record.attempt) == (JobState.QUEUED, 0)
     open_gate("a")
@@ -323,7 +325,7 @@ async def test_a_call_with_ephemeral_ones_behind_it_waits_on(engine: Engine) -> 
         engine.attempts.begin(call)
     chain = [engine.call(note, "stored"), engine.call(lambda: ran.append("lambda"))]
     await engine.stage(*chain)
-    end = asyncio.ensure_future(engine.attempts.run_in_order(chain))
+    end = asyncio.ensure_future(run_in_order(engine.attempts, chain))
     await turns()
     engine.clock.advance(5.0)
     await engine.attempts.run_once()
@@ -339,7 +341,7 @@ async def test_what_is_given_back_takes_those_behind_it_along(engine: Engine) ->
         engine.attempts.begin(await engine.staged(wait_for, name))
     chain = [engine.call(note, "first"), engine.call(note, "second")]
     await engine.stage(*chain)
-    end = asyncio.ensure_future(engine.attempts.run_in_order(chain))
+    end = asyncio.ensure_future(run_in_order(engine.attempts, chain))
     await turns()
     engine.clock.advance(1.0)
     await engine.attempts.run_once()
@@ -373,7 +375,7 @@ async def test_one_that_is_cancelled_before_its_first_step_never_runs_and_frees_
     call = await engine.staged(wait_for, "a")
     end: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
     engine.attempts.begin(call, end.set_result)
-    engine.attempts._cancel(engine.attempts._running[call.id], "cancelled on request")
+    engine.attempts._running[call.id].cancel("cancelled on request")
     assert await asyncio.wait_for(end, 5) == Cancelled("cancelled on request")
     assert ran == []
     assert engine.attempts.free("loop") == 2
@@ -457,7 +459,7 @@ async def test_what_runs_longer_than_the_grace_is_given_back_and_named(engine: E
     await engine.attempts.run_once()
     assert {one.state for one in await engine.records(calls)} == {JobState.RUNNING}
     assert await engine.attempts.stop(0) == []
-    assert await asyncio.gather(*ends) == [None, None]
+    assert [type(end) for end in await asyncio.gather(*ends)] == [Interrupted, Interrupted]
     for record in await engine.records(calls):
         assert (record.state, record.attempt, record.interruptions) == (JobState.QUEUED, 0, 0)
         assert record.failure is None
@@ -481,7 +483,7 @@ async def test_a_thread_that_does_not_end_is_returned_by_name_and_keeps_its_clai
 async def test_after_stop_a_stored_call_goes_back_at_once_and_an_ephemeral_one_still_runs(engine: Engine) -> None:
     await engine.attempts.stop(0)
     call = await engine.staged(note, "stored")
-    assert await engine.attempts.run(call) is None
+    assert isinstance(await engine.attempts.run(call), Interrupted)
     assert (await engine.record(call)).state is JobState.QUEUED
     assert await engine.attempts.run(engine.call(lambda: ran.append("lambda"))) == Succeeded()
     assert ran == ["lambda"]
@@ -498,7 +500,7 @@ async def test_an_ephemeral_call_behind_one_that_is_given_back_at_the_stop_ends_
 ) -> None:
     chain = [engine.call(wait_for, "a"), engine.call(note, "b"), engine.call(lambda: None), engine.call(note, "d")]
     await engine.stage(*chain)
-    end = asyncio.ensure_future(engine.attempts.run_in_order(chain))
+    end = asyncio.ensure_future(run_in_order(engine.attempts, chain))
     await turns()
     await engine.attempts.stop(0)
     await end
@@ -523,7 +525,7 @@ async def test_an_unsaved_call_that_waits_when_the_process_stops_is_not_lost_wit
 async def test_what_must_not_run_twice_is_set_aside_when_the_stop_cuts_it_off(engine: Engine) -> None:
     calls = [engine.call(charge_slowly), engine.call(note, "behind")]
     await engine.stage(*calls)
-    end = asyncio.ensure_future(engine.attempts.run_in_order(calls))
+    end = asyncio.ensure_future(run_in_order(engine.attempts, calls))
     while not ran:
         await turns(1)
     await engine.attempts.stop(0)
@@ -587,7 +589,7 @@ async def test_a_write_that_happened_without_being_confirmed_holds_up_nobody_beh
     engine.faulty.late_faults["settle"] = [StoreUnavailable("confirmed too late")]
     calls = [engine.call(note, "first"), engine.call(note, "second")]
     await engine.stage(*calls)
-    await engine.attempts.run_in_order(calls)
+    await run_in_order(engine.attempts, calls)
     assert ran == ["first", "second"]
     assert {record.state for record in await engine.records(calls)} == {JobState.SUCCEEDED}
     assert not engine.heard.of(OutcomeRefused)
@@ -596,7 +598,7 @@ async def test_a_write_that_happened_without_being_confirmed_holds_up_nobody_beh
 async def test_what_stands_behind_an_outcome_that_was_refused_is_let_go(engine: Engine) -> None:
     calls = [engine.call(wait_for, "a"), engine.call(note, "b"), engine.call(note, "c")]
     await engine.stage(*calls)
-    end = asyncio.ensure_future(engine.attempts.run_in_order(calls))
+    end = asyncio.ensure_future(run_in_order(engine.attempts, calls))
     await turns()
     assert calls[0].claim is not None
     calls[0].claim = calls[0].claim._replace(id=calls[0].claim.id + 1)
@@ -608,10 +610,29 @@ async def test_what_stands_behind_an_outcome_that_was_refused_is_let_go(engine: 
     assert (third.state, third.waiting) == (JobState.QUEUED, True)
 
 
+@pytest.mark.parametrize("cancelled", [False, True], ids=["fails", "cancels itself"])
+async def test_what_stands_behind_one_without_a_row_that_does_not_succeed_is_cancelled(
+    engine: Engine, cancelled: bool
+) -> None:
+    def broken() -> None:
+        ran.append("broken")
+        raise Cancel if cancelled else ValueError
+
+    # Committed later than the first, which needed no row while it stood alone.
+    calls = [engine.call(broken), engine.call(note, "b"), engine.call(note, "c")]
+    await engine.stage(*calls[1:])
+    assert not await run_in_order(engine.attempts, calls)
+    assert ran == ["broken"]
+    records = await engine.records(calls[1:])
+    assert [record.state for record in records] == [JobState.CANCELLED, JobState.CANCELLED]
+    assert records[0].reason is not None
+    assert records[0].reason.endswith("broken, before it in its chain, did not succeed, and was not stored")
+
+
 async def test_what_was_given_back_with_the_one_before_is_no_news(engine: Engine) -> None:
     chain = [engine.call(wait_for, "a"), engine.call(note, "b")]
     await engine.stage(*chain)
-    end = asyncio.ensure_future(engine.attempts.run_in_order(chain))
+    end = asyncio.ensure_future(run_in_order(engine.attempts, chain))
     await turns()
     await engine.attempts.stop(0)
     await end
@@ -630,7 +651,7 @@ async def test_a_loop_that_ends_interrupts_its_attempts(engine: Engine) -> None:
     await turns()
     for attempt in engine.attempts._running.values():
         attempt.running.task.cancel()  # type: ignore[union-attr]
-    assert await asyncio.gather(*ends) == [None, None]
+    assert [type(end) for end in await asyncio.gather(*ends)] == [Interrupted, Interrupted]
     records = await engine.records([short, recorded])
     assert [(one.state, one.attempt, one.interruptions) for one in records] == [
         (JobState.QUEUED, 0, 0),
@@ -684,7 +705,7 @@ async def test_a_call_that_cannot_start_here_goes_back_for_a_moment_later(
 
     monkeypatch.setattr(engine.threads, "begin", begin)
     call, lambda_ = await engine.staged(in_thread), engine.call(lambda: None)
-    assert await engine.attempts.run(call) is None
+    assert isinstance(await engine.attempts.run(call), Interrupted)
     record = await engine.record(call)
     assert (record.state, record.attempt, record.run_at) == (JobState.QUEUED, 0, engine.clock.now() + 1.0)
     assert isinstance(await engine.attempts.run(lambda_), Failed)
@@ -724,7 +745,7 @@ async def test_independent_calls_do_not_wait_for_one_another(engine: Engine, ord
     calls = [prepare(fail, ("a",), {}, options), prepare(note, ("b",), {}, options)]
     await engine.stage(*calls, chain=Chain())
     if ordered:
-        await engine.attempts.run_in_order(calls)
+        await run_in_order(engine.attempts, calls)
     else:
         outcomes = await asyncio.gather(*(engine.attempts.run(call) for call in calls))
         assert isinstance(outcomes[0], Failed)

@@ -9,6 +9,7 @@ from postlude import telemetry
 from postlude.events import (
     AttemptFailed,
     AttemptInterrupted,
+    AttemptSlow,
     CallNotStored,
     CallsDiscarded,
     CallsLost,
@@ -22,6 +23,7 @@ from postlude.events import (
     StopDelayed,
     StoreFailed,
     StoreRecovered,
+    ThreadAbandoned,
 )
 from postlude.job import Failure, new_job_id
 
@@ -90,6 +92,32 @@ LINES: list[tuple[Event, int, str]] = [
         (
             f"main:f was interrupted (job {JOB}, time 3): its process died; set aside after 3 interruptions; "
             "it does not run again by itself"
+        ),
+    ),
+    (
+        AttemptFailed(JOB, "main:f", 2, FAILURE, 61.25),
+        logging.WARNING,
+        (
+            f"main:f failed (job {JOB}, attempt 2), and is tried again in 61.2 s\n"
+            "Traceback (most recent call last):\nValueError: no"
+        ),
+    ),
+    (
+        AttemptSlow(JOB, "main:f", 301),
+        logging.WARNING,
+        f"main:f has been running for 5 min (job {JOB}), and has no timeout",
+    ),
+    (
+        ThreadAbandoned(JOB, "main:f", True),
+        logging.ERROR,
+        (f"main:f ran longer than its timeout (job {JOB}), and a thread cannot be stopped: another takes its place"),
+    ),
+    (
+        ThreadAbandoned(JOB, "main:f", False),
+        logging.ERROR,
+        (
+            f"main:f ran longer than its timeout (job {JOB}), and a thread cannot be stopped: "
+            "too many are stuck to replace it, so this process runs fewer: restart it"
         ),
     ),
     (

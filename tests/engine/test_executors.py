@@ -510,6 +510,28 @@ async def test_close_lets_a_thread_end_when_its_work_has(threads: ThreadExecutor
     assert not seen[0].is_alive()
 
 
+async def test_after_close_a_new_thread_does_the_work_and_one_that_was_stuck_still_ends(
+    threads: ThreadExecutor,
+) -> None:
+    seen: list[threading.Thread] = []
+    gate = threading.Event()
+
+    def stay() -> None:
+        seen.append(threading.current_thread())
+        gate.wait(30)
+
+    _, stuck = begin(threads, stay)
+    threads.close()
+    async with asyncio.timeout(10):
+        assert await run(threads, nothing) == Succeeded()
+        assert await run(threads, nothing) == Succeeded()
+    gate.set()
+    assert await stuck == Succeeded()
+    await asyncio.to_thread(seen[0].join, 10)
+    assert not seen[0].is_alive()
+    threads.close()
+
+
 def test_a_loop_that_was_closed_has_nobody_left_to_tell(threads: ThreadExecutor) -> None:
     gate, over = threading.Event(), threading.Event()
 

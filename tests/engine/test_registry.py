@@ -263,6 +263,20 @@ def test_what_is_allowed_is_a_task() -> None:
         assert Registry(ROOT, allow=[name]).find(name).function is function
 
 
+@pytest.mark.parametrize(
+    ("name", "function"), [("pathlib:Path.home", lambda: Path.home), ("builtins:dict.fromkeys", lambda: dict.fromkeys)]
+)
+def test_a_class_method_that_is_allowed_is_a_task_however_often_it_is_looked_up(
+    name: str, function: Callable[[], Callable[..., Any]]
+) -> None:
+    registry = Registry(ROOT, allow=[name])
+    assert function() is not function()
+    definition = registry.of(function())
+    assert (definition.name, definition.unstorable) == (name, None)
+    assert registry.of(function()) is definition
+    assert Registry(ROOT, allow=[name]).find(name).function == function()
+
+
 @pytest.mark.parametrize("name", ["os:no_such", "no_such_module:f", "os"])
 def test_what_cannot_be_allowed_is_named(name: str) -> None:
     with pytest.raises(TaskDeclarationError) as raised:

@@ -9,16 +9,21 @@ from uuid import UUID
 
 import pytest
 
+import postlude.process
 import postlude.runtime
 from postlude.calls import Call, CallOptions, Chain
-from postlude.errors import SettingsError, StoreClosed, StoreLocationError, StoreUnavailable
+from postlude.errors import NotAPostludeStore, SettingsError, StoreClosed, StoreLocationError, StoreUnavailable
+from postlude.events import StoreFailed
+from postlude.job import JobState
+from postlude.process import Process
 from postlude.registry import Registry
 from postlude.runtime import Runtime
 from postlude.settings import Settings
 from postlude.stores import open_store
-from postlude.stores.contract import Description, Store
+from postlude.stores.contract import Description, Filter, Store
 from postlude.withdrawals import Withdrawals
-from tests.engine.fakes import FakeClock, FaultyStore, turns
+from tests.engine.fakes import FakeClock, FaultyStore, Heard, turns, until
+from tests.stores.making import queued
 
 
 def no_calls() -> Collection[UUID]:
@@ -95,6 +100,47 @@ async def test_from_several_threads_at_once(runtime: Runtime, monkeypatch: pytes
     assert opening.made == 1
 
 
+async def test_a_thread_that_looks_in_the_moment_when_it_has_been_opened_opens_no_second_one(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening = Opening(monkeypatch, held=True)
+    first = asyncio.ensure_future(runtime.store())
+    await opening.reached.wait()
+    looks, looked, go_on = runtime._here, threading.Event(), threading.Event()
+
+    def slow_to_go_on() -> Process | None:
+        found = looks()
+        if threading.current_thread() is not threading.main_thread() and runtime._opening_lock.locked():
+            looked.set()
+            go_on.wait(0.2)  # all of it, where the lock keeps the other one from being done
+        return found
+
+    monkeypatch.setattr(runtime, "_here", slow_to_go_on)
+    second = asyncio.ensure_future(asyncio.to_thread(asyncio.run, runtime.store()))
+    await asyncio.to_thread(looked.wait, 30)
+    opening.go_on.set()
+    store = await first
+    go_on.set()
+    assert await second is store
+    assert opening.made == 1
+
+
+async def test_what_another_thread_has_opened_meanwhile_is_not_lost_by_a_close(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Store] = []
+
+    def meanwhile() -> None:
+        thread = threading.Thread(target=lambda: opened.append(asyncio.run(runtime.store())))
+        thread.start()
+        thread.join(30)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runtime._signals, "stop", meanwhile)
+        await runtime.close()
+    assert [await runtime.store()] == opened
+
+
 async def test_when_it_cannot_be_opened_everybody_learns_why_and_may_try_again(tmp_path: Path) -> None:
     folder = tmp_path / "missing"
     runtime = Runtime(Settings(url=f"sqlite:///{folder / 'jobs.db'}"), Registry(tmp_path), FakeClock(), no_calls)
@@ -114,7 +160,9 @@ async def test_stopped_before_it_was_started_and_twice(runtime: Runtime) -> None
 
 
 def test_a_url_that_names_no_store_is_refused_before_anything_is_served(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"expected sqlite:///path/to/jobs\.db, got 'redis://cache'"):
+    with pytest.raises(
+        SettingsError, match=r"expected sqlite:///relative/jobs\.db with three slashes, .*; got 'redis://cache'"
+    ):
         Runtime(Settings(url="redis://cache"), Registry(tmp_path), FakeClock(), no_calls)
 
 
@@ -193,3 +241,88 @@ async def test_withdrawals_go_on_until_the_store_answers_and_not_after_the_end(t
     await process.withdrawals.end(5)
     await turns()
     assert faulty.calls["withdraw"] == calls == 2
+
+
+# The end of a process whose store does not answer
+
+
+class Started:
+    """A process that works, on a store that can be made to fail, and that is waited for only for a moment."""
+
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.store = FaultyStore(open_store(f"sqlite:///{tmp_path / 'jobs.db'}"))
+        with monkeypatch.context() as patched:
+            patched.setattr(postlude.runtime, "open_store", lambda _: self.store)
+            settings = Settings(url=f"sqlite:///{tmp_path / 'jobs.db'}", shutdown_grace=0)
+            self.runtime = Runtime(settings, Registry(Path(__file__).parents[2]), FakeClock(), no_calls)
+        monkeypatch.setattr(postlude.runtime, "open_store", lambda _: self.store)
+        monkeypatch.setattr(postlude.process, "SETTLE_WITHIN", 0.05)
+        self.heard = Heard(self.runtime.events)
+
+    async def process(self) -> Process:
+        await self.runtime.store()
+        process = self.runtime._process
+        assert process is not None
+        await process.start()
+        await until(lambda: self.store.calls["waiting_tasks"])
+        return process
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Started:
+    return Started(tmp_path, monkeypatch)
+
+
+async def test_nothing_new_starts_while_the_announcement_of_the_stop_waits(started: Started) -> None:
+    process = await started.process()
+    reached, go_on = started.store.shut("announce_stop")
+    process.begin_stop(0)
+    await reached.wait()
+    assert started.store.calls["settle"] == started.store.calls["claim"] == 0, "the announcement is the first in line"
+    await process.store.insert([queued(task=f"{__name__}:work")])
+    process.wake()
+    async with asyncio.timeout(10):
+        assert not await process.stop(0)
+    assert started.store.calls["claim"] == 0
+    go_on.set()
+    await turns()
+
+
+async def test_the_announcement_is_waited_for_before_the_process_leaves(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postlude.process, "SETTLE_WITHIN", 30)
+    process = await started.process()
+    reached, go_on = started.store.shut("announce_stop")
+    stopping = asyncio.ensure_future(process.stop(0))
+    await reached.wait()
+    await asyncio.wait({stopping}, timeout=0.1)
+    assert not stopping.done()
+    assert started.store.calls["dismiss"] == 0
+    go_on.set()
+    await stopping
+    assert started.store.calls["dismiss"] == 1
+
+
+@pytest.mark.parametrize("what", ["dismiss", "close"])
+async def test_a_leave_that_takes_too_long_goes_on_without_being_waited_for(started: Started, what: str) -> None:
+    process = await started.process()
+    reached, go_on = started.store.shut(what)
+    async with asyncio.timeout(10):
+        await process.stop(0)
+    assert reached.is_set()
+    go_on.set()
+    assert process._leaving is not None
+    await process._leaving
+    assert started.heard == []
+    with pytest.raises(StoreClosed):
+        await started.store.store.count(Filter(frozenset({JobState.QUEUED})))
+
+
+async def test_a_store_that_is_something_else_by_now_keeps_no_process_from_ending(started: Started) -> None:
+    process = await started.process()
+    for operation in ("announce_stop", "dismiss"):
+        started.store.fail(operation, NotAPostludeStore("it is a text"))
+    await process.stop(0)
+    assert started.heard == [StoreFailed("announcing the stop", "it is a text"), StoreFailed("leaving", "it is a text")]
+    assert started.store.calls["close"] == 1

@@ -3,9 +3,13 @@
 import json
 from collections.abc import Mapping
 from datetime import timedelta
+from multiprocessing import Process
+from pathlib import Path
 from typing import Any
 
 import pytest
+from uvicorn._subprocess import get_subprocess
+from uvicorn.config import Config
 
 from postlude.errors import SettingsError
 from postlude.settings import DEFAULT_URL, Concurrency, Settings, read_settings, unknown_variables
@@ -157,6 +161,10 @@ def test_all_problems_are_named_at_once() -> None:
         (["/bin/fastapi", "dev"], 0.0),
         (["fastapi", "dev", "main.py"], 0.0),
         (["fastapi", "dev", "--no-reload"], 8.0),
+        (["/site-packages/fastapi/__main__.py", "dev", "main.py"], 0.0),
+        (["/site-packages/fastapi/__main__.py", "run"], 8.0),
+        (["/app/__main__.py", "dev"], 8.0),
+        (["__main__.py", "dev"], 8.0),
         (["fastapi", "run"], 8.0),
         (["uvicorn", "main:app"], 8.0),
         ([""], 8.0),
@@ -170,11 +178,84 @@ def test_nobody_waits_at_a_reload(monkeypatch: pytest.MonkeyPatch, argv: list[st
     assert read_settings({"shutdown_grace": 5}, {}).shutdown_grace == 5
 
 
-@pytest.mark.parametrize("url", ["", "sqlite", "sqlite://", "sqlite:///", "sqlite:x.db", "postgresql://host/db"])
-def test_a_url_that_names_no_store(url: str) -> None:
+@pytest.mark.parametrize(("reload", "grace"), [(True, 0.0), (False, 8.0)])
+def test_nor_at_one_that_a_script_asked_for(monkeypatch: pytest.MonkeyPatch, reload: bool, grace: float) -> None:
+    """As `uvicorn.run("main:app", reload=True)` does it; the scenarios have it with a real one."""
+    made = get_subprocess(Config("main:app", reload=reload), print, [])
+    monkeypatch.setattr("multiprocessing.process._current_process", made)
+    assert read_settings({}, {}).shutdown_grace == grace
+
+
+def test_a_process_that_is_made_for_something_else_is_no_reload(monkeypatch: pytest.MonkeyPatch) -> None:
+    for made in (Process(target=print), Process(target=print, kwargs={"config": None})):
+        monkeypatch.setattr("multiprocessing.process._current_process", made)
+        assert read_settings({}, {}).shutdown_grace == 8.0
+
+
+FORMS = "sqlite:///relative/jobs.db with three slashes, or sqlite:////absolute/jobs.db with four"
+
+
+def url_problem(url: Any) -> str:
     with pytest.raises(SettingsError) as raised:
         open_store(url)
-    assert f"url: expected sqlite:///path/to/jobs.db, got {url!r}" in str(raised.value)
+    (problem,) = raised.value.problems
+    return problem
+
+
+@pytest.mark.parametrize("url", ["", "sqlite", "redis://cache"])
+def test_a_url_that_names_no_store(url: str) -> None:
+    assert url_problem(url) == f"url: expected {FORMS}; got {url!r}"
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("sqlite:x.db", "sqlite:///x.db"),
+        ("sqlite://x.db", "sqlite:///x.db"),
+        ("sqlite+aiosqlite:///x.db", "sqlite:///x.db"),
+        ("sqlite+pysqlite:////srv/x.db", "sqlite:////srv/x.db"),
+        ("SQLite:///x.db", "sqlite:///x.db"),
+        ("x.db", "sqlite:///x.db"),
+        ("/srv/x.db", "sqlite:////srv/x.db"),
+    ],
+)
+def test_a_url_that_is_nearly_one(url: str, meant: str) -> None:
+    assert url_problem(url) == f"url: expected {FORMS}; got {url!r}: did you mean {meant!r}?"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite://:memory:",
+        "sqlite:///:memory:",
+        "sqlite+aiosqlite://",
+        "sqlite:///file::memory:?cache=shared",
+        "sqlite:///file:jobs?mode=memory&uri=true",
+        ":memory:",
+    ],
+)
+def test_a_store_in_memory_is_none(url: str) -> None:
+    assert url_problem(url) == (
+        f"url: expected a file, got {url!r}, which is kept in memory, where nothing would survive: write {FORMS}; "
+        'in a test, a file in a temporary folder, such as f"sqlite:///{tmp_path}/jobs.db"'
+    )
+
+
+def test_another_database_is_refused_without_showing_its_password() -> None:
+    problem = url_problem("postgresql://app:hunter2@db/jobs")
+    assert problem == f"url: expected {FORMS}; got 'postgresql://***@db/jobs': this release keeps jobs in SQLite only"
+
+
+def test_a_path_is_no_url() -> None:
+    assert url_problem(Path("/srv/x.db")) == f"url: expected {FORMS}; got {Path('/srv/x.db')!r}"
+
+
+def test_a_url_from_the_environment_is_called_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTLUDE_URL", " sqlite:// ")
+    assert url_problem(read_settings({}).url).startswith("POSTLUDE_URL: expected a file, got 'sqlite://', which")
+    assert url_problem("sqlite:///").startswith("url: expected a file"), "that one is not the variable's"
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,24 @@ async def test_a_poisonous_job_runs_when_nothing_else_does_and_nothing_starts_be
     assert ran[-1] == "other"
 
 
+async def test_one_that_was_set_aside_and_retried_by_hand_runs_with_nothing_beside_it(engine: Engine) -> None:
+    poison = await engine.queue(wait_at_gate, "poison")
+    await interrupt(engine, poison, 3)
+    assert (await engine.record(poison)).state is JobState.FAILED
+    await engine.store.retry(poison.id, now=engine.clock.now())
+    await engine.queue(note, "beside it")
+    for _ in range(2):
+        await engine.worker.run_once()
+        await turns()
+    assert ran == ["poison begins"]
+    gate.set()
+    await until(lambda: engine.attempts.idle)
+    await engine.worker.run_once()
+    await until(lambda: engine.attempts.idle)
+    await engine.settling.flush()
+    assert ran == ["poison begins", "poison ends", "beside it"]
+
+
 async def test_the_rest_for_a_poisonous_coroutine_is_kept_while_threads_have_nothing_due(engine: Engine) -> None:
     poison = await engine.queue(wait_at_gate, "poison")
     await interrupt(engine, poison, 2)

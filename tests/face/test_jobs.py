@@ -14,7 +14,10 @@ from fastapi.testclient import TestClient
 
 from postlude import BackgroundTasks, Job, JobState, Postlude, PostludeError, task
 from postlude.errors import CallError, IllegalTransition, JobNotFound, NotStorable, WaitTimeout
+from postlude.job import Event
 from tests.face.conftest import Make, Serve, ended, until
+from tests.stores.making import chain_of, claim_of
+from tests.stores.making import ended as made_to_end
 
 ran: list[object] = []
 thread_gate = threading.Event()
@@ -333,6 +336,37 @@ def test_a_retry_by_hand_revives_those_that_the_failure_cancelled(make: Make) ->
     assert ran == ["mended", "behind"]
 
 
+async def test_behind_one_that_has_not_ended_the_error_says_to_wait_for_that(closing: Closing) -> None:
+    """It was cancelled by hand, so its predecessor's retry did not bring it back; to retry that again would fail."""
+    durable = closing()
+    store = await durable._runtime.store()
+    owner = await store.enlist()
+    chain = chain_of(owner, 2)
+    await store.insert(chain)
+    await store.settle([made_to_end(claim_of(chain[0]), Event.RELEASE)])
+    await durable.jobs.cancel(chain[1].id)
+    with pytest.raises(IllegalTransition) as raised:
+        await durable.jobs.retry(chain[1].id)
+    assert raised.value.hint == (
+        f"Job {chain[0].id}, before it in its chain, is queued and comes first: wait for its end with jobs.wait(), and "
+        "retry this one when it has succeeded."
+    )
+    await durable.jobs.cancel(chain[0].id)
+    with pytest.raises(IllegalTransition, match=f"retry job {chain[0].id} first"):
+        await durable.jobs.retry(chain[1].id)
+
+
+async def test_asked_in_the_wrong_state_the_error_says_what_to_do(closing: Closing) -> None:
+    durable = closing()
+    job = await durable.enqueue(note, "later")
+    with pytest.raises(IllegalTransition, match=r"is queued, .* It runs by itself when it is due") as raised:
+        await durable.jobs.retry(job.id)
+    assert raised.value.hint.endswith("wait for it with jobs.wait().")
+    await durable.jobs.cancel(job.id)
+    with pytest.raises(IllegalTransition, match=r"nothing of it is left to cancel"):
+        await durable.jobs.cancel(job.id)
+
+
 def test_an_ephemeral_job_cannot_be_retried_and_the_error_says_why(make: Make) -> None:
     app, durable = make()
 
@@ -344,8 +378,13 @@ def test_an_ephemeral_job_cannot_be_retried_and_the_error_says_why(make: Make) -
         return [str(tasks.add_task(note, "a").id), str(tasks.add_task(fails).id)]
 
     ids = TestClient(app).post("/").json()
-    with pytest.raises(IllegalTransition, match="argument"):
+    with pytest.raises(IllegalTransition) as raised:
         durable.blocking.jobs.retry(ids[1])
+    assert raised.value.hint == (
+        "It is ephemeral: its arguments never left the process that added it. Add the call anew; the warning that was "
+        "written when it was added says what would make it storable, so that it could be retried."
+    )
+    assert str(raised.value) == f"Job {ids[1]} is failed, and 'retry' is not possible then. {raised.value.hint}"
 
 
 # wait
@@ -479,7 +518,7 @@ def test_if_raised_with_another_word(make: Make) -> None:
             raised.append(error)
 
     TestClient(app).post("/")
-    assert str(raised[0]) == "options(if_raised=): expected one of 'discard', 'keep', 'only', got 'always'."
+    assert str(raised[0]) == "options: if_raised: expected one of 'discard', 'keep', 'only', got 'always'."
 
 
 # Declared

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import os
 import re
 import stat
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,10 +20,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import postlude
-from postlude import BackgroundTasks, Concurrency, JobState, Postlude, PostludeError, errors
+from postlude import BackgroundTasks, Concurrency, JobState, Postlude, PostludeError, errors, introduction
 from postlude.errors import InstallError, LoopBlocking, SettingsError, StoreLocationError
 from postlude.job import new_job_id
 from tests.face.conftest import Make, ended
+from tests.stores.other_process import OtherProcess
 
 ran: list[str] = []
 
@@ -63,6 +66,50 @@ def test_the_start_is_one_line_for_each_fact(make: Make, caplog: pytest.LogCaptu
     assert worker == "worker: embedded, up to 7 tasks at once on the event loop and 3 in threads"
     assert routes == "routes: 1 with durable background tasks"
     assert queue == "queue: 0 jobs waiting, 0 left by a process that is gone"
+
+
+def test_of_several_processes_of_a_server_one_speaks(
+    make: Make, url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one says only what it alone has done."""
+    caplog.set_level(logging.INFO, "postlude")
+    monkeypatch.setattr("multiprocessing.parent_process", lambda: SimpleNamespace(pid=os.getppid()))
+    server = introduction._name(os.getppid())
+    app, _ = make()
+    with OtherProcess(url) as other:
+        other.do("enlist")
+        other.do("stage", 2)
+        assert other.do("speaks_for", server)
+        with TestClient(app):
+            pass
+        assert lines(caplog) == []
+        with OtherProcess(url) as third:
+            third.do("enlist")
+            third.do("stage", 2)
+            third.kill()
+        with TestClient(app):
+            pass
+        assert [line for line in lines(caplog) if line.startswith("queue: ")] == [
+            "queue: 2 jobs left by a process that is gone"
+        ]
+        assert [line for line in lines(caplog) if line.startswith(("store: ", "worker: ", "routes: "))] == []
+    caplog.clear()
+    with TestClient(app):
+        pass
+    assert "worker: embedded, up to 100 tasks at once on the event loop and 16 in threads, in each process" in lines(
+        caplog
+    )
+
+
+def test_an_application_beside_another_is_introduced_by_its_routes(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "postlude")
+    app, durable = make()
+    beside = FastAPI()
+    durable.install(beside)
+    with TestClient(app), TestClient(beside):
+        assert lines(caplog)[-1] == "routes: 0 more with durable background tasks"
 
 
 def test_the_start_names_what_waits_and_what_is_not_covered(
@@ -232,8 +279,14 @@ def test_settings_that_make_no_sense_are_named_together_at_the_line() -> None:
     with pytest.raises(SettingsError) as raised:
         Postlude(**wrong)
     assert len(raised.value.problems) == 3
-    with pytest.raises(SettingsError, match=r"url: expected sqlite:///path/to/jobs\.db, got 'redis://cache'"):
+    with pytest.raises(SettingsError, match=r"url: expected sqlite:///.*; got 'redis://cache'"):
         Postlude(url="redis://cache")
+
+
+def test_a_url_of_the_environment_is_refused_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTLUDE_URL", "sqlite:///:memory:")
+    with pytest.raises(SettingsError, match=r"POSTLUDE_URL: expected a file, got 'sqlite:///:memory:'"):
+        Postlude()
 
 
 def test_a_folder_that_is_not_there_ends_the_start_with_the_cure(tmp_path: Path) -> None:
@@ -305,6 +358,49 @@ TEXTS = [
     (
         errors.IllegalTransition("running", "retry", job_id=JOB, hint="Wait for its end."),
         f"Job {JOB} is running, and 'retry' is not possible then. Wait for its end.",
+    ),
+    (
+        errors.IllegalTransition("running", "succeed", job_id=JOB),
+        f"Job {JOB} is running, and 'succeed' is not possible then.",
+    ),
+    *(
+        (
+            errors.IllegalTransition(state, "cancel", job_id=JOB),
+            (
+                f"Job {JOB} is {state}, and 'cancel' is not possible then. It has ended, so nothing of it is left to "
+                "cancel. Where that may happen, look at job.state.finished first, or catch this error."
+            ),
+        )
+        for state in ("succeeded", "failed", "cancelled")
+    ),
+    (
+        errors.IllegalTransition("staged", "retry", job_id=JOB),
+        (
+            f"Job {JOB} is staged, and 'retry' is not possible then. It has not ended yet: it runs as soon as its "
+            "request is over. Wait for its end with jobs.wait(); if it failed then, retry it."
+        ),
+    ),
+    (
+        errors.IllegalTransition("queued", "retry", job_id=JOB),
+        (
+            f"Job {JOB} is queued, and 'retry' is not possible then. It runs by itself when it is due, when the job "
+            "before it in its chain has succeeded, and when a process that has its task has room: start one if none "
+            "runs, and wait for it with jobs.wait()."
+        ),
+    ),
+    (
+        errors.IllegalTransition("running", "retry", job_id=JOB),
+        (
+            f"Job {JOB} is running, and 'retry' is not possible then. Wait for its end with jobs.wait(), and retry it "
+            "if it failed; to start it over now, call jobs.cancel() before."
+        ),
+    ),
+    (
+        errors.IllegalTransition("succeeded", "retry", job_id=JOB),
+        (
+            f"Job {JOB} is succeeded, and 'retry' is not possible then. Its work is done. "
+            "To have it done again, enqueue the call anew with durable.enqueue(function, ...)."
+        ),
     ),
     (
         errors.WaitTimeout(JOB, 2.5, "queued"),

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,6 +148,22 @@ async def test_an_enqueue_that_is_not_confirmed_raises(url: str, monkeypatch: py
     await durable.close()
 
 
+def test_an_application_whose_store_was_replaced_by_something_else_stops_all_the_same(
+    make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, _ = make(shutdown_grace=0)
+    adding(app, (note, "it"))
+    with TestClient(app) as client:
+        for each in tmp_path.glob("jobs.db*"):
+            each.rename(tmp_path / f"aside-{each.name}")
+        (tmp_path / "jobs.db").write_bytes(b"not a database " * 20)
+        assert [client.post("/").status_code for _ in range(2)] == [503, 503]
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert not [line for line in said if "failed and goes on" in line]
+    assert any("announcing the stop" in line and "is not a database at all" in line for line in said)
+    assert (tmp_path / "jobs.db").read_bytes() == b"not a database " * 20
+
+
 # 7 and 8: the client is gone
 
 
@@ -250,7 +267,7 @@ def test_05_a_thread_that_does_not_end_is_named_and_nobody_else_gets_its_job_whi
     assert [line for line in said if not line.startswith("The store ")] == [
         f"still running when the grace was over: {name}",
         (
-            f"{name}: still running in a thread after the 0 s that shutdown_grace allows. What does not end before the "
+            f"{name}: still running after the 0 s that shutdown_grace allows. What does not end before the "
             "process does is kept, and runs again from its beginning at the next start; Postlude(shutdown_grace=...) "
             "gives it longer"
         ),

@@ -69,7 +69,8 @@ def refused(server: Server) -> None:
 def test_50_switched_off(serve: Serve) -> None:
     """`POSTLUDE_DISABLED=1`: FastAPI as it was.
 
-    Tasks run after the answer, there is no store, and a killed process has forgotten them.
+    Tasks run after the answer, there is no store, and a killed process has forgotten them. Each start says so once, and
+    nothing else.
     """
     server = serve(uvicorn("gated"), POSTLUDE_DISABLED="1").start()
     server.open_gate("first")
@@ -83,7 +84,8 @@ def test_50_switched_off(serve: Serve) -> None:
     let_pass(0.5)
     assert server.effects("ended") == ["first"]
     assert not (server.folder / ".postlude").exists()
-    assert not server.says("postlude:")
+    assert len(server.says("WARNING:", "postlude: disabled by POSTLUDE_DISABLED")) == 2
+    assert len(server.says("postlude:")) == 2
 
 
 @pytest.fixture(params=["file size limit", "full disk"])

@@ -93,6 +93,9 @@ class Told:
     async def announce_stop(self) -> None:
         await self.store.announce_stop(self.owner)
 
+    async def speaks_for(self, server: str) -> bool:
+        return await self.store.speaks_for(server)
+
     async def orphans(self) -> list[str]:
         return [str(claim.job_id) for claim in await self.store.orphans(limit=100)]
 

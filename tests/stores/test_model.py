@@ -129,11 +129,23 @@ class Model:
                 if behind.state is S.STAGED:
                     self.queue(behind)
 
+    def lets_go_on(self, before: Job | None) -> bool:
+        """Whether a job behind this one may be retried: it has succeeded, or its arguments are gone for good."""
+        if before is None or before.state is S.SUCCEEDED:
+            return True
+        return before.ephemeral and before.state in {S.FAILED, S.CANCELLED} and before.cancelled_by is None
+
     def retry(self, job: Job, now: float) -> None:
         job.state, job.run_at, job.waiting, job.cancelled_by = S.QUEUED, now, False, None
         job.cancel_requested = False
         job.alone = job.interruptions >= 2
-        revived = [other for other in self.jobs.values() if other.cancelled_by == job.new.id]
+        self.revive(job.new.id)
+        before = self.jobs.get(job.new.after) if job.new.after else None
+        if before is not None and before.state is not S.SUCCEEDED:
+            self.revive(before.new.id)
+
+    def revive(self, root: UUID) -> None:
+        revived = [other for other in self.jobs.values() if other.cancelled_by == root]
         for other in revived:
             other.state, other.waiting, other.cancelled_by, other.cancel_requested = S.QUEUED, True, None, False
         for other in reversed(revived):
@@ -314,7 +326,7 @@ class StoreAndModel(RuleBasedStateMachine):
         assert job
         before = self.model.jobs.get(job.new.after) if job.new.after else None
         ended_so = job.state in {S.FAILED, S.CANCELLED}
-        if not ended_so or job.ephemeral or (before and before.state is not S.SUCCEEDED):
+        if not ended_so or job.ephemeral or not self.model.lets_go_on(before):
             with pytest.raises(IllegalTransition):
                 self.run(self.store.retry(job.new.id, now=self.now))
             return

@@ -16,6 +16,7 @@ from postlude.stores import open_store
 from postlude.stores.contract import Store
 from postlude.stores.sqlite import liveness
 from postlude.stores.sqlite.liveness import Liveness, new_worker_id
+from tests.stores.other_process import OtherProcess
 
 ROOT = Path(__file__).parents[2]
 PRELUDE = """
@@ -237,3 +238,17 @@ async def test_a_store_can_be_opened_twice_in_a_process(url: str, store: Store) 
     await second.close()
     await second.open()
     await second.close()
+
+
+def test_a_server_that_another_process_speaks_for_does_not_hinder_a_renewal(tmp_path: Path) -> None:
+    """The proofs of life go over to the new file, whoever speaks there."""
+    mine, worker = Liveness(tmp_path / "before-workers"), new_worker_id()
+    mine.hold(worker)
+    assert mine.speaks_for("server")
+    with OtherProcess(f"sqlite:///{tmp_path}/jobs.db") as other:
+        assert other.do("speaks_for", "server")
+        mine.renew(tmp_path / "jobs.db-workers")
+        assert not mine.speaks_for("server")
+    assert mine.speaks_for("server")
+    mine.give_up(worker)
+    mine.close()

@@ -87,6 +87,23 @@ async def test_a_folder_that_is_missing(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+async def test_a_folder_that_would_be_there_with_one_more_slash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sqlite:///var/lib/jobs.db` begins at the current folder."""
+    (tmp_path / "meant").mkdir()
+    (tmp_path / "current").mkdir()
+    monkeypatch.chdir(tmp_path / "current")
+    wrong = tmp_path / "current" / str(tmp_path / "meant").removeprefix("/")
+    with pytest.raises(StoreLocationError) as raised:
+        await opened(f"sqlite://{tmp_path}/meant/jobs.db")
+    assert str(raised.value) == (
+        f"The store cannot be kept at {wrong}/jobs.db: the folder {wrong} does not exist. If {tmp_path}/meant/jobs.db "
+        f"is meant, write sqlite:///{tmp_path}/meant/jobs.db with four slashes; else create the folder, or set "
+        "POSTLUDE_URL to another place, such as sqlite:////var/lib/myapp/jobs.db."
+    )
+
+
 async def test_a_folder_in_place_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(StoreLocationError, match=r"that is a folder. Add the name of the file to the URL"):
         await opened(f"sqlite:///{tmp_path}")

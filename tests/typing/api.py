@@ -4,7 +4,7 @@ A mistake is marked with what both checkers say of it: an unused mark is an erro
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 from uuid import UUID
 
@@ -12,9 +12,26 @@ from fastapi import BackgroundTasks as Stock
 from fastapi import Depends, FastAPI
 
 import postlude
-from postlude import BackgroundTasks, Concurrency, Job, Jobs, JobState, Postlude, PostludeError, task
+from postlude import (
+    BackgroundTasks,
+    Cancel,
+    Concurrency,
+    Job,
+    Jobs,
+    JobState,
+    Postlude,
+    PostludeError,
+    Retry,
+    RetryPolicy,
+    Snooze,
+    cancel_requested,
+    current_job,
+    progress,
+    task,
+)
 from postlude.errors import JobNotFound, NotStorable, UnknownTask, WaitTimeout
 from postlude.job import Attempt, Failure, Progress
+from postlude.retries import Exponential
 
 app = FastAPI()
 durable = Postlude(app)
@@ -78,8 +95,49 @@ async def declared_async(number: int) -> list[int]:
     return [number]
 
 
+@task(retries=True, backoff=timedelta(seconds=5), retry_on=(OSError, TypeError))
+async def tried_again(number: int) -> int:
+    return number
+
+
+@task(retries=RetryPolicy(3, backoff=Exponential(first=1), retry_on=OSError))
+def tried_by_policy(number: int) -> int:
+    return number
+
+
+def give_up(number: int, error: BaseException) -> float | None:
+    return None if isinstance(error, OSError) else number
+
+
+task(retries=3, backoff=[1, timedelta(seconds=5)])
+task(retries=3, backoff=give_up)
+task(retries="3")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+task(retries=3, backoff="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+task(timeout=5)
+task(timeout=timedelta(minutes=1))
+task(timeout="5")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+task(retries=3, retry_on=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+
+
+def inside() -> None:
+    job = current_job()
+    assert_type(job.id, UUID)
+    assert_type(job.attempt, int)
+    assert_type(job.origin, Mapping[str, Any])
+    assert_type(cancel_requested(), bool)
+    progress(1)
+    progress(0.5, 1, "half")
+    progress("half")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    if job.cancel_requested:
+        raise Cancel("why")
+    if job.attempt > 1:
+        raise Snooze(timedelta(seconds=5))
+    raise Retry("why", after=5)
+
+
 assert_type(bare(1), int)
 assert_type(declared(1), int)
+assert_type(tried_by_policy(1), int)
 bare("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 declared(1, 2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 task(executor="gpu")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
@@ -134,6 +192,11 @@ async def endpoint(tasks: BackgroundTasks, stock: Stock, same: BackgroundTasks =
     tasks.add_task(shout, text=1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     tasks.add_task(add(1))  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     tasks.add_task(None)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    assert_type(tasks.options(delay=5, retries=True, timeout=timedelta(1)).add_task(add, 1), Job[int])
+    assert_type(await durable.options(run_at=datetime.now(UTC)).enqueue(shout, "text"), Job[str])
+    assert_type(durable.blocking.options(delay=5, retries=RetryPolicy(1)).enqueue(add, 1), Job[int])
+    tasks.options(delay="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    durable.options(ordered=False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     tasks.options(if_raised="always")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     tasks.options(order=False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     not_text: Job[str] = tasks.add_task(add, 1)  # type: ignore[call-overload]  # pyright: ignore[reportAssignmentType]

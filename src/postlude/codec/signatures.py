@@ -23,6 +23,9 @@ _CACHED_SHAPES = 256
 """How many shapes of calls are kept; only a function with `**kwargs` has more than a few."""
 
 
+_BY_POSITION = frozenset({Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD})
+_BY_NAME = frozenset({Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY})
+
 _UNRESOLVABLE = (NameError, AttributeError, TypeError, ValueError, SyntaxError, LookupError, ImportError)
 """What looking at an annotation may raise: most are names that only a type checker can see."""
 
@@ -71,22 +74,17 @@ class Signature:
 
     def mistake(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], reason: str) -> CallError:
         """The error of a call that does not bind."""
-        said = f"{name}{self._signature} cannot be called with {type_names(args, kwargs)}: {reason}."
+        misfits = "; ".join(_misfits(self._signature, len(args), tuple(kwargs))) or reason
+        said = f"{name}{self._signature} cannot be called with {type_names(args, kwargs)}: {misfits}"
+        said += "" if said.endswith("?") else "."
         function = self._function
         if isinstance(function, type) and _is_callable_class(function):
             kind = function.__qualname__
             return CallError(
                 f"{said} {kind} is a class whose instances can be called: pass an instance of it, {kind}(...), instead."
             )
-        keywords = [
-            parameter.name
-            for parameter in self._signature.parameters.values()
-            if parameter.kind in {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
-        ]
-        for given in kwargs:
-            close = get_close_matches(given, keywords, n=1) if given not in keywords else []
-            if close:
-                return CallError(f"{said} Did you mean {close[0]!r}?")
+        if said.endswith("?"):  # that is cure enough
+            return CallError(said)
         return CallError(f"{said} Pass the arguments as the function itself would be called with.")
 
     def _bound(self, count: int, names: tuple[str, ...]) -> Targets:
@@ -97,6 +95,7 @@ class Signature:
             if outer is not None:
                 # A wrapper may supply arguments itself. What those mean that it is given is not known: plain JSON.
                 with contextlib.suppress(TypeError):
+                    _check_handed_on(outer, self._signature, count, names)
                     return _placed(outer, count, names, lambda *_: Form(Any, unresolved=""))
             raise mistake from None
 
@@ -136,6 +135,41 @@ def _placed(
     return Targets(tuple(positional), {name: keywords[name] for name in names})
 
 
+def _misfits(signature: inspect.Signature, count: int, names: tuple[str, ...]) -> list[str]:
+    """All that is wrong with a call of that shape; what ends with a question comes last."""
+    parameters = signature.parameters.values()
+    kinds = {parameter.kind for parameter in parameters}
+    by_position = [parameter.name for parameter in parameters if parameter.kind in _BY_POSITION]
+    by_name = [parameter.name for parameter in parameters if parameter.kind in _BY_NAME]
+    strange = [] if Parameter.VAR_KEYWORD in kinds else [name for name in names if name not in by_name]
+    unnamed = [name for name in strange if name in by_position]
+    given = {*by_position[:count], *unnamed, *(name for name in names if name in by_name)}
+    missing = [
+        repr(parameter.name)
+        for parameter in parameters
+        if parameter.name not in given
+        and parameter.default is Parameter.empty
+        and parameter.kind in _BY_POSITION | _BY_NAME
+    ]
+    misfits = []
+    if count > len(by_position) and Parameter.VAR_POSITIONAL not in kinds:
+        misfits.append(f"{count} positional arguments where it takes {len(by_position) or 'none'}")
+    misfits += [f"{name!r} both by position and by name" for name in names if name in by_position[:count]]
+    misfits += [
+        f"{name!r} by name, which it takes by position only" for name in unnamed if name not in by_position[:count]
+    ]
+    if missing:
+        misfits.append(f"missing {' and '.join(missing)}")
+    free = [name for name in by_name if name not in given]
+    unexpected = [_unexpected(name, free) for name in strange if name not in unnamed]
+    return misfits + sorted(unexpected, key=lambda text: text.endswith("?"))
+
+
+def _unexpected(name: str, free: list[str]) -> str:
+    close = get_close_matches(name, free, n=1)
+    return f"unexpected {name!r}" + (f": did you mean {close[0]!r}?" if close else "")
+
+
 def _outer(function: Callable[..., Any]) -> inspect.Signature | None:
     """What a wrapper itself takes, beside the function that it stands for; None: it is none, or does not tell."""
     if not hasattr(function, "__wrapped__"):
@@ -144,6 +178,15 @@ def _outer(function: Callable[..., Any]) -> inspect.Signature | None:
         return inspect.signature(function, follow_wrapped=False)
     except (TypeError, ValueError, NameError):
         return None
+
+
+def _check_handed_on(outer: inspect.Signature, inner: inspect.Signature, count: int, names: tuple[str, ...]) -> None:
+    """Raise TypeError if a wrapper takes by `*args` or `**kwargs`, to hand it on, what the function does not take."""
+    given = outer.bind(*range(count), **dict.fromkeys(names)).arguments
+    kinds = {parameter.kind: name for name, parameter in outer.parameters.items()}
+    args = given.get(kinds.get(Parameter.VAR_POSITIONAL, ""), ())
+    kwargs = given.get(kinds.get(Parameter.VAR_KEYWORD, ""), {})
+    inner.bind_partial(*args, **kwargs)  # what is missing, the wrapper may supply
 
 
 def _inspected(function: Callable[..., Any]) -> inspect.Signature:

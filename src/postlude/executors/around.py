@@ -35,6 +35,14 @@ class AroundExecutor:
         running.task = asyncio.get_running_loop().create_task(self._run(work, running, ended), context=work.context)
         return running
 
+    def make_room(self) -> bool:
+        """As the other executor does."""
+        return self._executor.make_room()
+
+    def take_room(self) -> None:
+        """As the other executor does."""
+        self._executor.take_room()
+
     async def _run(self, work: Work, running: AroundRunning, ended: Callable[[Outcome], None]) -> None:
         outcome: Outcome | None = None
 

@@ -6,7 +6,8 @@ import asyncio
 import traceback
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
-from postlude.job import Failed, Failure, Interrupted
+from postlude.control import Cancel, Snooze
+from postlude.job import Cancelled, Failed, Failure, Interrupted, Snoozed
 
 if TYPE_CHECKING:
     import contextvars
@@ -62,6 +63,14 @@ class Executor(Protocol):
         """
         ...
 
+    def make_room(self) -> bool:
+        """Run one more beside something that cannot be made to end; returns whether there is room for one more."""
+        ...
+
+    def take_room(self) -> None:
+        """What could not be made to end has ended: the room that was made for it goes."""
+        ...
+
 
 def failure_of(error: BaseException) -> Failure:
     """The failure that an exception stands for, its traceback without Postlude's own frames above the task's.
@@ -109,3 +118,12 @@ def resolve(future: asyncio.Future[T], result: T) -> None:
 def failed(error: BaseException) -> Failed:
     """The outcome of an attempt that raised."""
     return Failed(failure_of(error), error)
+
+
+def ended_by(error: BaseException) -> Outcome:
+    """The outcome of a task that raised: a failure, or what it asks for with `Snooze` or `Cancel`."""
+    if isinstance(error, Snooze):
+        return Snoozed(error.after)
+    if isinstance(error, Cancel):
+        return Cancelled(error.reason)
+    return failed(error)

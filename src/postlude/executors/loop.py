@@ -6,7 +6,7 @@ import asyncio
 import types
 from typing import TYPE_CHECKING, Any, Final
 
-from postlude.executors.contract import ending, failed
+from postlude.executors.contract import ended_by, ending, failed
 from postlude.job import Cancelled, Succeeded
 
 if TYPE_CHECKING:
@@ -45,6 +45,13 @@ class LoopExecutor:
         task.add_done_callback(self._running.discard)
         return running
 
+    def make_room(self) -> bool:
+        """False: a coroutine can be made to end."""
+        return False
+
+    def take_room(self) -> None:
+        """Nothing: none was made."""
+
     async def _run(self, work: Work, running: CoroutineRunning, ended: Callable[[Outcome], None]) -> None:
         outcome: Outcome = _SUCCEEDED
         running.begun = True
@@ -58,7 +65,7 @@ class LoopExecutor:
         except GeneratorExit:
             raise  # the loop is gone, and with it everybody who could be told
         except BaseException as error:  # noqa: BLE001 - SystemExit in a task must end the attempt, not the server
-            outcome = failed(error)
+            outcome = ended_by(error)
         ended(outcome)
 
     @types.coroutine

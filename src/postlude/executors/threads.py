@@ -8,15 +8,16 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from postlude.executors.contract import CannotStart, failed
+from postlude.executors.contract import CannotStart, ended_by, failed
 from postlude.job import Outcome, Succeeded
 
 if TYPE_CHECKING:
     from postlude.executors.contract import Work
 
 Ended = Callable[[Outcome], None]
+Waiting: TypeAlias = "queue.SimpleQueue[tuple[Work, Ended, Returns] | None]"
 
 _SUCCEEDED: Final = Succeeded()
 
@@ -29,8 +30,11 @@ class ThreadExecutor:
     """
 
     def __init__(self, size: int) -> None:
+        self._slots = size
         self._size = size
-        self._waiting: queue.SimpleQueue[tuple[Work, Ended, Returns] | None] = queue.SimpleQueue()
+        self._waiting: Waiting = queue.SimpleQueue()
+        """What the threads below take from. After `close` there is another: a thread that was stuck at that moment must
+        find its own end in its queue, and not one that is meant for a thread started since."""
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._under_way = 0
@@ -52,12 +56,25 @@ class ThreadExecutor:
             if len(self._threads) < min(self._under_way + 1, self._size):
                 self._start_thread()
             self._under_way += 1
-        self._waiting.put((work, ended, returns))
+            self._waiting.put((work, ended, returns))
         return _RUNNING
+
+    def make_room(self) -> bool:
+        """Start one thread more than there were, until half of them are stuck."""
+        with self._lock:
+            if self._size >= 2 * self._slots:
+                return False
+            self._size += 1
+            return True
+
+    def take_room(self) -> None:
+        """A stuck thread has come back."""
+        with self._lock:
+            self._size -= 1
 
     def _start_thread(self) -> None:
         name = f"postlude-task-{len(self._threads) + 1}"
-        thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        thread = threading.Thread(target=_serve, args=(self._waiting,), name=name, daemon=True)
         try:
             thread.start()
         except RuntimeError as error:
@@ -70,18 +87,11 @@ class ThreadExecutor:
 
     def close(self) -> None:
         """Let the threads end when they have nothing left to do; waits for none of them."""
-        for _ in self._threads:
-            self._waiting.put(None)
-        self._threads.clear()
-
-    def _serve(self) -> None:
-        while True:
-            item = self._waiting.get()
-            if item is None:
-                return
-            work, ended, returns = item
-            returns.put(ended, _call(work))
-            del item, work, ended  # nothing of a past attempt stays alive while the thread waits for the next
+        with self._lock:
+            for _ in self._threads:
+                self._waiting.put(None)
+            self._threads.clear()
+            self._waiting = queue.SimpleQueue()
 
     def _ended(self) -> None:
         # On the loop, like `begin`: there the lock is free, and never makes the loop wait for a thread.
@@ -89,11 +99,21 @@ class ThreadExecutor:
             self._under_way -= 1
 
 
+def _serve(waiting: Waiting) -> None:
+    while True:
+        item = waiting.get()
+        if item is None:
+            return
+        work, ended, returns = item
+        returns.put(ended, _call(work))
+        del item, work, ended  # nothing of a past attempt stays alive while the thread waits for the next
+
+
 def _call(work: Work) -> Outcome:
     try:
         result = work.context.run(work.function, *work.args, **work.kwargs)
     except BaseException as error:  # noqa: BLE001 - SystemExit in a task ends the attempt, not the thread
-        return failed(error)
+        return ended_by(error)
     if result is not None and asyncio.iscoroutine(result):
         result.close()
         return failed(

@@ -22,7 +22,8 @@ Claims
        due (`Claimed.alone_waits`).
 
 Settling
-    10. **One commit.** `settle` writes the outcome, the line of history and what follows for the chain in one commit.
+    10. **One commit.** `settle` writes the outcome, the line of history, the last progress and what follows for the
+        chain in one commit.
     11. **Advance.** When a job succeeds, the job whose `after` it is stops waiting, whatever `followers` says.
     12. **Behind.** When it is queued again with `Followers.QUEUE`, the jobs behind it that are still staged become
         queued, and wait. An ephemeral one among them fails instead, because its arguments lived only in a process that
@@ -40,7 +41,8 @@ By hand
     16. **Retry.** A failed or cancelled job becomes queued with its attempts and interruptions as they were counted,
         and exactly the jobs that its failure cancelled become queued behind it; an ephemeral one among those fails, as
         in clause 12. A job that its next interruption would set aside runs alone. To retry an ephemeral one raises
-        `IllegalTransition`: its arguments are gone. So does one whose predecessor has not succeeded.
+        `IllegalTransition`: its arguments are gone. So does one whose predecessor has not succeeded, unless that one is
+        ephemeral and has ended: it never will, so the job goes on without it.
 
 Workers
     17. **Alive or dead.** A worker is alive while its process holds the proof of life it took in `enlist`; the proof
@@ -52,6 +54,10 @@ Workers
 Reading
     21. **What is committed.** `get`, `list` and `count` see every commit that was confirmed before they were called,
         and wait for no writer.
+
+Servers
+    22. **One speaks.** `speaks_for` is true in one of the processes that name the same server: the first that asks is
+        the one until it ends, however it does, or closes its store; then the next that asks.
 """
 
 from __future__ import annotations
@@ -181,6 +187,10 @@ class WorkerStore(Protocol):
 
     async def bury(self) -> int:
         """Remove the rows of dead workers that own no job any more; returns how many (clause 19)."""
+        ...
+
+    async def speaks_for(self, server: str) -> bool:
+        """Whether this process is the one that says what has to be said once for each server (clause 22)."""
         ...
 
 

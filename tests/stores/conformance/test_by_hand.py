@@ -138,6 +138,36 @@ async def test_clause_16_an_ephemeral_one_cannot_be_retried(store: Store, owner:
         await store.retry(job.id, now=50.0)
 
 
+async def test_clause_16_behind_an_ephemeral_one_that_is_gone_it_goes_on_without_it(store: Store, owner: int) -> None:
+    chain = chain_of(owner, 4)
+    chain[0] = chain[0]._replace(arguments=None)
+    await store.insert(chain)
+    with pytest.raises(IllegalTransition):
+        await store.retry(chain[1].id, now=50.0)
+    await store.settle([ended(claim_of(chain[0]), Event.FAIL)])
+    assert await states(store, chain) == [S.FAILED, S.CANCELLED, S.CANCELLED, S.CANCELLED]
+    with pytest.raises(IllegalTransition, match=f"Job {chain[1].id}, before it in its chain, is cancelled: retry job"):
+        await store.retry(chain[2].id, now=50.0)
+
+    await store.retry(chain[1].id, now=50.0)
+    assert await states(store, chain) == [S.FAILED, S.QUEUED, S.QUEUED, S.QUEUED]
+    for job in chain[1:]:
+        (claim,) = await claim_all(store, owner, now=50.0)
+        assert claim.job_id == job.id
+        await store.settle([ended(claim, Event.SUCCEED)])
+
+
+async def test_clause_16_behind_an_ephemeral_one_that_another_cancelled_that_one_is_first(
+    store: Store, owner: int
+) -> None:
+    chain = chain_of(owner, 3)
+    chain[1] = chain[1]._replace(arguments=None)
+    await store.insert(chain)
+    await store.settle([ended(claim_of(chain[0]), Event.FAIL)])
+    with pytest.raises(IllegalTransition, match=f"retry job {chain[0].id} first"):
+        await store.retry(chain[2].id, now=50.0)
+
+
 async def test_clause_16_an_ephemeral_one_behind_is_not_revived(store: Store, owner: int) -> None:
     chain = chain_of(owner, 5)
     chain[2] = chain[2]._replace(arguments=None)

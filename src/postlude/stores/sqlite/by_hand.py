@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
     from postlude.stores.sqlite.rows import Row
 
+EPHEMERAL = (
+    "It is ephemeral: its arguments never left the process that added it. Add the call anew; the warning that was "
+    "written when it was added says what would make it storable, so that it could be retried."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Cancelling:
@@ -50,22 +55,34 @@ class Retrying:
         value, arguments, after, text, interruptions = _found(connection, "retryable", self.job_id)
         queued = transition(JobState(value), Event.RETRY, job_id=self.job_id)
         if arguments is None:
-            self._refuse(value, "It is ephemeral: its arguments never left the process that added it.")
-        if after is not None:
-            self._look_at_predecessor(connection, UUID(bytes=after), value)
+            raise self._refused(value, EPHEMERAL)
+        without = after is not None and self._goes_on_without(connection, UUID(bytes=after), value)
         # As after any interruption: one that was set aside for it must not take others with it (see `Claimed`).
         alone = 0 < interruptions >= Policy.loads(text).max_interruptions - 1
         connection.execute(sql("retry"), (queued, self.now, alone, self.job_id.bytes))
         chains.revive_behind(connection, self.job_id, at=self.now)
+        if without:
+            chains.revive_behind(connection, UUID(bytes=after), at=self.now)
 
-    def _look_at_predecessor(self, connection: Connection, after: UUID, state: str) -> None:
+    def _goes_on_without(self, connection: Connection, after: UUID, state: str) -> bool:
+        """Whether the one before it is gone for good; refuses where that one can still succeed."""
         row: Row | None = connection.execute(sql("predecessor"), (after.bytes,)).fetchone()
-        if row is not None and row[0] != JobState.SUCCEEDED:
-            first = id_of(row[1]) or after
-            self._refuse(state, f"Job {after}, before it in its chain, is {row[0]}: retry job {first} first.")
+        if row is None or row[0] == JobState.SUCCEEDED:
+            return False
+        before, cancelled_by, ephemeral = JobState(row[0]), id_of(row[1]), row[2]
+        if before.finished and ephemeral and cancelled_by is None:
+            # Its arguments are gone, so it never succeeds: what stood behind it can only go on without it.
+            return True
+        hint = f"Job {after}, before it in its chain, is {before}: retry job {cancelled_by or after} first."
+        if not before.finished:
+            hint = (
+                f"Job {after}, before it in its chain, is {before} and comes first: wait for its end with jobs.wait(), "
+                "and retry this one when it has succeeded."
+            )
+        raise self._refused(state, hint)
 
-    def _refuse(self, state: str, hint: str) -> None:
-        raise IllegalTransition(state, Event.RETRY, job_id=self.job_id, hint=hint)
+    def _refused(self, state: str, hint: str) -> IllegalTransition:
+        return IllegalTransition(state, Event.RETRY.value, job_id=self.job_id, hint=hint)
 
 
 def _found(connection: Connection, statement: str, job_id: UUID) -> Row:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from postlude.errors import StoreUnavailable
+from postlude.errors import NotAPostludeStore, SchemaTooNew, StoreError, StoreLocationError, StoreUnavailable
+from postlude.stores.sqlite import location
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,7 @@ BUSY_SECONDS = 5.0
 """How long a process waits for the others that write the same file."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.0003, 0.005
 """Seconds between two looks at a busy file: about one commit, and several."""
+_PUT_IT_BACK = "What was confirmed before is in the file that was there: put it back while the application rests."
 
 UNAVAILABLE = (
     apsw.BusyError,
@@ -34,8 +36,10 @@ UNAVAILABLE = (
     apsw.NotADBError,
     apsw.NoMemError,
     OSError,
+    NotAPostludeStore,
+    SchemaTooNew,
 )
-"""What the file and the machine are to blame for, not the operation."""
+"""What the file and the machine are to blame for, not the operation. The last two: the file was replaced by another."""
 
 
 class Patience:
@@ -85,13 +89,21 @@ def disconnect(connection: apsw.Connection) -> None:
 def unavailable(path: Path, error: BaseException, *, did: str) -> StoreUnavailable:
     """The error for those who wait: what happened, and what to do."""
     match error:
-        case OSError(errno=errno.ESTALE):
-            cure = "What was confirmed before is in the file that was there: put it back while the application rests."
+        case StoreError():
+            cure = _PUT_IT_BACK
+        case OSError(errno=errno.ESTALE | errno.ENOENT | errno.ENOTDIR):
+            made = "If nothing is there, the next write makes a new, empty store at this path."
+            cure = " ".join((_PUT_IT_BACK, made, *_warnings(path)))
         case apsw.FullError() | OSError(errno=errno.ENOSPC | errno.EDQUOT):
             cure = "The disk or its quota is full: free some space."
         case apsw.BusyError() | apsw.LockedError():
             cure = f"Another process has kept it locked for {BUSY_SECONDS:g} s: see which one has the file open."
-        case apsw.CantOpenError() | apsw.ReadOnlyError() | apsw.PermissionsError() | PermissionError():
+        case (
+            apsw.CantOpenError()
+            | apsw.ReadOnlyError()
+            | apsw.PermissionsError()
+            | OSError(errno=errno.EACCES | errno.EPERM | errno.EISDIR)
+        ):
             cure = "It cannot be opened for writing any more: see whether it was moved, or its rights were changed."
         case apsw.CorruptError() | apsw.NotADBError():
             cure = "The file is damaged: put it aside, and restore a copy."
@@ -101,3 +113,11 @@ def unavailable(path: Path, error: BaseException, *, did: str) -> StoreUnavailab
         f"The store {path} did not {did} ({type(error).__name__}: {error}). {cure} "
         "It is tried afresh with the next call; nothing has to be restarted."
     )
+
+
+def _warnings(path: Path) -> tuple[str, ...]:
+    """Of the place where the new store will be: without the volume that was there, it may be one that forgets."""
+    try:
+        return location.warnings_at(path)
+    except StoreLocationError as error:
+        return (str(error),)

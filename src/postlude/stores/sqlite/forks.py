@@ -7,7 +7,8 @@ remove the write-ahead log from under the child. Therefore nothing may be open a
 A lane passes a gate whenever it uses its connection. The thread that forks stops all of them, which waits for the
 groups under way, and closes the connections; they are opened anew with the next call. If that takes too long, or if it
 is a lane itself that forks, the fork goes on, and the child may not open those files at all (`location.inherit`).
-`subprocess` does not come this way: what it starts has no part in the memory of this process.
+`subprocess` does not come this way, unless it is given a `preexec_fn`: what it starts has no part in the memory of this
+process.
 """
 
 from __future__ import annotations

@@ -92,8 +92,10 @@ class Lane:
             self._refuse()
         elif loop not in self._loops:
             self._loops.add(loop)
-            # At the end of the next turn, not of this one: what it reads from its sockets in between comes along. Under
-            # load that halves the changes of thread; an idle loop takes microseconds for one more turn.
+            # At the beginning of the turn after next. What is submitted until then comes along; and so does, nearly
+            # always, what the requests submit right after it that the next turn reads from its sockets: the woken
+            # thread looks at the list only when it gets the GIL. Under load that halves the changes of thread; an idle
+            # loop takes microseconds for one more turn.
             loop.call_soon(loop.call_soon, self._notify_from, loop)
         return entry.future
 

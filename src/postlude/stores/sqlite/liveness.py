@@ -9,11 +9,14 @@ The kernel drops it when the process ends, however it ends. Three traps of these
   each file in the process, however many stores use it, and it stays open while the process holds a lock.
 - A forked child has the descriptor and none of the locks. It goes on with the inherited descriptor, and what its parent
   holds is not its own. An `exec` closes the descriptor, and with it the locks fall.
+
+The bytes from `_SERVERS` on are of servers: the process that holds one speaks for that server.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -22,6 +25,10 @@ from postlude.job import new_token
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_SERVERS = 1 << 62
+"""The offsets below it are ids of workers."""
 
 
 def new_worker_id() -> int:
@@ -67,13 +74,16 @@ class Liveness:
             self._key, self._file = _shared(path)
             self._file.users += 1
         self._closed = False
+        self._servers: set[int] = set()
 
     def close(self) -> None:
-        """Let go of the side file; a lock that is held keeps its descriptor open until the process ends."""
+        """Let go of the side file; a proof of life that is held keeps its descriptor open until the process ends."""
         with _guard:
             if self._closed:
                 return
             self._closed = True
+            for server in self._servers:
+                self._release(server)
             self._file.users -= 1
             if self._file.users == 0 and not self._file.holds_any():
                 del _files[self._key]
@@ -86,13 +96,19 @@ class Liveness:
             if file is self._file:
                 return
             for process, worker in self._file.held:
-                if process == os.getpid():
+                # A server's byte stays behind: whoever may have taken it on the new file has spoken there.
+                if process == os.getpid() and worker < _SERVERS:
                     _lock(file, worker)
                     file.held.add((process, worker))
             # The old one stays open with its locks: a process that has not noticed yet still looks there.
             self._file.users -= 1
             file.users += 1
             self._key, self._file = key, file
+
+    def workers(self) -> list[int]:
+        """The workers of this process."""
+        with _guard:
+            return [worker for process, worker in self._file.held if process == os.getpid() and worker < _SERVERS]
 
     def hold(self, worker: int) -> None:
         """Take the proof of life."""
@@ -103,9 +119,7 @@ class Liveness:
     def give_up(self, worker: int) -> None:
         """Let the proof of life fall, as if the process had ended."""
         with _guard:
-            if self._file.holds(worker):
-                self._file.held.discard((os.getpid(), worker))
-                _unlock(self._file, worker)
+            self._release(worker)
 
     def is_dead(self, worker: int) -> bool:
         """Whether the process that held this proof of life is gone."""
@@ -118,6 +132,24 @@ class Liveness:
                 return False
             _unlock(self._file, worker)
             return True
+
+    def speaks_for(self, server: str) -> bool:
+        """Whether this process speaks for the server, which it does from now on if no other one does."""
+        byte = _SERVERS | int.from_bytes(hashlib.blake2b(server.encode(), digest_size=7).digest(), "big")
+        with _guard:
+            if not self._file.holds(byte):
+                try:
+                    _lock(self._file, byte)
+                except (BlockingIOError, PermissionError):
+                    return False
+                self._file.held.add((os.getpid(), byte))
+                self._servers.add(byte)
+            return True
+
+    def _release(self, byte: int) -> None:
+        if self._file.holds(byte):
+            self._file.held.discard((os.getpid(), byte))
+            _unlock(self._file, byte)
 
 
 def _shared(path: Path) -> tuple[tuple[int, int], _SideFile]:

@@ -42,7 +42,7 @@ def prepare(path: Path) -> tuple[str, ...]:
     folder = path.parent
     if not folder.is_dir():
         _make_folder(folder, path)
-    warnings = judge(path, filesystem.mount_under(folder))
+    warnings = warnings_at(path)
     if path.is_dir():
         _refuse(path, "that is a folder", "Add the name of the file to the URL")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -55,11 +55,17 @@ def prepare(path: Path) -> tuple[str, ...]:
     return warnings
 
 
+def warnings_at(path: Path) -> tuple[str, ...]:
+    """What `judge` says of the file system that the path is on now."""
+    return judge(path, filesystem.mount_under(path.parent))
+
+
 def opened(path: Path) -> Key:
     """Note that this process is about to open the file, until `closed` is called with what this returns.
 
     Raises:
         StoreLocationError: it was open at the fork that made this process.
+        NotAPostludeStore: something else is there by now.
     """
     with _guard:
         status = path.stat()
@@ -70,6 +76,9 @@ def opened(path: Path) -> Key:
                 "it was opened before the fork that made this process, and could not be closed in time",
                 "Fork before the store is opened, start this process with the method 'spawn'",
             )
+        # At each opening, because the file may be another one than that which `prepare` has seen: whatever is noted as
+        # open is ours, and `_look_at_file` relies on that.
+        _look_at_file(path)
         _open_files[key] = _open_files.get(key, 0) + 1
     return key
 
@@ -86,7 +95,7 @@ def key_of(path: Path) -> Key | None:
     """The file that the path leads to now; None if there is none."""
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return status.st_dev, status.st_ino
 
@@ -124,7 +133,7 @@ def measure_sync(folder: Path) -> float:
 
 def _make_folder(folder: Path, path: Path) -> None:
     if folder.name != DEFAULT_FOLDER or not folder.parent.is_dir():
-        _refuse(path, f"the folder {folder} does not exist", "Create it")
+        _refuse(path, f"the folder {folder} does not exist", _remedy_of_missing(path))
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         # The jobs of a developer's machine do not belong into anybody's history.
@@ -132,6 +141,17 @@ def _make_folder(folder: Path, path: Path) -> None:
         sync_folder(folder.parent)
     except OSError as error:
         _refuse(path, f"the folder {folder} cannot be made ({error.strerror})", f"Make {folder.parent} writable")
+
+
+def _remedy_of_missing(path: Path) -> str:
+    """Create the folder, or add the slash: with three of them a path begins at the current folder."""
+    try:
+        absolute = Path("/") / path.relative_to(Path.cwd())
+    except (OSError, ValueError):
+        return "Create it"
+    if absolute == path or not absolute.parent.is_dir():
+        return "Create it"
+    return f"If {absolute} is meant, write sqlite:///{absolute} with four slashes; else create the folder"
 
 
 def judge(path: Path, mount: filesystem.Mount | None) -> tuple[str, ...]:

@@ -179,6 +179,10 @@ class SQLiteStore:
         buried: int = await self._write(claiming.OnWorkers("dismiss", dead))
         return buried
 
+    async def speaks_for(self, server: str) -> bool:
+        """Clause 22."""
+        return self._now().liveness.speaks_for(server)
+
     # -- inside
 
     def _write(self, payload: Callable[[Connection], Any]) -> asyncio.Future[Any]:

@@ -13,6 +13,7 @@ from postlude.errors import PostludeError, StoreError
 from postlude.stores.contract import Description
 from postlude.stores.sqlite import location, writing
 from postlude.stores.sqlite.access import Access, Replaced
+from postlude.stores.sqlite.claiming import Enlisting
 from postlude.stores.sqlite.connection import UNAVAILABLE, unavailable
 from postlude.stores.sqlite.forks import Gate
 from postlude.stores.sqlite.lane import Caught, Entry, Lane
@@ -98,8 +99,16 @@ class Writer:
             self._liveness = Liveness(side_file)
         else:
             self._liveness.renew(side_file)
+            self._enlist_again(self._liveness)
         self._replaced = False
         return Prepared(Description(str(self._path), seconds, warnings), self._liveness)
+
+    def _enlist_again(self, liveness: Liveness) -> None:
+        """In a file that was made anew. Without its row, a worker of this process could not announce its stop."""
+        connection = self._access.connection()
+        with transaction(connection):
+            for worker in liveness.workers():
+                Enlisting(liveness, worker)(connection)
 
     def _why_not_open(self, error: BaseException) -> BaseException:
         if isinstance(error, PostludeError) or not isinstance(error, UNAVAILABLE):

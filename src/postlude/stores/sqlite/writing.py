@@ -84,7 +84,8 @@ def settle_carefully(connection: Connection, payloads: Sequence[Sequence[Settlem
 
 def _is_plain(settlement: Settlement) -> bool:
     """Whether it says no more than that the task returned."""
-    return settlement.state is JobState.SUCCEEDED and settlement.outcome is None and settlement.reason is None
+    s = settlement
+    return s.state is JobState.SUCCEEDED and s.outcome is None and s.reason is None and s.progress is None
 
 
 def _succeed(connection: Connection, portion: Sequence[Settlement]) -> None:
@@ -119,6 +120,7 @@ def _settle(connection: Connection, settlement: Settlement) -> bool:
         dumps(s.failure),
         s.reason,
         s.alone,
+        dumps(s.progress),
     )
     connection.execute(sql("settle"), (*what, s.job_id.bytes, s.claim))
     if s.outcome is not None:

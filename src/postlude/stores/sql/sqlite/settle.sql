@@ -1,4 +1,5 @@
 UPDATE jobs SET
     state = ?, finished_at = ?, attempt = ?, interruptions = ?, started_at = ?, run_at = coalesce(?, run_at),
-    failure = ?, reason = ?, alone = ?, owner = NULL, claim = NULL
+    failure = ?, reason = ?, alone = ?, progress = coalesce(?, progress),
+    owner = NULL, claim = NULL
 WHERE id = ? AND claim = ?

@@ -1,0 +1,137 @@
+"""Adding jobs that belong to no request, with `await` and without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+
+from postlude.blocking import BlockingJobs, Portal
+from postlude.calls import CallOptions, with_options
+from postlude.errors import CallError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+    from datetime import datetime
+
+    from postlude.client import Job
+    from postlude.durations import Duration
+    from postlude.retries import RetryPolicy
+    from postlude.runtime import Runtime
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Enqueuing:
+    """Commits jobs that any worker may run from then on."""
+
+    def __init__(self, runtime: Runtime, options: CallOptions) -> None:
+        self._runtime = runtime
+        self._options = options
+
+    def options(
+        self,
+        *,
+        delay: Duration | None = None,
+        run_at: datetime | None = None,
+        retries: int | RetryPolicy | None = None,
+        timeout: Duration | None = None,
+    ) -> Enqueuing:
+        """The same, for jobs with these options; None leaves one as it is. See `BackgroundTasks.options` for each.
+
+        Raises:
+            CallError: they make no sense; the message names each one that does not.
+        """
+        options = with_options(self._options, delay=delay, run_at=run_at, retries=retries, timeout=timeout)
+        return Enqueuing(self._runtime, options)
+
+    @overload
+    async def enqueue(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+    @overload
+    async def enqueue(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    async def enqueue(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job[Any]:
+        """Commit a job that belongs to no request; returns when it is on disk. Any worker may run it from now on.
+
+        Raises:
+            CallError: the call could never have run.
+            NotStorable: the call cannot be stored.
+            ArgumentsTooLarge: its arguments do not fit into a job.
+            StoreUnavailable: the commit is not known to have succeeded: the job may run or not.
+        """
+        return (await self._runtime.enqueue([(function, args, kwargs)], self._options))[0]
+
+    async def enqueue_many(
+        self, function: Callable[..., R], calls: Iterable[Iterable[Any] | Mapping[str, Any]]
+    ) -> list[Job[Any]]:
+        """Commit one job for each set of arguments, all in one commit: all of them or none.
+
+        Args:
+            function: the task.
+            calls: for each job its positional arguments as a tuple or list, or its keyword arguments as a mapping.
+
+        Raises:
+            CallError: a call could never have run.
+            NotStorable: a call cannot be stored.
+            ArgumentsTooLarge: its arguments do not fit into a job.
+            StoreUnavailable: the commit is not known to have succeeded.
+        """
+        return await self._runtime.enqueue(_many(function, calls), self._options)
+
+
+class Blocking:
+    """`enqueue`, `options` and `jobs` for code that cannot await."""
+
+    def __init__(self, runtime: Runtime, portal: Portal, options: CallOptions | None = None) -> None:
+        self._runtime = runtime
+        self._portal = portal
+        self._options = CallOptions() if options is None else options
+        self.jobs: BlockingJobs = BlockingJobs(runtime.jobs, portal)
+
+    def options(
+        self,
+        *,
+        delay: Duration | None = None,
+        run_at: datetime | None = None,
+        retries: int | RetryPolicy | None = None,
+        timeout: Duration | None = None,
+    ) -> Blocking:
+        """See `Enqueuing.options`."""
+        options = with_options(self._options, delay=delay, run_at=run_at, retries=retries, timeout=timeout)
+        return Blocking(self._runtime, self._portal, options)
+
+    @overload
+    def enqueue(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+    @overload
+    def enqueue(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    def enqueue(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job[Any]:
+        """See `Enqueuing.enqueue`."""
+        return self._portal.call(self._runtime.enqueue([(function, args, kwargs)], self._options))[0]
+
+    def enqueue_many(
+        self, function: Callable[..., R], calls: Iterable[Iterable[Any] | Mapping[str, Any]]
+    ) -> list[Job[Any]]:
+        """See `Enqueuing.enqueue_many`."""
+        return self._portal.call(self._runtime.enqueue(_many(function, calls), self._options))
+
+    def close(self) -> None:
+        """See `Postlude.close`."""
+        self._portal.call(self._runtime.close())
+
+
+def _many(
+    function: Callable[..., Any], calls: Iterable[Iterable[Any] | Mapping[str, Any]]
+) -> list[tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]]:
+    found: list[tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]] = []
+    for each in calls:
+        if isinstance(each, str | bytes) or not isinstance(each, Iterable):
+            message = (
+                f"enqueue_many({getattr(function, '__name__', function)}, ...): expected a tuple, list or mapping of "
+                f"arguments for each job, got {each!r}. A single argument is written ({each!r},)."
+            )
+            raise CallError(message)
+        found.append((function, (), each) if hasattr(each, "keys") else (function, tuple(each), {}))  # type: ignore[arg-type]
+    return found

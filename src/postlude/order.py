@@ -1,0 +1,65 @@
+"""The calls of one request: those in order run each after the success of the one before, the others beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+from postlude.execution import abandon, decide, release
+from postlude.executors.contract import resolve
+from postlude.job import Cancelled, Failed, Succeeded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from postlude.attempts import Attempts
+    from postlude.calls import Call
+    from postlude.job import Outcome, Settlement
+
+
+async def run_all(attempts: Attempts, calls: Sequence[Call]) -> bool:
+    """Run them all; returns whether those in order all succeeded."""
+    ordered = [call for call in calls if call.options.ordered]
+    others = [attempts.run(call) for call in calls if not call.options.ordered]
+    in_order, _ = await asyncio.gather(run_in_order(attempts, ordered), asyncio.gather(*others))
+    return in_order
+
+
+async def run_in_order(attempts: Attempts, calls: Sequence[Call]) -> bool:
+    """Run each call after the success of the one before, as the store has it too; returns whether all succeeded."""
+    for position, call in enumerate(calls):
+        behind = calls[position + 1 :]
+        outcome = await attempts.run(call, behind=behind)
+        if not isinstance(outcome, Succeeded):
+            attempts.lost(behind, f"{call.definition.name}, which came before, did not succeed")
+            if outcome is None or call.claim is None:
+                await _leave_behind(attempts, behind, call, outcome)
+            return False
+    return True
+
+
+async def _leave_behind(attempts: Attempts, calls: Sequence[Call], before: Call, outcome: Outcome | None) -> None:
+    """Let go of calls that the store has not moved together with the one before them, so that none is kept for ever.
+
+    That one had no row, or what it came to is not known to be on disk: then nearly always the store has moved them
+    already, and nothing happens.
+    """
+    first = next((call for call in calls if call.claim is not None), None)
+    if first is not None:
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        settlement = _without(before, first, outcome, attempts.clock.now())
+        attempts.settling.put(settlement, partial(resolve, written), perhaps=True)
+        await written  # those behind it follow in the same commit
+
+
+def _without(before: Call, call: Call, outcome: Outcome | None, now: float) -> Settlement:
+    """What becomes of a call when the one before it came to this."""
+    if call.claim is None:
+        raise ValueError(call)
+    if isinstance(outcome, Failed | Cancelled):
+        reason = f"{before.definition.name}, before it in its chain, did not succeed, and was not stored"
+        return decide(Cancelled(reason), call.claim, now)
+    if call.ephemeral:
+        return abandon(call.claim, now, "what came before was not run to its end here, and it was not stored")
+    return release(call.claim, now)

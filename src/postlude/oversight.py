@@ -1,0 +1,167 @@
+"""Looking after attempts that run: what ran for a while is recorded, progress goes out, and cancellations come in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from postlude.events import AttemptSlow
+from postlude.job import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from uuid import UUID
+
+    from postlude.clock import Clock
+    from postlude.events import Events
+    from postlude.line import Attempt
+    from postlude.stores.contract import Store
+
+RECORD_AFTER: Final = 1.0
+"""Seconds after which a staged attempt that still runs is recorded as started, and a call that still waits for a slot
+is given back to the queue, for whoever has one."""
+REPORT_EVERY: Final = 0.5
+"""Seconds between two writes of progress, however often tasks report."""
+SLOW_AFTER: Final = 300.0
+"""Seconds after which an attempt without a timeout is named in a warning."""
+SUPERSEDED: Final = "its claim was given to another worker"
+
+
+class Oversight:
+    """What the store and the running attempts have to tell each other.
+
+    Args:
+        store: where attempts are recorded and cancellations are read.
+        owner: the worker whose claims these are.
+        clock: what time it is.
+        events: told of attempts that take very long.
+        running: the attempts that run, oldest first.
+    """
+
+    def __init__(self, store: Store, owner: int, clock: Clock, events: Events, running: Mapping[UUID, Attempt]) -> None:
+        self._store = store
+        self._owner = owner
+        self._clock = clock
+        self._events = events
+        self._running = running
+        self._unrecorded: dict[UUID, Attempt] = {}
+        """Those that the store still has as staged, oldest first."""
+        self._reporting: dict[UUID, Attempt] = {}
+        """Those that have made progress since it was last written."""
+        self._report_at = 0.0
+        self._timed: dict[UUID, Attempt] = {}
+        """Those that may run for a limited time, and have not been told to end."""
+        self._slow: dict[UUID, Attempt] = {}
+        """Those that may run as long as it takes, until that has been said of them; oldest first."""
+        self._asked: frozenset[UUID] = frozenset()
+        self._look = False
+
+    def begin(self, attempt: Attempt) -> None:
+        """An attempt has started."""
+        call = attempt.call
+        if call.claim is not None and call.claim.state is JobState.STAGED:
+            self._unrecorded[call.id] = attempt
+        if attempt.timeout is None:
+            self._slow[call.id] = attempt
+        else:
+            self._timed[call.id] = attempt
+
+    def end(self, attempt: Attempt) -> None:
+        """An attempt has ended."""
+        self._unrecorded.pop(attempt.call.id, None)
+        self._reporting.pop(attempt.call.id, None)
+        self._timed.pop(attempt.call.id, None)
+        self._slow.pop(attempt.call.id, None)
+
+    def take_timed_out(self) -> list[Attempt]:
+        """Those whose time is over; each is given once."""
+        now = self._clock.elapsed()
+        over = [each for each in self._timed.values() if each.timeout is not None and now - each.began >= each.timeout]
+        for attempt in over:
+            del self._timed[attempt.call.id]
+        return over
+
+    def reported(self, attempt: Attempt) -> None:
+        """An attempt has made progress."""
+        if attempt.call.id in self._running:
+            self._reporting[attempt.call.id] = attempt
+
+    def look_for_cancellations(self) -> None:
+        """Somebody was asked to cancel: look at the next turn who it was."""
+        self._look = True
+
+    def was_asked(self, attempt: Attempt) -> bool:
+        """Whether somebody is known to have asked to cancel it."""
+        return attempt.call.id in self._asked
+
+    async def read_cancellations(self) -> None:
+        """Learn who was asked to cancel."""
+        self._asked |= await self._store.cancellations(self._owner)
+
+    async def run_once(self) -> float | None:
+        """Do what is due; returns the seconds until the next look, None while nothing runs."""
+        now = self._clock.elapsed()
+        long = [each for each in self._unrecorded.values() if now - each.began >= RECORD_AFTER]
+        if long:
+            await self.record(long)
+        if self._reporting and now >= self._report_at:
+            self._report_at = now + REPORT_EVERY
+            await self._report()
+        if self._look or any(now - each.began >= RECORD_AFTER for each in self._running.values()):
+            await self._tell_cancelled()
+        self._say_what_is_slow(now)
+        return self._next_look()
+
+    def _next_look(self) -> float | None:
+        """Seconds."""
+        if not self._running:
+            return None
+        now = self._clock.elapsed()
+        ends = [each.began + each.timeout - now for each in self._timed.values() if each.timeout is not None]
+        reports = [self._report_at - now] if self._reporting else []
+        return max(0.0, min([RECORD_AFTER, *ends, *reports]))
+
+    def _say_what_is_slow(self, now: float) -> None:
+        while self._slow:
+            attempt = next(iter(self._slow.values()))
+            if now - attempt.began < SLOW_AFTER:
+                return
+            del self._slow[attempt.call.id]
+            self._events.emit(AttemptSlow(attempt.call.id, attempt.call.definition.name, now - attempt.began))
+
+    async def record(self, attempts: Sequence[Attempt]) -> None:
+        """Record staged attempts as started."""
+        now = self._clock.now()
+        claims = [each.call.claim._replace(started_at=each.started_at or now) for each in attempts if each.call.claim]
+        refused = await self._store.start(claims, now=now)
+        for attempt, claim in zip(attempts, claims, strict=True):
+            self._unrecorded.pop(claim.job_id, None)
+            if claim.job_id in refused:
+                attempt.cancel(SUPERSEDED)
+            else:
+                attempt.call.claim = claim._replace(state=JobState.RUNNING, attempt=claim.attempt + 1)
+
+    async def _report(self) -> None:
+        reporting, self._reporting = self._reporting, {}
+        made = {
+            attempt.call.claim: progress
+            for attempt in reporting.values()
+            if attempt.call.claim is not None and (progress := attempt.hear_progress()) is not None
+        }
+        try:
+            refused = await self._store.report(made)
+        except BaseException:
+            still = {job_id: attempt for job_id, attempt in reporting.items() if job_id in self._running}
+            self._reporting = still | self._reporting
+            raise
+        for job_id in refused:
+            if job_id in self._running:
+                self._running[job_id].cancel(SUPERSEDED)
+
+    async def _tell_cancelled(self) -> None:
+        """Read who was asked to cancel, and tell those that run."""
+        self._look = False
+        self._asked = await self._store.cancellations(self._owner)
+        for record in await self._store.get([*self._asked & self._running.keys()]) if self._asked else ():
+            attempt = self._running.get(record.id)
+            if attempt is not None:
+                attempt.cancel(record.reason or "cancelled on request")
