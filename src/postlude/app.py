@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import postlude.fastapi as hooks
 from postlude.background import open_call_ids
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from postlude.client import Jobs
+    from postlude.dependencies import Overrides
     from postlude.job import WhenInterrupted
     from postlude.settings import Concurrency, OnStoreError, Settings, WorkerMode
 
@@ -87,7 +88,9 @@ class Postlude(Enqueuing):
         caller = sys._getframe(1).f_globals  # noqa: SLF001 - the application's own module
         root = source_root(caller.get("__file__"), caller.get("__name__", "__main__"))
         self._registry = Registry(root, allow=self.settings.allow, interrupted=self.settings.interrupted)
-        super().__init__(Runtime(self.settings, self._registry, SystemClock(), open_call_ids), CallOptions())
+        self._applications: list[FastAPI] = []
+        runtime = Runtime(self.settings, self._registry, SystemClock(), open_call_ids, self._dependency_overrides)
+        super().__init__(runtime, CallOptions())
         self._portal = Portal()
         if app is not None:
             self.install(app)
@@ -112,6 +115,14 @@ class Postlude(Enqueuing):
             hooks.install_disabled(app, self.jobs)
         else:
             hooks.install(app, self._runtime)
+            self._applications.append(app)
+
+    def _dependency_overrides(self) -> Overrides:
+        """Those of every application that this is installed in: which of them a job came from is not asked."""
+        found: dict[Any, Any] = {}
+        for app in self._applications:
+            found |= app.dependency_overrides
+        return found
 
     async def close(self) -> None:
         """Let go of the store, where no lifespan does: in scripts, and tests without a running application."""

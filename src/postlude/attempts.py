@@ -24,7 +24,7 @@ from postlude.events import (
     ThreadAbandoned,
 )
 from postlude.execution import abandon, decide, release, what_happened
-from postlude.executors import AroundExecutor, LoopExecutor, Work
+from postlude.executors import AroundExecutor, CompletedExecutor, LoopExecutor, Work, completed
 from postlude.executors.contract import CannotStart, failed, failure_of, resolve
 from postlude.job import Cancelled, Failed, Failure, Interrupted, JobState, Policy, Snoozed
 from postlude.line import Attempt, Line
@@ -37,10 +37,8 @@ if TYPE_CHECKING:
     from postlude.calls import Call
     from postlude.clock import Clock
     from postlude.events import Events
-    from postlude.executors import ThreadExecutor
     from postlude.job import Outcome, Settlement
-    from postlude.line import Ended
-    from postlude.settings import Concurrency
+    from postlude.line import Ended, Places
     from postlude.settling import Settling
     from postlude.stores.contract import Store
     from postlude.tasks import ExecutorName
@@ -58,8 +56,7 @@ class Attempts:
         store: where attempts are recorded and cancellations are read.
         owner: the worker whose claims these are.
         settling: takes what each attempt came to.
-        threads: runs `def` tasks; shared, as it may serve several loops.
-        concurrency: how many slots each executor has.
+        places: where, and in how many slots.
         clock: what time it is.
         events: told of failures.
     """
@@ -70,8 +67,7 @@ class Attempts:
         store: Store,
         owner: int,
         settling: Settling,
-        threads: ThreadExecutor,
-        concurrency: Concurrency,
+        places: Places,
         clock: Clock,
         events: Events,
     ) -> None:
@@ -80,9 +76,10 @@ class Attempts:
         self._events = events
         on_loop = LoopExecutor(clock, lambda task, seconds: events.emit(LoopBlocked(task, seconds)))
         self._lines: dict[ExecutorName, Line] = {
-            "loop": Line(on_loop, concurrency.loop),
-            "thread": Line(threads, concurrency.threads),
+            "loop": Line(on_loop, places.concurrency.loop),
+            "thread": Line(places.threads, places.concurrency.threads),
         }
+        self._resolver = places.resolver
         self._running: dict[UUID, Attempt] = {}
         """Oldest first."""
         self._oversight = Oversight(store, owner, clock, events, self._running)
@@ -213,6 +210,12 @@ class Attempts:
         context.run(enter, attempt.open_job(partial(self._reported, attempt)))
         work = Work(call.definition.name, call.definition.function, call.args, call.kwargs, context)
         executor = attempt.line.executor
+        if call.definition.plan is not None:
+            complete = self._resolver.complete(call.definition.plan)
+            if call.definition.executor == "loop":
+                work = completed(work, complete)
+            else:
+                executor = CompletedExecutor(executor, complete)
         if call.around is not None:
             executor = AroundExecutor(executor, call.around)
         try:
@@ -268,7 +271,7 @@ class Attempts:
             event = what_happened(claim, settlement, outcome)
             if event is not None:
                 self._events.emit(event)
-        attempt.job = None  # which leads back to the attempt
+        attempt.close_job()
         if attempt.abandoned:
             attempt.line.executor.take_room()
         else:

@@ -64,6 +64,10 @@ class CurrentJob:
         self._told = False
         return self._progress
 
+    def close(self) -> None:
+        """Its attempt has ended: from now on progress tells nobody."""
+        self._reported = None
+
     def ask_to_cancel(self) -> None:
         """From now on `cancel_requested` is true."""
         self._cancel_requested = True

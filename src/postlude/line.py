@@ -3,20 +3,51 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from postlude.context import CurrentJob
+from postlude.dependencies import Resolver
+from postlude.executors import ThreadExecutor
 from postlude.job import JobState, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from postlude.calls import Call
+    from postlude.dependencies import Overrides
     from postlude.executors import Executor, Running
     from postlude.job import Outcome, Progress
+    from postlude.settings import Concurrency
 
     Ended = Callable[[Outcome | None], None]
     """Told what a call came to; None if that is not known to be on disk, or the call had no row and did not run."""
+
+
+class Places(NamedTuple):
+    """Where attempts run, and how many at once."""
+
+    threads: ThreadExecutor
+    """Runs `def` tasks; shared, as it may serve several loops."""
+    concurrency: Concurrency
+    resolver: Resolver
+    """Gives tasks what they depend on."""
+
+    @classmethod
+    def made(cls, concurrency: Concurrency, overrides: Callable[[], Overrides]) -> Self:
+        """Places of their own, with so many slots.
+
+        Args:
+            concurrency: the slots.
+            overrides: gives the application's `dependency_overrides`.
+        """
+        # A thread for every attempt there may be: one that closes its session must not wait for one that wants one.
+        for_dependencies = ThreadExecutor(concurrency.loop + concurrency.threads)
+        return cls(ThreadExecutor(concurrency.threads), concurrency, Resolver(for_dependencies, overrides))
+
+    def close(self) -> None:
+        """Let the threads end when they have nothing left to do; waits for none of them."""
+        self.threads.close()
+        self.resolver.threads.close()
 
 
 class Attempt:
@@ -69,6 +100,14 @@ class Attempt:
             number = claim.attempt + (claim.state is JobState.STAGED)
             self.job = CurrentJob(call.id, call.definition.name, number, claim.origin, reported)
         return self.job
+
+    def close_job(self) -> None:
+        """Nobody hears of its progress any more."""
+        # The job leads back to the attempt, and the context in which that ran to the job: without this the garbage
+        # collector would have to find them, after each request.
+        job, self.job = self.job, None
+        if job is not None:
+            job.close()
 
     def cancel(self, reason: str) -> None:
         """Ask it to end; the first reason counts."""

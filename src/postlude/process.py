@@ -14,7 +14,6 @@ from postlude.attempts import Attempts
 from postlude.errors import StoreError
 from postlude.events import StoreFailed
 from postlude.execution import decide
-from postlude.executors import ThreadExecutor
 from postlude.job import Cancelled
 from postlude.maintenance import Rescue
 from postlude.memory import LoadedObjects
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
     from postlude.clock import Clock
     from postlude.events import Events
     from postlude.job import Settlement
+    from postlude.line import Places
     from postlude.registry import Registry
-    from postlude.settings import Settings
     from postlude.stores.contract import Description, Store
 
 SETTLE_WITHIN = 2.0
@@ -50,8 +49,8 @@ class Process:
         store: opened.
         description: what the store said of itself.
         owner: the id under which this process owns jobs.
-        settings: of the application.
         registry: its tasks.
+        places: where attempts run; closed with the process.
         clock: what time it is.
         events: told what happens.
         settled: told of every settlement that is on disk.
@@ -63,8 +62,8 @@ class Process:
         store: Store,
         description: Description,
         owner: int,
-        settings: Settings,
         registry: Registry,
+        places: Places,
         clock: Clock,
         events: Events,
         settled: Callable[[Sequence[Settlement]], None],
@@ -73,13 +72,12 @@ class Process:
         self.store = store
         self.description = description
         self.owner = owner
-        self._settings = settings
         self._registry = registry
         self._clock = clock
         self._events = events
         self._settled = settled
         self.withdrawals: Withdrawals = Withdrawals(store)
-        self._threads = ThreadExecutor(settings.concurrency.threads)
+        self._places = places
         self._loaded = LoadedObjects()
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop on which the worker runs; None before it starts and after it has stopped."""
@@ -132,8 +130,7 @@ class Process:
             store=self.store,
             owner=self.owner,
             settling=settling,
-            threads=self._threads,
-            concurrency=self._settings.concurrency,
+            places=self._places,
             clock=self._clock,
             events=self._events,
         )
@@ -213,7 +210,7 @@ class Process:
     async def _let_go(self, *, still_runs: bool) -> None:
         self._loaded.thaw()
         await self.withdrawals.end(SETTLE_WITHIN)
-        self._threads.close()
+        self._places.close()
         if still_runs or self.withdrawals.tasks:
             # The proof of life must stay until the process is gone: nobody may run what runs here, or was refused.
             _until_exit.append(self)
@@ -228,17 +225,14 @@ class Process:
         await self.store.close()
 
 
-def attempts_without_store(settings: Settings, clock: Clock, events: Events) -> tuple[Attempts, ThreadExecutor]:
-    """What runs calls that have no row on the current loop, where no store is open; and its threads, to be closed."""
-    store = open_store(settings.url)  # which opens nothing, and is never asked
-    threads = ThreadExecutor(settings.concurrency.threads)
-    attempts = Attempts(
+def attempts_without_store(url: str, places: Places, clock: Clock, events: Events) -> Attempts:
+    """What runs calls that have no row on the current loop, where no store is open."""
+    store = open_store(url)  # which opens nothing, and is never asked
+    return Attempts(
         store=store,
         owner=0,
         settling=Settling(store, events, lambda _: None),
-        threads=threads,
-        concurrency=settings.concurrency,
+        places=places,
         clock=clock,
         events=events,
     )
-    return attempts, threads

@@ -16,6 +16,7 @@ from postlude.events import CallsDiscarded, CallsUnsaved, Events, StoreFailed
 from postlude.execution import release
 from postlude.introduction import introduce, introduce_another
 from postlude.job import JobState
+from postlude.line import Places
 from postlude.order import run_all
 from postlude.process import Process, attempts_without_store
 from postlude.registry import import_tasks
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from postlude.calls import Call, CallOptions, Chain
     from postlude.clock import Clock
+    from postlude.dependencies import Overrides
     from postlude.introduction import Coverage
     from postlude.job import NewJob
     from postlude.registry import Registry
@@ -46,11 +48,17 @@ class Runtime:
         settings: of the application.
         registry: its tasks.
         clock: what time it is.
+        dependency_overrides: those of the applications that it is installed in, as they are at that moment.
         open_calls: the ids of the jobs that the current request has added.
     """
 
     def __init__(
-        self, settings: Settings, registry: Registry, clock: Clock, open_calls: Callable[[], Collection[UUID]]
+        self,
+        settings: Settings,
+        registry: Registry,
+        clock: Clock,
+        open_calls: Callable[[], Collection[UUID]],
+        dependency_overrides: Callable[[], Overrides] = dict,
     ) -> None:
         self.settings = settings
         self.registry = registry
@@ -59,6 +67,7 @@ class Runtime:
         if not settings.disabled:
             open_store(settings.url)  # which opens nothing yet, and refuses a URL that names no store
         self._clock = clock
+        self.dependency_overrides: Callable[[], Overrides] = dependency_overrides
         self._staging = Staging(registry, clock, self.events, strict=settings.strict)
         self.jobs: Jobs = Jobs(
             self.store,
@@ -128,12 +137,15 @@ class Runtime:
             store=store,
             description=description,
             owner=owner,
-            settings=self.settings,
             registry=self.registry,
+            places=self._places(),
             clock=self._clock,
             events=self.events,
             settled=self.jobs.settled,
         )
+
+    def _places(self) -> Places:
+        return Places.made(self.settings.concurrency, self.dependency_overrides)
 
     # From the application's start to its end
 
@@ -318,11 +330,11 @@ class Runtime:
         return await self._shielded(self._run_to_end(process or await self._opened(), calls))
 
     async def _run_without_store(self, calls: Sequence[Call]) -> bool:
-        attempts, threads = attempts_without_store(self.settings, self._clock, self.events)
+        places = self._places()
         try:
-            return await run_all(attempts, calls)
+            return await run_all(attempts_without_store(self.settings.url, places, self._clock, self.events), calls)
         finally:
-            threads.close()
+            places.close()
 
     async def _run_to_end(self, process: Process, calls: Sequence[Call]) -> bool:
         async with process.runners() as (attempts, settling):

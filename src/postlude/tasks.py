@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, overload
 
 from postlude.codec import Codec
+from postlude.dependencies import plan_of
 from postlude.durations import seconds_of
 from postlude.errors import TaskDeclarationError
 from postlude.job import Policy
@@ -21,6 +22,7 @@ from postlude.retries import RetryPolicy, declared_retries, kept
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from postlude.dependencies import Plan
     from postlude.durations import Duration
     from postlude.errors import NotStorable
     from postlude.job import Claim, WhenInterrupted
@@ -112,6 +114,9 @@ def task(  # noqa: PLR0913 - the options of a task
 
     def declare(function: F) -> F:
         _check(function, declaration, problems)
+        plan = plan_of(function)
+        if plan is not None:
+            plan.check(importing=True)
         setattr(function, DECLARATION, declaration)
         for known_as in (declaration.name, *declaration.formerly):
             if known_as is not None:
@@ -189,7 +194,7 @@ def importable_name(module: str) -> str:
 class TaskDefinition:
     """A function as a task: its name, how its calls are written down, and how its jobs are treated."""
 
-    __slots__ = ("codec", "executor", "function", "name", "policy", "policy_text", "retry", "unstorable")
+    __slots__ = ("codec", "executor", "function", "name", "plan", "policy", "policy_text", "retry", "unstorable")
 
     def __init__(
         self,
@@ -202,7 +207,9 @@ class TaskDefinition:
     ) -> None:
         self.function: Callable[..., Any] = function
         self.name: str = name
-        self.codec: Codec = Codec(function, name=name)
+        self.plan: Plan | None = plan_of(function)
+        """How the dependencies it asks for are resolved; None if there are none."""
+        self.codec: Codec = Codec(function, name=name, binding=self.plan)
         self.executor: ExecutorName = declaration.executor or ("loop" if is_async(function) else "thread")
         self.policy: Policy = Policy(
             interrupted=declaration.interrupted or interrupted,

@@ -9,8 +9,8 @@ import pytest
 from postlude.attempts import Attempts
 from postlude.calls import Call, CallOptions, Chain
 from postlude.events import Events
-from postlude.executors import ThreadExecutor
 from postlude.job import Record, Settlement
+from postlude.line import Places
 from postlude.registry import Registry
 from postlude.settings import Concurrency
 from postlude.settling import Settling
@@ -36,14 +36,14 @@ class Engine:
         self.settled: list[Settlement] = []
         self.registry = Registry(ROOT)
         self.staging = Staging(self.registry, self.clock, self.events, strict=False)
-        self.threads = ThreadExecutor(concurrency.threads)
+        self.overrides: dict[Any, Any] = {}
+        self.places = Places.made(concurrency, lambda: self.overrides)
         self.settling = Settling(self.store, self.events, self.settled.extend)
         self.attempts = Attempts(
             store=self.store,
             owner=owner,
             settling=self.settling,
-            threads=self.threads,
-            concurrency=concurrency,
+            places=self.places,
             clock=self.clock,
             events=self.events,
         )
@@ -99,4 +99,4 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 async def engine(store: Store, concurrency: Concurrency) -> AsyncIterator[Engine]:
     engine = Engine(store, await store.enlist(), concurrency)
     yield engine
-    engine.threads.close()
+    engine.places.close()

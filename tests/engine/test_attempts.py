@@ -1,6 +1,7 @@
 """Who runs when: slots, order, giving back, cancelling and stopping, on a real store with time that stands still."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import Context, ContextVar
@@ -66,6 +67,10 @@ async def stubborn() -> None:
 
 async def fail(what: str) -> None:
     raise ValueError(what)
+
+
+def in_thread_quickly(what: str) -> None:
+    ran.append(what)
 
 
 def in_thread() -> None:
@@ -166,6 +171,22 @@ async def test_a_context_variable_set_before_is_seen_also_when_the_call_had_to_w
 
 
 # Order
+
+
+async def test_an_attempt_leaves_nothing_for_the_garbage_collector(engine: Engine) -> None:
+    async def attempts(number: int) -> None:
+        for _ in range(number):
+            for function in (note, in_thread_quickly):
+                await engine.attempts.run(await engine.staged(function, "x"))
+
+    await attempts(2)
+    gc.collect()
+    gc.disable()
+    try:
+        await attempts(20)
+        assert gc.collect() < 20, "a cycle for each attempt fills the memory until the collector comes"
+    finally:
+        gc.enable()
 
 
 async def test_calls_in_order_run_each_after_the_one_before(engine: Engine) -> None:
@@ -703,7 +724,7 @@ async def test_a_call_that_cannot_start_here_goes_back_for_a_moment_later(
         message = "can't start new thread"
         raise CannotStart(message)
 
-    monkeypatch.setattr(engine.threads, "begin", begin)
+    monkeypatch.setattr(engine.places.threads, "begin", begin)
     call, lambda_ = await engine.staged(in_thread), engine.call(lambda: None)
     assert isinstance(await engine.attempts.run(call), Interrupted)
     record = await engine.record(call)
@@ -720,7 +741,7 @@ async def test_an_executor_that_raises_fails_the_call_and_keeps_its_slot_free(
         message = "a mistake of ours"
         raise KeyError(message)
 
-    monkeypatch.setattr(engine.threads, "begin", begin)
+    monkeypatch.setattr(engine.places.threads, "begin", begin)
     assert isinstance(await engine.attempts.run(await engine.staged(in_thread)), Failed)
     assert (engine.attempts.free("thread"), engine.attempts.idle) == (2, True)
 

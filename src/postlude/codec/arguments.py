@@ -17,7 +17,7 @@ from postlude.errors import ArgumentsDoNotFit, ArgumentsTooLarge, CallError, Not
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from postlude.codec.signatures import Target
+    from postlude.codec.signatures import Binding, Target
 
 MAX_ARGUMENTS = 1_048_576
 """How many bytes of JSON the arguments of one call may take."""
@@ -42,15 +42,16 @@ class Codec:
     Nothing about the function is looked at before its first call, so that a codec can be made for anything.
     """
 
-    def __init__(self, function: Callable[..., Any], *, name: str) -> None:
+    def __init__(self, function: Callable[..., Any], *, name: str, binding: Binding | None = None) -> None:
         self._function = function
+        self._binding = binding
         self._name = name
         # Calls, by the types of their arguments, that are JSON as they stand; the value: whether there are numbers.
         self._plain: dict[tuple[object, ...], bool] = {}
 
     @cached_property
     def _signature(self) -> Signature:
-        return Signature(self._function)
+        return Signature(self._function, self._binding)
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Encoded:
         """The call as JSON that is known to give equal arguments of the same types back.

@@ -44,6 +44,21 @@ class Targets(typing.NamedTuple):
     keywords: dict[str, Target]
 
 
+class Binding(typing.Protocol):
+    """How calls bind to a function some of whose parameters callers leave out."""
+
+    signature: inspect.Signature
+    """What callers are asked for."""
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
+        """Which parameter each argument goes to.
+
+        Raises:
+            TypeError: such a call does not bind.
+        """
+        ...
+
+
 class Signature:
     """The parameters of one function.
 
@@ -51,10 +66,11 @@ class Signature:
     bound once, and looked up from then on.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], binding: Binding | None = None) -> None:
         self._function = function
-        self._signature = _inspected(function)
-        self._annotations = _Annotations(function)
+        self._binding = binding
+        self._signature = inspected(function) if binding is None else binding.signature
+        self._annotations = Annotations(function)
         self._forms: dict[str, Form] = {}
         self._shapes: dict[tuple[object, ...], Targets] = {}
 
@@ -88,15 +104,18 @@ class Signature:
         return CallError(f"{said} Pass the arguments as the function itself would be called with.")
 
     def _bound(self, count: int, names: tuple[str, ...]) -> Targets:
+        given, named = tuple(range(count)), dict.fromkeys(names)
         try:
-            return _placed(self._signature, count, names, self._form)
+            binding = self._binding
+            bound = self._signature.bind(*given, **named) if binding is None else binding.bind(given, named)
+            return _placed(bound, names, self._form)
         except TypeError as mistake:
             outer = _outer(self._function)
             if outer is not None:
                 # A wrapper may supply arguments itself. What those mean that it is given is not known: plain JSON.
                 with contextlib.suppress(TypeError):
                     _check_handed_on(outer, self._signature, count, names)
-                    return _placed(outer, count, names, lambda *_: Form(Any, unresolved=""))
+                    return _placed(outer.bind(*given, **named), names, lambda *_: Form(Any, unresolved=""))
             raise mistake from None
 
     def _form(self, parameter: Parameter, key: str) -> Form:
@@ -112,13 +131,10 @@ class Signature:
         return self._forms[slot]
 
 
-def _placed(
-    signature: inspect.Signature, count: int, names: tuple[str, ...], form: Callable[[Parameter, str], Form]
-) -> Targets:
-    bound = signature.bind(*range(count), **dict.fromkeys(names))
+def _placed(bound: inspect.BoundArguments, names: tuple[str, ...], form: Callable[[Parameter, str], Form]) -> Targets:
     positional: list[Target] = []
     keywords: dict[str, Target] = {}
-    for parameter in signature.parameters.values():
+    for parameter in bound.signature.parameters.values():
         if parameter.name not in bound.arguments:
             continue
         name = parameter.name
@@ -189,7 +205,8 @@ def _check_handed_on(outer: inspect.Signature, inner: inspect.Signature, count: 
     inner.bind_partial(*args, **kwargs)  # what is missing, the wrapper may supply
 
 
-def _inspected(function: Callable[..., Any]) -> inspect.Signature:
+def inspected(function: Callable[..., Any]) -> inspect.Signature:
+    """The signature of any callable; that of `*args, **kwargs` if it does not tell."""
     try:
         if sys.version_info >= (3, 14):
             # A name that only a type checker can see must not keep the function from being called.
@@ -206,7 +223,7 @@ def _is_callable_class(kind: type) -> bool:
     return any("__call__" in vars(base) for base in kind.__mro__)
 
 
-class _Annotations:
+class Annotations:
     """The annotations of one function, resolved one by one: one that cannot be leaves the others as they are."""
 
     def __init__(self, function: Callable[..., Any]) -> None:

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from postlude.executors.around import AroundExecutor
+from postlude.executors.completed import CompletedExecutor, completed
 from postlude.executors.contract import Executor, Running, Work
 from postlude.executors.loop import LoopExecutor
 from postlude.executors.threads import ThreadExecutor
 
-__all__ = ["AroundExecutor", "Executor", "LoopExecutor", "Running", "ThreadExecutor", "Work"]
+__all__ = [
+    "AroundExecutor",
+    "CompletedExecutor",
+    "Executor",
+    "LoopExecutor",
+    "Running",
+    "ThreadExecutor",
+    "Work",
+    "completed",
+]

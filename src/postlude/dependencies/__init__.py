@@ -1,0 +1,8 @@
+"""`Depends` in tasks: found when the task is declared, given to it when it runs, never stored."""
+
+from __future__ import annotations
+
+from postlude.dependencies.finding import Overrides
+from postlude.dependencies.plan import Plan, Resolver, plan_of
+
+__all__ = ["Overrides", "Plan", "Resolver", "plan_of"]
