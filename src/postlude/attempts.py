@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from postlude.calls import Call
     from postlude.clock import Clock
     from postlude.events import Events
-    from postlude.job import Outcome, Settlement
+    from postlude.job import Claim, Outcome, Settlement
     from postlude.line import Ended, Places
     from postlude.settling import Settling
     from postlude.stores.contract import Store
@@ -138,10 +138,7 @@ class Attempts:
         claim = call.claim
         if alone:
             self._alone = call.id
-        elif claim is not None and claim.run_at > claim.created_at and (wait := claim.run_at - self.clock.now()) > 0:
-            self._give_back(attempt, after=wait)
-            return
-        elif self._stopping and claim is not None:
+        elif claim is not None and (self._stopping or self._is_for_later(claim)):
             self._give_back(attempt)
             return
         elif self._blocked or not line.free:
@@ -152,6 +149,9 @@ class Attempts:
             return
         line.free -= 1
         self._admit(attempt)
+
+    def _is_for_later(self, claim: Claim) -> bool:
+        return claim.run_at > claim.created_at and claim.run_at > self.clock.now()
 
     async def run(self, call: Call, *, behind: Sequence[Call] = ()) -> Outcome | None:
         """Run a call, and return what it came to when that is on disk."""
@@ -309,7 +309,7 @@ class Attempts:
                 break
         claim = attempt.call.claim
         if claim is not None and not attempt.call.ephemeral:
-            self._settle(attempt, release(claim, now)._replace(run_at=now + after), GIVEN_BACK)
+            self._settle(attempt, release(claim, now + after)._replace(at=now), GIVEN_BACK)
         else:
             self.lost([attempt.call], "the process stops, and it was not stored")
             attempt.tell(None)

@@ -110,7 +110,7 @@ def release(claim: Claim, now: float) -> Settlement:
     """Give the job back unharmed: it is not run here now. An attempt that was recorded is taken back."""
     attempt = claim.attempt - 1 if claim.state is JobState.RUNNING else claim.attempt
     settlement = _settle(claim, Event.RELEASE, now, started_at=None, followers=Followers.QUEUE)
-    return settlement._replace(attempt=attempt, run_at=now, alone=runs_alone(claim))
+    return settlement._replace(attempt=attempt, run_at=max(now, claim.run_at), alone=runs_alone(claim))
 
 
 def abandon(claim: Claim, now: float, reason: str) -> Settlement:

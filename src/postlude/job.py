@@ -223,7 +223,7 @@ class Claim(NamedTuple):
     stopping: bool = False
     """Its worker had announced its stop: if it is gone now, that was no interruption."""
     run_at: float = 0.0
-    """When a staged job is due; one that was claimed from the queue is."""
+    """When it is due, of a staged job and of an orphan; one that was claimed from the queue is."""
 
 
 class Failure(NamedTuple):

@@ -9,7 +9,8 @@ import pytest
 from postlude.calls import Call, CallOptions, Chain, with_options
 from postlude.errors import CallError, NotStorable
 from postlude.events import CallsLost
-from postlude.job import JobState, Policy
+from postlude.execution import decide
+from postlude.job import Interrupted, JobState, Policy
 from postlude.order import run_in_order
 from postlude.retries import RetryPolicy
 from postlude.tasks import task
@@ -100,6 +101,16 @@ async def test_one_behind_it_that_is_not_stored_is_lost_and_named(engine: Engine
     (lost,) = engine.heard.of(CallsLost)
     assert lost.reason == "the one before it runs later, and it was not stored, so no other can run it"
     assert (await engine.record(calls[1])).state is JobState.FAILED
+
+
+async def test_one_whose_process_died_during_the_request_still_runs_when_it_is_due(engine: Engine) -> None:
+    call = prepare(engine, with_options(SOON, delay=3600), note, "later")
+    dead = engine.staging.stage(Chain(), [call], engine.owner)[0]._replace(owner=12345)
+    await engine.store.insert([dead])
+    (claim,) = await engine.store.orphans(limit=10)
+    await engine.store.settle([decide(Interrupted("its process died"), claim, engine.clock.now())])
+    record = await engine.record(call)
+    assert (record.state, record.run_at) == (JobState.QUEUED, engine.clock.now() + 3600)
 
 
 async def test_outside_a_request(engine: Engine) -> None:

@@ -1,8 +1,11 @@
 """What a task can say of its own job, in an application as a user writes it."""
 
 import asyncio
+import os
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -141,3 +144,83 @@ def test_a_task_of_a_request_that_is_delayed(make: Make) -> None:
     with TestClient(app) as client:
         (job,) = ended(durable, client.post("/send").json())
     assert (job.state, ran) == (JobState.SUCCEEDED, [1, 2, 3])
+
+
+@task(retries=2, backoff=0.01)
+def convert(path: str) -> None:
+    ran.append(Path(path).read_text("utf-8"))
+    if len(ran) < 3:
+        raise OSError(path)
+
+
+@task(retries=3, backoff=[0.02, 0.06, 0.5])
+def fetch() -> None:
+    ran.append(time.perf_counter())
+    if len(ran) < 3:
+        message = f"try {len(ran)}"
+        raise ConnectionError(message)
+
+
+@task(retries=1, backoff=0)
+def refuse() -> None:
+    if not gate.is_set():
+        raise ConnectionError
+
+
+def test_20_a_file_is_there_until_the_task_that_reads_it_has_succeeded(make: Make, tmp_path: Path) -> None:
+    app, durable = make(allow=["os:remove"])
+    path = tmp_path / "upload.txt"
+    path.write_text("whole", "utf-8")
+
+    @app.post("/")
+    def endpoint(tasks: BackgroundTasks) -> list[str]:
+        return [str(tasks.add_task(convert, str(path)).id), str(tasks.add_task(os.remove, str(path)).id)]
+
+    with TestClient(app) as client:
+        jobs = ended(durable, *client.post("/").json())
+    assert [job.state for job in jobs] == [JobState.SUCCEEDED, JobState.SUCCEEDED]
+    assert ran == ["whole"] * 3
+    assert not path.exists()
+
+
+def test_24_growing_delays_and_the_whole_history(make: Make) -> None:
+    app, durable = make()
+    with TestClient(app):
+        job = durable.blocking.enqueue(fetch)
+        (job,) = ended(durable, str(job.id))
+    assert (job.state, job.attempts) == (JobState.SUCCEEDED, 3)
+    first, second, third = [moment for moment in ran if isinstance(moment, float)]
+    assert second - first >= 0.02
+    assert third - second >= 0.06
+    history = durable.blocking.jobs.history(job.id)
+    assert [(line.number, line.outcome, line.failure and line.failure.message) for line in history] == [
+        (1, "failed", "try 1"),
+        (2, "failed", "try 2"),
+    ]
+
+
+def test_25_one_that_fails_for_ever_has_failed_after_its_attempts_and_can_be_retried_by_hand(make: Make) -> None:
+    app, durable = make()
+    with TestClient(app):
+        job = durable.blocking.enqueue(refuse)
+        (job,) = ended(durable, str(job.id))
+        assert (job.state, job.attempts) == (JobState.FAILED, 2)
+        gate.set()
+        durable.blocking.jobs.retry(job.id)
+        (job,) = ended(durable, str(job.id))
+    assert (job.state, job.attempts) == (JobState.SUCCEEDED, 3)
+
+
+def test_a_delay_is_kept_where_no_worker_runs(make: Make) -> None:
+    app, durable = make(worker="off")
+
+    @app.post("/send")
+    def endpoint(tasks: BackgroundTasks) -> str:
+        return str(tasks.options(delay=3600).add_task(send, "a@example.com").id)
+
+    with TestClient(app) as client:
+        job = durable.blocking.jobs.get(client.post("/send").json())
+    assert job.state is JobState.QUEUED
+    assert job.created_at is not None
+    assert job._record is not None
+    assert job._record.run_at >= job.created_at.timestamp() + 3600

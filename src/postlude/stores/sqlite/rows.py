@@ -37,7 +37,8 @@ def new_job_values(job: NewJob) -> tuple[SQLiteValue, ...]:
 def claim_of(row: Row) -> Claim:
     """The claim in a row of `claim.sql` or `claims_of.sql`, whose first two columns only give the order."""
     (_, _, claim, job_id, task, arguments, state, attempt, interruptions, policy, origin, chain, after,
-     created_at, started_at, owner, *stopping) = row  # fmt: skip
+     created_at, started_at, owner, *orphaned) = row  # fmt: skip
+    stopping, run_at = orphaned or (False, 0.0)
     return Claim(
         id=claim,
         job_id=UUID(bytes=job_id),
@@ -53,7 +54,8 @@ def claim_of(row: Row) -> Claim:
         created_at=created_at,
         started_at=started_at,
         owner=owner,
-        stopping=bool(stopping and stopping[0]),
+        stopping=bool(stopping),
+        run_at=run_at,
     )
 
 
