@@ -123,7 +123,7 @@ def test_51_the_disk_is_full_in_the_middle_of_the_day(serve: Serve, outage: Outa
             assert server.get("/ping").status == 200
         server.open_gate("across")
         server.await_effect("ended", "across")
-        assert server.says("did not confirm a write")
+        wait_until(lambda: server.says("did not confirm a write (settling)"), "what has ended cannot be settled")
         outage.end(server)
 
         assert server.post("/add/on_loop/after").status == 200
