@@ -26,7 +26,7 @@ from postlude.events import (
 from postlude.execution import abandon, decide, release, what_happened
 from postlude.executors import AroundExecutor, CompletedExecutor, LoopExecutor, Work, completed
 from postlude.executors.contract import CannotStart, failed, failure_of, resolve
-from postlude.job import Cancelled, Failed, Failure, Interrupted, JobState, Policy, Snoozed
+from postlude.job import Cancelled, Failed, Interrupted, JobState, Policy
 from postlude.line import Attempt, Line
 from postlude.oversight import RECORD_AFTER, Oversight
 
@@ -37,14 +37,13 @@ if TYPE_CHECKING:
     from postlude.calls import Call
     from postlude.clock import Clock
     from postlude.events import Events
-    from postlude.job import Claim, Outcome, Settlement
+    from postlude.job import Outcome, Settlement
     from postlude.line import Ended, Places
     from postlude.settling import Settling
     from postlude.stores.contract import Store
     from postlude.tasks import ExecutorName
 
 GIVEN_BACK: Final = Interrupted("it was given back, for another process or for later")
-NOT_AGAIN: Final = Failure("Snooze", "it asked to be run again later, and a call that is not stored is run once", "")
 LAST_WORDS: Final = 1.0
 """Seconds that a cancelled coroutine has to end when the process stops."""
 
@@ -100,7 +99,12 @@ class Attempts:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing runs."""
+        """Whether nothing runs but in threads that were left alone."""
+        return all(attempt.abandoned for attempt in self._running.values())
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing runs at all."""
         return not self._running
 
     @property
@@ -138,7 +142,7 @@ class Attempts:
         claim = call.claim
         if alone:
             self._alone = call.id
-        elif claim is not None and (self._stopping or self._is_for_later(claim)):
+        elif (self._stopping and claim is not None) or not call.is_due(self.clock.now()):
             self._give_back(attempt)
             return
         elif self._blocked or not line.free:
@@ -149,9 +153,6 @@ class Attempts:
             return
         line.free -= 1
         self._admit(attempt)
-
-    def _is_for_later(self, claim: Claim) -> bool:
-        return claim.run_at > claim.created_at and claim.run_at > self.clock.now()
 
     async def run(self, call: Call, *, behind: Sequence[Call] = ()) -> Outcome | None:
         """Run a call, and return what it came to when that is on disk."""
@@ -202,7 +203,7 @@ class Attempts:
         attempt.started_at = self.clock.now()
         attempt.began = self.clock.elapsed()
         self._running[call.id] = attempt
-        attempt.timeout = (call.definition.policy if call.claim is None else Policy.loads(call.claim.policy)).timeout
+        attempt.timeout = Policy.loads(call.policy_text if call.claim is None else call.claim.policy).timeout
         self._oversight.begin(attempt)
         self.watch()
         context = call.context if call.context is not None else contextvars.copy_context()  # an empty one is false
@@ -251,9 +252,12 @@ class Attempts:
             self._alone = None
 
     def _conclude(self, attempt: Attempt, outcome: Outcome) -> None:
-        self._forget(attempt)
         call, claim = attempt.call, attempt.call.claim
-        outcome = _counted_as(attempt, outcome)
+        if isinstance(outcome, Failed) and isinstance(outcome.error, CannotStart) and not call.ephemeral:
+            self._not_begun(attempt, outcome.error)
+            return
+        self._forget(attempt)
+        outcome = attempt.counted(outcome)
         interrupted = isinstance(outcome, Interrupted)
         if claim is None:
             attempt.tell(outcome)
@@ -267,6 +271,8 @@ class Attempts:
             retry = call.definition.retries_of(claim) if isinstance(outcome, Failed) else None
             settlement = decide(outcome, claim, self.clock.now(), started_at=attempt.started_at, retry=retry)
             settlement = settlement._replace(progress=attempt.hear_progress())
+            if settlement.state is JobState.QUEUED:
+                self._abandon_behind(attempt, "the one before it runs later")
             self._settle(attempt, settlement, outcome)
             event = what_happened(claim, settlement, outcome)
             if event is not None:
@@ -287,7 +293,7 @@ class Attempts:
         if self._resting is not None and not any(map(self._resting[1], self._running.values())):
             self._resting[0].set()
         self._let_in()
-        if self.wanted and ((line.free and not line.waiting) or not self._running):
+        if self.wanted and ((line.free and not line.waiting) or self.idle):
             self.wanted = False
             self.freed()
 
@@ -299,20 +305,23 @@ class Attempts:
     def _give_back(self, attempt: Attempt, *, after: float = 0.0) -> None:
         """Let somebody else run the job, now or after this process. What cannot be stored behind it ends here."""
         now = self.clock.now()
-        for call in (attempt.call, *attempt.behind):
-            if call.ephemeral and call.claim is not None:
-                # First, in the same batch: what is released below takes the staged jobs behind it along.
-                before = "its process stopped before its turn" if self._stopping else "the one before it runs later"
-                reason = f"{before}, and it was not stored, so no other can run it"
-                self.settling.put(abandon(call.claim, now, reason))
-                self._events.emit(CallsLost((call.definition.name,), reason))
-                break
+        before = "its process stopped before its turn" if self._stopping else "the one before it runs later"
+        self._abandon_behind(attempt, before)
         claim = attempt.call.claim
         if claim is not None and not attempt.call.ephemeral:
             self._settle(attempt, release(claim, now + after)._replace(at=now), GIVEN_BACK)
         else:
-            self.lost([attempt.call], "the process stops, and it was not stored")
+            self.lost([attempt.call], "the process stops, or it was to run later, and it was not stored")
             attempt.tell(None)
+
+    def _abandon_behind(self, attempt: Attempt, before: str) -> None:
+        """End what cannot be stored of those that are queued with it; before they are, in the same batch."""
+        for call in (attempt.call, *attempt.behind):
+            if call.ephemeral and call.claim is not None:
+                reason = f"{before}, and it was not stored, so no other can run it"
+                self.settling.put(abandon(call.claim, self.clock.now(), reason))
+                self._events.emit(CallsLost((call.definition.name,), reason))
+                break
 
     def lost(self, calls: Iterable[Call], reason: str) -> None:
         """Say which of these calls have no row, and so will never run."""
@@ -324,9 +333,9 @@ class Attempts:
 
     async def run_once(self) -> float | None:
         """Look after what runs, and give back what has waited for a while."""
-        delay = await self._oversight.run_once()
         for attempt in self._oversight.take_timed_out():
-            self._time_out(attempt)
+            self._time_out(attempt)  # first, since it needs no answer of the store
+        delay = await self._oversight.run_once()
         now = self.clock.elapsed()
         for line in self._lines.values():
             for attempt in line.take_overdue(before=now - RECORD_AFTER):
@@ -335,13 +344,16 @@ class Attempts:
         return RECORD_AFTER if delay is None and waiting else delay
 
     def _time_out(self, attempt: Attempt) -> None:
-        attempt.timed_out = attempt.timeout
+        if attempt.cancelled_because is None:  # else it ends for that reason
+            attempt.timed_out = attempt.timeout
         attempt.cancel(f"it ran longer than its timeout of {attempt.timeout:g} s")
         if not attempt.can_end:
             # It keeps its claim, since what it does may go on; and others get a slot in place of its own.
             attempt.abandoned = attempt.line.executor.make_room()
             self._events.emit(ThreadAbandoned(attempt.call.id, attempt.call.definition.name, attempt.abandoned))
             if attempt.abandoned:
+                if self._alone == attempt.call.id:
+                    self._alone = None
                 self._leave(attempt.line)
 
     def look_for_cancellations(self) -> None:
@@ -366,7 +378,7 @@ class Attempts:
             for attempt in line.take_all():
                 self._give_back(attempt)
         self.held = False  # an open request may still bring what only this process can run
-        await self._rest(grace, lambda _: True)
+        await self._rest(grace, lambda attempt: not attempt.abandoned)
         late = list(self._running.values())
         if late:
             self._events.emit(StopDelayed(tuple(sorted({each.call.definition.name for each in late}))))
@@ -382,17 +394,3 @@ class Attempts:
             self._resting = (asyncio.Event(), which)
             await wait(self._resting[0], seconds)
             self._resting = None
-
-
-def _counted_as(attempt: Attempt, outcome: Outcome) -> Outcome:
-    """What an attempt came to, seen together with what it was told while it ran."""
-    if attempt.timed_out is not None:
-        return failed(TimeoutError(f"it ran longer than its timeout of {attempt.timed_out:g} s"))
-    if attempt.given_back and (isinstance(outcome, Cancelled) or (isinstance(outcome, Failed) and attempt.can_end)):
-        # Whatever it made of the cancellation, it was told to stop: that is no failure of its own.
-        return Interrupted("its process stopped while it ran")
-    if isinstance(outcome, Cancelled) and attempt.cancelled_because is not None:
-        return Cancelled(attempt.cancelled_because)
-    if isinstance(outcome, Snoozed) and attempt.call.ephemeral:
-        return Failed(NOT_AGAIN)
-    return outcome

@@ -46,10 +46,14 @@ class CallOptions(NamedTuple):
         """When a call that is added now is due; seconds since the epoch."""
         return now + self.delay if self.run_at is None else max(now, self.run_at)
 
+    @property
+    def later(self) -> bool:
+        """Whether it is to run at another time than at once."""
+        return self.delay > 0 or self.run_at is not None
+
     def needed(self) -> str | None:
         """The option, if there is one, that only a stored call can have."""
-        later = self.delay > 0 or self.run_at is not None
-        return "delay or run_at" if later else "retries" if self.retries else None
+        return "delay or run_at" if self.later else "retries" if self.retries else None
 
     def policy_text(self, task: TaskDefinition) -> str | None:
         """The policy of the call as it is stored: its task's, with what the call asks for in its place."""
@@ -163,7 +167,7 @@ class Call:
         self.text: str | None = text
         """The arguments as JSON; None for an ephemeral call."""
         self.options: CallOptions = options
-        self.policy_text: str | None = definition.policy_text
+        self.policy_text: str | None = options.policy_text(definition)
         """The policy that is stored with it."""
         self.unstorable: NotStorable | None = unstorable
         """Why the call is ephemeral; None when it is stored."""
@@ -173,6 +177,12 @@ class Call:
         """Runs the attempt that it is given inside something, such as a span; None: the attempt runs as it is."""
         self.context: contextvars.Context | None = None
         """The context it runs in; None: a copy of the current one when it starts."""
+
+    def is_due(self, now: float) -> bool:
+        """Whether it may run now; one without a row, that was to run later, never may."""
+        if self.claim is None:
+            return not self.options.later
+        return self.claim.run_at <= now
 
     @property
     def ephemeral(self) -> bool:

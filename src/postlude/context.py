@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from postlude.errors import NotInTask
+from postlude.errors import CallError, NotInTask
 from postlude.job import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from uuid import UUID
+
+
+MAX_NOTE: Final = 1_000
+_NUMBERS: Final = frozenset({int, float})
 
 
 class CurrentJob:
@@ -51,10 +55,11 @@ class CurrentJob:
 
     def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
         """Say how far it has come; see `progress` beside this class."""
-        self._progress = Progress(done, total, note)
-        if not self._told and self._reported is not None:
+        self._progress = _checked(done, total, note)
+        reported = self._reported  # which the end of the attempt may take away, in another thread
+        if not self._told and reported is not None:
             self._told = True
-            self._reported()
+            reported()
 
     # For whoever runs the attempt
 
@@ -100,7 +105,10 @@ def progress(done: float, total: float | None = None, note: str | None = None) -
     Args:
         done: how much is done, in any unit.
         total: how much there is to do, in the same unit; None: not known.
-        note: what is being done, for people.
+        note: what is being done, for people; kept up to 1,000 characters.
+
+    Raises:
+        CallError: `done` or `total` is no number.
     """
     job = _current.get(None)
     if job is not None:
@@ -114,3 +122,16 @@ def cancel_requested() -> bool:
     """
     job = _current.get(None)
     return job is not None and job.cancel_requested
+
+
+def _checked(done: float, total: float | None, note: str | None) -> Progress:
+    """What any store can write down: a number of another library becomes one of Python's."""
+    try:
+        return Progress(
+            done if type(done) in _NUMBERS else float(done),
+            total if total is None or type(total) in _NUMBERS else float(total),
+            None if note is None else str(note)[:MAX_NOTE].encode("utf-8", "backslashreplace").decode(),
+        )
+    except (TypeError, ValueError):
+        message = f"progress(done, total, note): expected numbers for the first two, got {done!r} and {total!r}."
+        raise CallError(message) from None

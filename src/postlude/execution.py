@@ -129,6 +129,7 @@ def unwritable(settlement: Settlement) -> Settlement:
         outcome="failed",
         followers=Followers.CANCEL,
         alone=False,
+        progress=None,
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from postlude.context import CurrentJob
 from postlude.dependencies import Resolver
 from postlude.executors import ThreadExecutor
-from postlude.job import JobState, Policy
+from postlude.executors.contract import failed
+from postlude.job import Cancelled, Failed, Failure, Interrupted, JobState, Policy, Snoozed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     Ended = Callable[[Outcome | None], None]
     """Told what a call came to; None if that is not known to be on disk, or the call had no row and did not run."""
+
+
+NOT_AGAIN: Final = Failure("Snooze", "it asked to be run again later, and a call that is not stored is run once", "")
 
 
 class Places(NamedTuple):
@@ -59,6 +63,7 @@ class Attempt:
         "behind",
         "call",
         "cancelled_because",
+        "could_end",
         "ended",
         "given_back",
         "job",
@@ -84,6 +89,8 @@ class Attempt:
         self.cancelled_because: str | None = None
         self.given_back: bool = False
         """Cancelled because the process stops: its job goes back to the queue."""
+        self.could_end: bool = True
+        """Whether it was something that ends when it is told to, when it was told."""
         self.timeout: float | None = None
         """Seconds that it may run; None: as long as it takes."""
         self.timed_out: float | None = None
@@ -101,6 +108,19 @@ class Attempt:
             self.job = CurrentJob(call.id, call.definition.name, number, claim.origin, reported)
         return self.job
 
+    def counted(self, outcome: Outcome) -> Outcome:
+        """What it came to, seen together with what it was told while it ran."""
+        if self.timed_out is not None:
+            return failed(TimeoutError(f"it ran longer than its timeout of {self.timed_out:g} s"))
+        if self.given_back and (isinstance(outcome, Cancelled) or (isinstance(outcome, Failed) and self.could_end)):
+            # Whatever it made of the cancellation, it was told to stop: that is no failure of its own.
+            return Interrupted("its process stopped while it ran")
+        if isinstance(outcome, Cancelled) and self.cancelled_because is not None:
+            return Cancelled(self.cancelled_because)
+        if isinstance(outcome, Snoozed) and self.call.ephemeral:
+            return Failed(NOT_AGAIN)
+        return outcome
+
     def close_job(self) -> None:
         """Nobody hears of its progress any more."""
         # The job leads back to the attempt, and the context in which that ran to the job: without this the garbage
@@ -113,6 +133,7 @@ class Attempt:
         """Ask it to end; the first reason counts."""
         if self.cancelled_because is None:
             self.cancelled_because = reason
+            self.could_end = self.can_end
             if self.job is not None:
                 self.job.ask_to_cancel()
             if self.running is not None:

@@ -203,7 +203,7 @@ class Process:
 
     async def close(self) -> None:
         """Let go of the store, where the worker does not run, or has lost its loop."""
-        still_runs = self.loop is not None and not self.attempts.idle
+        still_runs = self.loop is not None and not self.attempts.empty
         self.loop = None
         await self._let_go(still_runs=still_runs)
 

@@ -6,7 +6,7 @@ Values and pure functions: the luck that spreads the retries of many jobs is giv
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Final, TypeAlias
 
 from pydantic import ValidationError
@@ -174,8 +174,14 @@ def kept(count: int, written: Written, declared: RetryPolicy | None) -> RetryPol
     if written is None:
         backoff = Exponential() if declared is None else declared.backoff
     else:
-        backoff = Exponential(**written) if isinstance(written, dict) else written
+        backoff = _read(written) if isinstance(written, dict) else written
     return RetryPolicy(count, backoff, Exception if declared is None else declared.retry_on)
+
+
+def _read(written: dict[str, float]) -> Exponential:
+    """What `written` wrote. Options of a later release are left out: they change nothing here."""
+    known = {field.name for field in fields(Exponential)}
+    return Exponential(**{name: value for name, value in written.items() if name in known})
 
 
 def declared_retries(

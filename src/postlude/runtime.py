@@ -287,7 +287,8 @@ class Runtime:
 
     def _refuse(self, during: str, calls: Sequence[Call], error: StoreError) -> None:
         """These calls have no rows: raise, or have them run without."""
-        if self.settings.on_store_error == "refuse":
+        # What was to run later, or to be tried again, cannot be run now in place of that.
+        if self.settings.on_store_error == "refuse" or any(call.options.needed() for call in calls):
             self.events.emit(StoreFailed(during, str(error)))
             raise error
         self.unsaved(calls, error)

@@ -147,10 +147,7 @@ def _stored(definition: TaskDefinition, args: tuple[Any, ...], kwargs: Mapping[s
     encoded = definition.codec.encode(args, kwargs)
     if definition.unstorable is not None:
         raise definition.unstorable.with_traceback(None)
-    call = Call(definition, new_job_id(), encoded.args, encoded.kwargs, encoded.text, options, None)
-    if options.retries is not None or options.timeout is not None:
-        call.policy_text = options.policy_text(definition)
-    return call
+    return Call(definition, new_job_id(), encoded.args, encoded.kwargs, encoded.text, options, None)
 
 
 def _row(claim: Claim) -> NewJob:

@@ -139,6 +139,22 @@ def test_51_run_unsaved_answers_runs_counts_and_says_so(
     assert len(durable.blocking.jobs.list()) == 2
 
 
+def test_51_what_was_to_run_later_is_refused_and_not_run_at_once(
+    make: Make, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, durable = make(on_store_error="run_unsaved")
+
+    @app.post("/")
+    async def endpoint(tasks: BackgroundTasks) -> None:
+        tasks.options(delay=3600).add_task(note, "next week")
+
+    with serve(app) as client:
+        Broken(monkeypatch, written=False)
+        assert client.post("/").status_code == 503
+    assert ran == []
+    assert durable._runtime.events.counts["CallsUnsaved"] == 0
+
+
 async def test_an_enqueue_that_is_not_confirmed_raises(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     durable = Postlude(url=url)
     await durable.jobs.list()

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
-from postlude.executors.contract import Work, resolve
+from postlude.executors.contract import CannotStart, Work, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +56,12 @@ class Resolution:
 
         async def leave(*raised: Any) -> bool:
             context.run(_adopt, copy_context())
-            return bool(await self._in_thread(functools.partial(opened.__exit__, *raised), context))
+            try:
+                return bool(await self._in_thread(functools.partial(opened.__exit__, *raised), context))
+            except CannotStart as error:
+                # Not as if nothing had begun: the task has run.
+                message = f"what the task depends on was not closed: {error}"
+                raise RuntimeError(message) from error
 
         # Before it is opened: whoever cancels the wait for that does not keep the thread from opening it.
         self._stack.push_async_exit(leave)
@@ -79,6 +84,8 @@ class Resolution:
             try:
                 await asyncio.wait([ended])
             except asyncio.CancelledError as error:
+                if cancelled is not None:
+                    raise  # for the second time: the loop ends, and must not wait for a thread
                 cancelled = error
         _adopt(context)
         if cancelled is not None:

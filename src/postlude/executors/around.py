@@ -7,8 +7,8 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING
 
-from postlude.executors.contract import CannotStart, ending, failed, resolve
-from postlude.job import Failed, Interrupted
+from postlude.executors.contract import ending, failed, resolve
+from postlude.job import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -49,12 +49,7 @@ class AroundExecutor:
         async def attempt() -> None:
             nonlocal outcome
             future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-            try:
-                inner = self._executor.begin(work._replace(context=copy_context()), partial(resolve, future))
-            except CannotStart as error:
-                outcome = Interrupted(str(error))
-                raise
-            running.begun(inner)
+            running.begun(self._executor.begin(work._replace(context=copy_context()), partial(resolve, future)))
             outcome = await future
             if isinstance(outcome, Failed) and outcome.error is not None:
                 raise outcome.error
@@ -64,11 +59,13 @@ class AroundExecutor:
         except GeneratorExit:
             raise  # the loop is gone, and with it everybody who could be told
         except asyncio.CancelledError as error:
+            if outcome is None and not running.stoppable:
+                raise  # the loop ends, and the work goes on in its thread: its job stays with this process
             outcome = (ending() or failed(error)) if outcome is None else outcome
         except BaseException as error:  # noqa: BLE001 - the attempt's own exception comes back this way, and is known
             if outcome is None:
                 outcome = failed(error)
-            elif not isinstance(outcome, Failed | Interrupted):
+            elif not isinstance(outcome, Failed):
                 # The work is done: what is around it has failed, and that is no reason to call the work failed.
                 message = f"what runs around {work.task} failed after it"
                 asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})

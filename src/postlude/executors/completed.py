@@ -9,8 +9,8 @@ from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from postlude.executors.contract import CannotStart, ended_by, ending, resolve
-from postlude.job import Cancelled, Failed, Interrupted, Succeeded
+from postlude.executors.contract import ended_by, ending, resolve
+from postlude.job import Cancelled, Failed, Succeeded
 
 if TYPE_CHECKING:
     from postlude.executors.contract import Executor, Running, Work
@@ -53,11 +53,11 @@ class CompletedExecutor:
             async with self._complete(work.args, work.kwargs) as (args, kwargs):
                 await self._called(work._replace(args=args, kwargs=kwargs, context=copy_context()), running)
         except asyncio.CancelledError as error:
+            if not running.stoppable:
+                raise  # the loop ends, and the function goes on in its thread: its job stays with this process
             outcome = Cancelled("cancelled while it ran") if running.cancelled else ending() or ended_by(error)
         except GeneratorExit:
             raise  # the loop is gone, and with it everybody who could be told
-        except CannotStart as error:
-            outcome = Interrupted(str(error))
         except BaseException as error:  # noqa: BLE001 - SystemExit in a task must end the attempt, not the server
             outcome = ended_by(error)
         ended(outcome)
