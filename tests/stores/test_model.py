@@ -129,23 +129,26 @@ class Model:
                 if behind.state is S.STAGED:
                     self.queue(behind)
 
-    def lets_go_on(self, before: Job | None) -> bool:
-        """Whether a job behind this one may be retried: it has succeeded, or its arguments are gone for good."""
-        if before is None or before.state is S.SUCCEEDED:
-            return True
-        return before.ephemeral and before.state in {S.FAILED, S.CANCELLED} and before.cancelled_by is None
+    def gone_before(self, job: Job) -> list[Job] | None:
+        """The ephemeral ones before it that never succeed any more; None if another one has to come first."""
+        gone: list[Job] = []
+        before = self.jobs.get(job.new.after) if job.new.after else None
+        while before is not None and before.state is not S.SUCCEEDED:
+            if not (before.ephemeral and before.state.finished):
+                return None
+            gone.append(before)
+            before = self.jobs.get(before.new.after) if before.new.after else None
+        return gone
 
     def retry(self, job: Job, now: float) -> None:
         job.state, job.run_at, job.waiting, job.cancelled_by = S.QUEUED, now, False, None
         job.cancel_requested = False
         job.alone = job.interruptions >= 2
-        self.revive(job.new.id)
-        before = self.jobs.get(job.new.after) if job.new.after else None
-        if before is not None and before.state is not S.SUCCEEDED:
-            self.revive(before.new.id)
+        for root in (job, *(self.gone_before(job) or ())):
+            self.revive(job, root.new.id)
 
-    def revive(self, root: UUID) -> None:
-        revived = [other for other in self.jobs.values() if other.cancelled_by == root]
+    def revive(self, job: Job, root: UUID) -> None:
+        revived = [other for other in self.behind(job.new.id) if other.cancelled_by == root]
         for other in revived:
             other.state, other.waiting, other.cancelled_by, other.cancel_requested = S.QUEUED, True, None, False
         for other in reversed(revived):
@@ -324,9 +327,8 @@ class StoreAndModel(RuleBasedStateMachine):
     def retry(self, number: int) -> None:
         job = self.pick(number, lambda job: job.state in {S.FAILED, S.CANCELLED}) or self.pick(number)
         assert job
-        before = self.model.jobs.get(job.new.after) if job.new.after else None
         ended_so = job.state in {S.FAILED, S.CANCELLED}
-        if not ended_so or job.ephemeral or not self.model.lets_go_on(before):
+        if not ended_so or job.ephemeral or self.model.gone_before(job) is None:
             with pytest.raises(IllegalTransition):
                 self.run(self.store.retry(job.new.id, now=self.now))
             return

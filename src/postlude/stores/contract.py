@@ -41,8 +41,8 @@ By hand
     16. **Retry.** A failed or cancelled job becomes queued with its attempts and interruptions as they were counted,
         and exactly the jobs that its failure cancelled become queued behind it; an ephemeral one among those fails, as
         in clause 12. A job that its next interruption would set aside runs alone. To retry an ephemeral one raises
-        `IllegalTransition`: its arguments are gone. So does one whose predecessor has not succeeded, unless that one is
-        ephemeral and has ended: it never will, so the job goes on without it.
+        `IllegalTransition`: its arguments are gone. So does one whose predecessor has not succeeded; ephemeral ones
+        that have ended do not count, since they never will, and what comes behind them goes on without them.
 
 Workers
     17. **Alive or dead.** A worker is alive while its process holds the proof of life it took in `enlist`; the proof

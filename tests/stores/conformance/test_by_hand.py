@@ -146,7 +146,7 @@ async def test_clause_16_behind_an_ephemeral_one_that_is_gone_it_goes_on_without
         await store.retry(chain[1].id, now=50.0)
     await store.settle([ended(claim_of(chain[0]), Event.FAIL)])
     assert await states(store, chain) == [S.FAILED, S.CANCELLED, S.CANCELLED, S.CANCELLED]
-    with pytest.raises(IllegalTransition, match=f"Job {chain[1].id}, before it in its chain, is cancelled: retry job"):
+    with pytest.raises(IllegalTransition, match=f"is cancelled: retry job {chain[1].id} first"):
         await store.retry(chain[2].id, now=50.0)
 
     await store.retry(chain[1].id, now=50.0)
@@ -155,6 +155,26 @@ async def test_clause_16_behind_an_ephemeral_one_that_is_gone_it_goes_on_without
         (claim,) = await claim_all(store, owner, now=50.0)
         assert claim.job_id == job.id
         await store.settle([ended(claim, Event.SUCCEED)])
+
+
+async def test_clause_16_behind_several_that_are_gone_it_goes_on_without_them(store: Store, owner: int) -> None:
+    chain = chain_of(owner, 4)
+    chain[:2] = [job._replace(arguments=None) for job in chain[:2]]
+    await store.insert(chain)
+    await store.settle([ended(claim_of(chain[0]), Event.FAIL)])
+    await store.retry(chain[2].id, now=50.0)
+    assert await states(store, chain) == [S.FAILED, S.CANCELLED, S.QUEUED, S.QUEUED]
+
+
+async def test_clause_16_what_comes_before_the_one_that_is_gone_still_comes_first(store: Store, owner: int) -> None:
+    first = queued()
+    chain = chain_of(owner, 2)
+    chain[0] = chain[0]._replace(arguments=None, after=first.id)
+    await store.insert([first])
+    await store.insert(chain)
+    await store.settle([ended(claim_of(chain[0]), Event.FAIL)])
+    with pytest.raises(IllegalTransition, match=f"Job {first.id}, before it in its chain, is queued and comes first"):
+        await store.retry(chain[1].id, now=50.0)
 
 
 async def test_clause_16_behind_an_ephemeral_one_that_another_cancelled_that_one_is_first(

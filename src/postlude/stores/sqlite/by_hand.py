@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from postlude.errors import IllegalTransition, JobNotFound
 from postlude.job import Event, JobState, Policy, transition
@@ -13,6 +12,8 @@ from postlude.stores.sqlite.rows import id_of
 from postlude.stores.sqlite.statements import sql
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from apsw import Connection
 
     from postlude.stores.sqlite.rows import Row
@@ -56,33 +57,46 @@ class Retrying:
         queued = transition(JobState(value), Event.RETRY, job_id=self.job_id)
         if arguments is None:
             raise self._refused(value, EPHEMERAL)
-        without = after is not None and self._goes_on_without(connection, UUID(bytes=after), value)
+        gone = self._gone_before(connection, id_of(after), value)
         # As after any interruption: one that was set aside for it must not take others with it (see `Claimed`).
         alone = 0 < interruptions >= Policy.loads(text).max_interruptions - 1
         connection.execute(sql("retry"), (queued, self.now, alone, self.job_id.bytes))
-        chains.revive_behind(connection, self.job_id, at=self.now)
-        if without:
-            chains.revive_behind(connection, UUID(bytes=after), at=self.now)
+        for root in (self.job_id, *gone):
+            chains.revive_behind(connection, self.job_id, root, at=self.now)
 
-    def _goes_on_without(self, connection: Connection, after: UUID, state: str) -> bool:
-        """Whether the one before it is gone for good; refuses where that one can still succeed."""
-        row: Row | None = connection.execute(sql("predecessor"), (after.bytes,)).fetchone()
-        if row is None or row[0] == JobState.SUCCEEDED:
-            return False
-        before, cancelled_by, ephemeral = JobState(row[0]), id_of(row[1]), row[2]
-        if before.finished and ephemeral and cancelled_by is None:
-            # Its arguments are gone, so it never succeeds: what stood behind it can only go on without it.
-            return True
-        hint = f"Job {after}, before it in its chain, is {before}: retry job {cancelled_by or after} first."
-        if not before.finished:
-            hint = (
-                f"Job {after}, before it in its chain, is {before} and comes first: wait for its end with jobs.wait(), "
-                "and retry this one when it has succeeded."
-            )
-        raise self._refused(state, hint)
+    def _gone_before(self, connection: Connection, after: UUID | None, state: str) -> list[UUID]:
+        """The ephemeral jobs before it that have ended without success; refuses where another one has to come first.
+
+        Their arguments are gone, so they never succeed: what stood behind them can only go on without them.
+        """
+        gone: list[UUID] = []
+        while after is not None:
+            row: Row | None = connection.execute(sql("predecessor"), (after.bytes,)).fetchone()
+            if row is None or row[0] == JobState.SUCCEEDED:
+                break
+            before, root, ephemeral = JobState(row[0]), id_of(row[1]), row[2]
+            if not before.finished:
+                hint = (
+                    f"Job {after}, before it in its chain, is {before} and comes first: wait for its end with "
+                    "jobs.wait(), and retry this one when it has succeeded."
+                )
+                raise self._refused(state, hint)
+            if not ephemeral:
+                first = after if root is None or _is_ephemeral(connection, root) else root
+                raise self._refused(
+                    state, f"Job {after}, before it in its chain, is {before}: retry job {first} first."
+                )
+            gone.append(after)
+            after = id_of(row[3])
+        return gone
 
     def _refused(self, state: str, hint: str) -> IllegalTransition:
         return IllegalTransition(state, Event.RETRY.value, job_id=self.job_id, hint=hint)
+
+
+def _is_ephemeral(connection: Connection, job_id: UUID) -> bool:
+    row: Row | None = connection.execute(sql("predecessor"), (job_id.bytes,)).fetchone()
+    return row is not None and bool(row[2])
 
 
 def _found(connection: Connection, statement: str, job_id: UUID) -> Row:

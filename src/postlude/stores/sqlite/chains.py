@@ -40,10 +40,10 @@ def queue_behind(connection: Connection, job_id: UUID, *, at: float) -> None:
             _abandon(connection, UUID(bytes=follower), at=at)
 
 
-def revive_behind(connection: Connection, job_id: UUID, *, at: float) -> None:
-    """Queue again what the end of a job had cancelled, but no ephemeral one (clause 16)."""
+def revive_behind(connection: Connection, job_id: UUID, root: UUID, *, at: float) -> None:
+    """Queue again what comes behind a job and was cancelled in the name of `root`, but no ephemeral one (clause 16)."""
     revived = transition(JobState.CANCELLED, Event.RETRY)
-    rows: list[Row] = connection.execute(sql("revive_behind"), (revived, job_id.bytes)).fetchall()
+    rows: list[Row] = connection.execute(sql("revive_behind"), (revived, root.bytes, job_id.bytes)).fetchall()
     for _, follower, ephemeral in sorted(rows, reverse=True):
         if ephemeral:
             _abandon(connection, UUID(bytes=follower), at=at)
