@@ -64,7 +64,14 @@ def workers(server: Server) -> set[int]:
 
 
 def has_open(pid: int, name: str) -> bool:
-    return any(link.readlink().name == name for link in Path(f"/proc/{pid}/fd").glob("*") if link.is_symlink())
+    return any(leads_to(link) == name for link in Path(f"/proc/{pid}/fd").glob("*"))
+
+
+def leads_to(link: Path) -> str:
+    try:
+        return link.readlink().name
+    except FileNotFoundError:  # it was closed since it was listed
+        return ""
 
 
 def holds_a_server(pid: int) -> bool:
