@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from postlude.errors import CallError, NotInTask
+from postlude.executors.contract import storable
 from postlude.job import Progress
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _checked(done: float, total: float | None, note: str | None) -> Progress:
         return Progress(
             done if type(done) in _NUMBERS else float(done),
             total if total is None or type(total) in _NUMBERS else float(total),
-            None if note is None else str(note)[:MAX_NOTE].encode("utf-8", "backslashreplace").decode(),
+            None if note is None else storable(str(note)[:MAX_NOTE]),
         )
     except (TypeError, ValueError):
         message = f"progress(done, total, note): expected numbers for the first two, got {done!r} and {total!r}."

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from postlude.attempts import Attempts
     from postlude.calls import Call
-    from postlude.job import Outcome, Settlement
+    from postlude.job import Claim, Outcome, Settlement
 
 
 async def run_all(attempts: Attempts, calls: Sequence[Call]) -> bool:
@@ -45,21 +45,19 @@ async def _leave_behind(attempts: Attempts, calls: Sequence[Call], before: Call,
     That one had no row, or what it came to is not known to be on disk: then nearly always the store has moved them
     already, and nothing happens.
     """
-    first = next((call for call in calls if call.claim is not None), None)
-    if first is not None:
+    claim = next((call.claim for call in calls if call.claim is not None), None)
+    if claim is not None:
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        settlement = _without(before, first, outcome, attempts.clock.now())
+        settlement = _without(before, claim, outcome, attempts.clock.now())
         attempts.settling.put(settlement, partial(resolve, written), perhaps=True)
         await written  # those behind it follow in the same commit
 
 
-def _without(before: Call, call: Call, outcome: Outcome | None, now: float) -> Settlement:
-    """What becomes of a call when the one before it came to this."""
-    if call.claim is None:
-        raise ValueError(call)
+def _without(before: Call, claim: Claim, outcome: Outcome | None, now: float) -> Settlement:
+    """What becomes of a job when the call before it came to this."""
     if isinstance(outcome, Failed | Cancelled):
         reason = f"{before.definition.name}, before it in its chain, did not succeed, and was not stored"
-        return decide(Cancelled(reason), call.claim, now)
-    if call.ephemeral:
-        return abandon(call.claim, now, "what came before was not run to its end here, and it was not stored")
-    return release(call.claim, now)
+        return decide(Cancelled(reason), claim, now)
+    if claim.arguments is None:
+        return abandon(claim, now, "what came before was not run to its end here, and it was not stored")
+    return release(claim, now)

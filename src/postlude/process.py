@@ -72,7 +72,6 @@ class Process:
         self.store = store
         self.description = description
         self.owner = owner
-        self._registry = registry
         self._clock = clock
         self._events = events
         self._settled = settled
@@ -81,8 +80,8 @@ class Process:
         self._loaded = LoadedObjects()
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop on which the worker runs; None before it starts and after it has stopped."""
-        attempts, self._settling = self._runners()
-        self.attempts: Attempts = attempts
+        self._settling = self._new_settling()
+        self.attempts: Attempts = self._new_attempts(self._settling)
         self._worker = Worker(
             store=store,
             owner=owner,
@@ -104,29 +103,34 @@ class Process:
         return self.loop is not None and self.loop is asyncio.get_running_loop()
 
     @contextlib.asynccontextmanager
-    async def runners(self) -> AsyncIterator[tuple[Attempts, Settling]]:
+    async def runner(self) -> AsyncIterator[Attempts]:
         """What a request needs to run its own calls on the current loop, whichever that is."""
         if self.running_here:
-            yield self.attempts, self._settling
+            yield self.attempts
             return
-        attempts, settling = self._runners()
+        attempts = self._new_attempts(self._new_settling())
         watch = Service("attempts", attempts, self._events)
         attempts.watch = watch.wake
         watch.start()
         try:
-            yield attempts, settling
+            yield attempts
         finally:
             await watch.stop()
 
     def cancel(self, call: Call, reason: str) -> None:
         """End a call that will not run here, if it has a row that nobody has ended yet."""
         if call.claim is not None:
-            settling = self._settling if self.running_here else self._runners()[1]
-            settling.put(decide(Cancelled(reason), call.claim, self._clock.now()), perhaps=True)
+            self.settling().put(decide(Cancelled(reason), call.claim, self._clock.now()), perhaps=True)
 
-    def _runners(self) -> tuple[Attempts, Settling]:
-        settling = Settling(self.store, self._events, self._told)
-        attempts = Attempts(
+    def settling(self) -> Settling:
+        """What settles on the current loop, whichever that is."""
+        return self._settling if self.running_here else self._new_settling()
+
+    def _new_settling(self) -> Settling:
+        return Settling(self.store, self._events, self._told)
+
+    def _new_attempts(self, settling: Settling) -> Attempts:
+        return Attempts(
             store=self.store,
             owner=self.owner,
             settling=settling,
@@ -134,7 +138,6 @@ class Process:
             clock=self._clock,
             events=self._events,
         )
-        return attempts, settling
 
     def _told(self, settlements: Sequence[Settlement]) -> None:
         self._settled(settlements)

@@ -338,15 +338,16 @@ class Runtime:
             places.close()
 
     async def _run_to_end(self, process: Process, calls: Sequence[Call]) -> bool:
-        async with process.runners() as (attempts, settling):
-            if self.settings.worker == "off" and not any(call.ephemeral or call.claim is None for call in calls):
-                # What comes after another of them in order goes with that one.
-                here = {call.id for call in calls}
-                for call in calls:
-                    if call.claim is not None and call.claim.after not in here:
-                        settling.put(release(call.claim, self._clock.now()))
-                await settling.flush()
-                return True
+        if self.settings.worker == "off" and not any(call.ephemeral or call.claim is None for call in calls):
+            settling = process.settling()
+            # What comes after another of them in order goes with that one.
+            here = {call.id for call in calls}
+            for call in calls:
+                if call.claim is not None and call.claim.after not in here:
+                    settling.put(release(call.claim, self._clock.now()))
+            await settling.flush()
+            return True
+        async with process.runner() as attempts:
             return await run_all(attempts, calls)
 
     async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from postlude.clock import wait
+from postlude.clock import pause
 from postlude.errors import StoreClosed, StoreUnavailable
 from postlude.events import OutcomeRefused, ServiceFailed, StoreFailed, StoreRecovered
 from postlude.execution import unwritable
@@ -119,7 +119,7 @@ class Settling:
                 if not delay:
                     self._events.emit(StoreFailed("settling", str(error)))
                 delay = min(max(FIRST_RETRY, delay * 2), LAST_RETRY)
-                await wait(asyncio.Event(), delay)
+                await pause(delay)
             else:
                 break
         if delay:

@@ -603,10 +603,10 @@ async def test_an_ephemeral_call_of_an_open_request_runs_although_the_process_ca
 async def test_a_write_that_happened_without_being_confirmed_holds_up_nobody_behind(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def wait(wake: asyncio.Event, seconds: float | None) -> None:
+    async def pause(seconds: float) -> None:
         await turns(1)
 
-    monkeypatch.setattr("postlude.settling.wait", wait)
+    monkeypatch.setattr("postlude.settling.pause", pause)
     engine.faulty.late_faults["settle"] = [StoreUnavailable("confirmed too late")]
     calls = [engine.call(note, "first"), engine.call(note, "second")]
     await engine.stage(*calls)

@@ -31,11 +31,11 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
     """How long it waited each time; no time passes."""
     waited: list[float | None] = []
 
-    async def wait(wake: asyncio.Event, seconds: float | None) -> None:
+    async def pause(seconds: float) -> None:
         waited.append(seconds)
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(postlude.settling, "wait", wait)
+    monkeypatch.setattr(postlude.settling, "pause", pause)
     return waited
 
 

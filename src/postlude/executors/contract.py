@@ -88,10 +88,11 @@ def failure_of(error: BaseException) -> Failure:
     while start is not None and start.tb_next is not None and _ours(start.tb_frame.f_code.co_filename):
         start = start.tb_next
     text = "".join(traceback.TracebackException(kind, error, start, compact=True).format())
-    return Failure(name, _storable(message)[:MESSAGE_LIMIT], _storable(text)[-TRACEBACK_LIMIT:])
+    return Failure(name, storable(message)[:MESSAGE_LIMIT], storable(text)[-TRACEBACK_LIMIT:])
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """The text as every store can write it down: what is not valid Unicode is escaped."""
     # A lone surrogate has no UTF-8, and PostgreSQL's text has no NUL.
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
