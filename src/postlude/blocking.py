@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from postlude.errors import LoopBlocking
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from uuid import UUID
 
     from postlude.client import Job, Jobs
@@ -21,11 +22,15 @@ T = TypeVar("T")
 
 
 class Portal:
-    """An event loop in a daemon thread, started when it is first needed; each process has its own."""
+    """An event loop in a daemon thread, started when it is first needed; each process has its own.
+
+    It ends with `close`, or when nobody has the portal any more.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: tuple[int, asyncio.AbstractEventLoop] | None = None
+        self._ending: Callable[[], object] | None = None
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run the coroutine there, and wait for what it returns.
@@ -42,9 +47,29 @@ class Portal:
         with self._lock:
             if self._loop is None or self._loop[0] != os.getpid():
                 loop = asyncio.new_event_loop()
-                threading.Thread(target=loop.run_forever, name="postlude-blocking", daemon=True).start()
+                threading.Thread(target=_run_on, args=(loop,), name="postlude-blocking", daemon=True).start()
                 self._loop = (os.getpid(), loop)
+                ending = weakref.finalize(self, _end, *self._loop)
+                ending.atexit = False
+                self._ending = ending
             return self._loop[1]
+
+    def close(self) -> None:
+        """End the loop and its thread. Idempotent; what is called afterwards starts another."""
+        with self._lock:
+            self._loop = None
+            if self._ending is not None:
+                self._ending()
+
+
+def _run_on(loop: asyncio.AbstractEventLoop) -> None:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:  # which cancels what is left, so that nobody waits for it
+        runner.get_loop().run_forever()
+
+
+def _end(process: int, loop: asyncio.AbstractEventLoop) -> None:
+    if process == os.getpid():  # a forked child has no such thread
+        loop.call_soon_threadsafe(loop.stop)
 
 
 class BlockingJobs:

@@ -118,8 +118,11 @@ class Blocking:
         return self._portal.call(self._runtime.enqueue(_many(function, calls), self._options))
 
     def close(self) -> None:
-        """See `Postlude.close`."""
-        self._portal.call(self._runtime.close())
+        """See `Postlude.close`; the thread that all this was done on ends too."""
+        try:
+            self._portal.call(self._runtime.close())
+        finally:
+            self._portal.close()
 
 
 def _many(

@@ -61,7 +61,8 @@ def test_with_postlude_nothing_is_lost(place: Path, monkeypatch: pytest.MonkeyPa
     assert row(output, "Acknowledged") == 20
     assert row(output, "Delivered") == 20
     assert row(output, "Lost") == 0
-    assert 1 <= row(output, "Run twice") <= 16
+    # Those in mid-run, and those that had ended and whose end was not on disk yet.
+    assert 1 <= row(output, "Run twice") < 20
     assert re.search(r"First resumed task +\d+ ms", output)
     assert re.search(r"20 requests answered +in \d+ ms \(median\), \d+ ms at the worst", output)
     assert not [process for process in processes(output) if is_alive(process)]

@@ -1,6 +1,7 @@
 """`durable.jobs`, `enqueue` and `durable.blocking`: what a program does with jobs beside adding them in requests."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -474,6 +475,22 @@ def test_from_many_threads_at_once(url: str) -> None:
         thread.join(30)
     assert durable.blocking.jobs.count(state="queued") == {JobState.QUEUED: 16}
     durable.blocking.close()
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_its_thread_ends_when_it_is_closed_or_gone(url: str, *, closed: bool) -> None:
+    before = set(threading.enumerate())
+    durable = Postlude(url=url)
+    durable.blocking.enqueue(note, "it")
+    (thread,) = [one for one in set(threading.enumerate()) - before if one.name == "postlude-blocking"]
+    if closed:
+        durable.blocking.close()
+    else:
+        durable.blocking._portal.call(durable.close())
+        del durable
+        gc.collect()
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 async def test_blocking_on_the_thread_of_an_event_loop_is_an_error_that_says_what_to_do(closing: Closing) -> None:

@@ -1,10 +1,12 @@
 """The stores on which the conformance suite runs."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from postlude.errors import StoreError
 from postlude.stores import open_store
 from postlude.stores.contract import Store
 
@@ -24,5 +26,8 @@ async def store(url: str) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-async def owner(store: Store) -> int:
-    return await store.enlist()
+async def owner(store: Store) -> AsyncIterator[int]:
+    owner = await store.enlist()
+    yield owner
+    with suppress(StoreError):  # a test may have closed the store, or taken its file away
+        await store.dismiss(owner)

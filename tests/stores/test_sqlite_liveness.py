@@ -114,8 +114,10 @@ async def test_a_forked_child_outlives_its_parent(store: Store, script: Callable
 def kill(pid: int) -> None:
     """End a process that is not a child of this one, and wait until it is gone."""
     handle = os.pidfd_open(pid)
+    gone = select.poll()
+    gone.register(handle, select.POLLIN)
     os.kill(pid, signal.SIGKILL)
-    select.select([handle], [], [], 10)
+    assert gone.poll(10_000)
     os.close(handle)
 
 
