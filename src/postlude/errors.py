@@ -150,6 +150,7 @@ _COMES_TOO_LATE = (
     "It has ended, so nothing of it is left to cancel. Where that may happen, look at job.state.finished first, or "
     "catch this error."
 )
+_NOT_ENDED = "It has not ended: cancel it with jobs.cancel() and wait for its end with jobs.wait(), then delete it."
 _INSTEAD = {
     ("cancel", "succeeded"): _COMES_TOO_LATE,
     ("cancel", "failed"): _COMES_TOO_LATE,
@@ -168,6 +169,9 @@ _INSTEAD = {
     ("retry", "succeeded"): (
         "Its work is done. To have it done again, enqueue the call anew with durable.enqueue(function, ...)."
     ),
+    ("delete", "staged"): _NOT_ENDED,
+    ("delete", "queued"): _NOT_ENDED,
+    ("delete", "running"): _NOT_ENDED,
 }
 """What to do when a person asks what is not possible, by what was asked and the state of the job."""
 
@@ -183,6 +187,19 @@ class IllegalTransition(PostludeError, RuntimeError):
         self.hint: str = hint or ("" if job_id is None else _INSTEAD.get((event, state), ""))
         subject = "A job" if job_id is None else f"Job {job_id}"
         super().__init__(f"{subject} is {self.state}, and {self.event!r} is not possible then. {self.hint}".rstrip())
+
+
+class KeyTaken(PostludeError, RuntimeError):
+    """A job cannot run again: another one has its key by now. `holder` is the id of that one."""
+
+    def __init__(self, job_id: UUID, key: str, holder: UUID) -> None:
+        self.job_id: UUID = job_id
+        self.key: str = key
+        self.holder: UUID = holder
+        super().__init__(
+            f"Job {job_id} cannot be retried: its key {key!r} is held by job {holder}, which was added since. Look at "
+            "that one; if its work is not what is wanted, cancel it first."
+        )
 
 
 class WaitTimeout(PostludeError, TimeoutError):

@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from postlude.errors import IllegalTransition
@@ -152,6 +152,17 @@ class Policy:
     """The waits before that, as `retries.py` writes them; None: as its task declares."""
     timeout: float | None = None
     """Seconds that an attempt may take."""
+    retention: float | list[float] | None = None
+    """Seconds after its end for which it is kept: one number, or one each for succeeded, failed and cancelled; None: as
+    the application says."""
+    keep_arguments: bool = True
+    """Whether the arguments stay when it has ended."""
+    on_failure: str | None = None
+    """The task that is told when it has failed for good."""
+
+    def kept(self, state: JobState) -> float | None:
+        """Seconds after its end for which a job that ended like this is kept; None: as the application says."""
+        return self.retention[_ENDS.index(state)] if isinstance(self.retention, list) else self.retention
 
     def dumps(self) -> str | None:
         """The policy as JSON: only what differs from the defaults, None when nothing does."""
@@ -168,7 +179,44 @@ class Policy:
         return Policy(**{name: value for name, value in json.loads(text).items() if name in known})
 
 
+_ENDS: Final = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 DEFAULT_POLICY = Policy()
+
+WhenTaken = Literal["return", "replace", "debounce"]
+
+DEFAULT_QUEUE: Final = "default"
+
+
+class Key(NamedTuple):
+    """What one job at a time may be, among the jobs of its task."""
+
+    value: str
+    on_conflict: WhenTaken = "return"
+    """What becomes of a job whose key is taken: the holder answers as it is ("return"); or, while it waits, with the
+    arguments of this one ("replace"), and with its moment too ("debounce")."""
+    until: float | None = None
+    """How long the job holds the key after it has succeeded; None: as long as it is kept."""
+
+    @property
+    def replaceable(self) -> bool:
+        """Whether the job itself may be changed while it waits."""
+        return self.on_conflict != "return"
+
+
+class Terms(NamedTuple):
+    """When, and after whom, a worker may take a job, beside its moment."""
+
+    queue: str = DEFAULT_QUEUE
+    rank: int = 0
+    """Minus the priority: of the jobs that are due, the smallest rank comes first."""
+    expires_at: float | None = None
+    """No attempt starts from then on: the job is cancelled instead."""
+    partition: str | None = None
+    """What its task's limits count together, "" if that is the whole task; None: it has none."""
+    key: Key | None = None
+
+
+DEFAULT_TERMS: Final = Terms()
 
 
 class NewJob(NamedTuple):
@@ -195,6 +243,7 @@ class NewJob(NamedTuple):
     owner: int | None = None
     """The worker that runs it when its request is over."""
     claim: int | None = None
+    terms: Terms = DEFAULT_TERMS
 
 
 class Claim(NamedTuple):
@@ -224,6 +273,8 @@ class Claim(NamedTuple):
     """Its worker had announced its stop: if it is gone now, that was no interruption."""
     run_at: float = 0.0
     """When it is due, of a staged job and of an orphan; one that was claimed from the queue is."""
+    terms: Terms = DEFAULT_TERMS
+    """Of a staged job; a worker that has claimed one from the queue has no use for them."""
 
 
 class Failure(NamedTuple):
@@ -354,6 +405,13 @@ class Record(NamedTuple):
     cancel_requested: bool
     cancelled_by: UUID | None
     """The job whose failure cancelled this one."""
+    queue: str
+    priority: int
+    expires_at: float | None
+    partition: str | None
+    key: str | None
+    result: str | None
+    """JSON, as `codec/results.py` writes it; None: the task returned None, or has not returned."""
 
     @property
     def ephemeral(self) -> bool:

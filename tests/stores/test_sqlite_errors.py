@@ -10,7 +10,7 @@ import pytest
 
 from postlude.errors import StoreUnavailable
 from postlude.job import Event, JobState
-from postlude.stores.contract import Filter
+from postlude.stores.contract import Claimed, Filter
 from postlude.stores.sqlite import SQLiteStore
 from postlude.stores.sqlite import connection as connections
 from tests.stores.making import claim_of, ended, queued, staged
@@ -180,7 +180,7 @@ async def test_a_claim_of_nothing_waits_for_no_writer(store: SQLiteStore, tmp_pa
     other.execute("BEGIN IMMEDIATE")
     async with asyncio.timeout(2):
         claimed = await store.claim(owner=owner, tasks=["app:work"], limit=0, now=2.0, idle=False)
-    assert claimed == ([], False)
+    assert claimed == Claimed([], alone_waits=False)
     other.close()
 
 

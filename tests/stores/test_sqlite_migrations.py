@@ -15,7 +15,7 @@ from postlude.stores.sqlite.migrations import MIGRATIONS, Migration
 from postlude.stores.sqlite.statements import sql
 from tests.stores.making import claim_all, ended, queued
 
-NEXT = "ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0; CREATE TABLE keys (id BLOB);"
+NEXT = "ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0; CREATE TABLE features (id BLOB);"
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ BY_HAND = {
 }
 SMALL = (
     "SCAN workers",
+    "SCAN pauses",
     "SCAN migrations",
     "SCAN behind",
     "SCAN claimable",
@@ -72,7 +73,13 @@ def test_no_statement_reads_the_jobs_one_by_one(connection: apsw.Connection, nam
     ("name", "index"),
     [
         ("succeed", "sqlite_autoindex_jobs_1"),
-        ("next_waiting_name", "jobs_claimable"),
+        ("next_lane", "jobs_claimable ((queue,task,rank)>(?,?,?))"),
+        ("next_lane_limited", "jobs_claimable_limited ((queue,task,rank)>(?,?,?))"),
+        ("next_partition", "jobs_partitioned (queue=? AND task=? AND rank=? AND partition>?"),
+        ("due_in_partition", "jobs_partitioned (queue=? AND task=? AND rank=? AND partition=? AND run_at<?"),
+        ("running_of", "jobs_limited"),
+        ("chain_goes_on", "jobs_of_chain"),
+        ("portion", "INTEGER PRIMARY KEY"),
         ("due", "jobs_claimable"),
         ("alone", "jobs_alone"),
         ("claim", "INTEGER PRIMARY KEY"),
@@ -94,7 +101,20 @@ def test_each_uses_the_index_made_for_it(connection: apsw.Connection, name: str,
     assert index in " ".join(plan(connection, name))
 
 
-@pytest.mark.parametrize("name", ["next_waiting_name", "due", "alone", "list_by_state", "list_newest", "list_chain"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "next_lane",
+        "next_lane_limited",
+        "next_partition",
+        "due",
+        "due_in_partition",
+        "alone",
+        "list_by_state",
+        "list_newest",
+        "list_chain",
+    ],
+)
 def test_what_is_ordered_is_read_in_order(connection: apsw.Connection, name: str) -> None:
     """Sorting would read all that waits before the first is given."""
     assert "TEMP B-TREE" not in " ".join(plan(connection, name))

@@ -6,7 +6,7 @@ Writing
     2. **Whole.** The jobs of one `insert` are committed together or not at all. Writes that fail do not fail the other
        writes that shared their commit.
     3. **Withdrawn.** `withdraw` removes the named jobs if they are still staged under the named owner, and does not
-       mind those that never arrived. It is how an insert that raised is undone.
+       mind those that never arrived. It is how an insert that raised is undone. What their keys did to others stays.
     4. **Forward only.** `migrate` never undoes; a release works on the schema of the next one.
 
 Claims
@@ -14,7 +14,8 @@ Claims
        that is no longer the job's, and return the ids of the jobs for which that was so.
     6. **One owner.** Two `claim` calls, in whichever processes, never return the same attempt.
     7. **Only what can run.** `claim` gives queued jobs that are due, that do not wait for another job, and whose task
-       is among the names asked for: those due first come first, and for equal moments those committed first.
+       is among the names asked for: those with the smallest rank come first, then those due first, and for equal
+       moments those committed first. One that has expired is cancelled instead, and those behind it with it.
     8. **Counted when recorded.** `claim` and `start` record the attempt as started and count it; a staged job that runs
        in its owner without `start` is not counted until it is settled.
     9. **Alone.** A job that was settled with `alone` is claimed only into an idle worker (`idle=True`), before all
@@ -51,6 +52,33 @@ Workers
     19. **Dismissed.** A worker's row goes when it owns no job any more.
     20. **Announced.** What a worker announced with `announce_stop` is read with its orphans, as `Claim.stopping`.
 
+Limits
+    23. **Never more.** With `limits`, no claim makes more jobs of a partition run than `max_running` says, and none
+       makes more start than `rate` says in any stretch of that length, whichever processes claim. What runs counts
+       until its claim has ended, and what has started counts even if it was given back.
+    24. **In turn.** Of a lane with limits each partition gives one job before one gives a second, and each has its turn
+       however many there are. `Claimed.held_back` says that a limit holds something back that is due, and
+       `Claimed.again_at` when that may change by the passing of time alone.
+    25. **Paused.** What is paused, a queue, a task or a partition of a task, is not claimed, from the moment on when
+       `pause` returned until `resume` did. What runs goes on.
+
+Keys
+    26. **One holds it.** Among the jobs of a task at most one that has not ended has a key. A job whose key is held is
+       not inserted: `insert` gives the holder in its place, the id that it had leads to the holder from then on, and
+       what comes behind it comes behind the holder.
+    27. **Held.** A job holds its key until it fails or is cancelled; after success until the moment that came with the
+       key, or as long as it is kept.
+    28. **Changed while it waits.** A job with `"replace"` gives its arguments, policy and terms to a holder that is
+       replaceable and waits, with `"debounce"` its moment too. A replaceable holder that runs or has succeeded loses
+       the key to it, as does one that is not replaceable and has succeeded; else the holder answers.
+    29. **Taken meanwhile.** `retry` of a job whose key another one holds raises `KeyTaken`, with the id of that one.
+
+Keeping
+    30. **Deleted.** `delete` removes a job that has ended, with all that is known of it. One that has not, or whose
+       chain goes on, raises `IllegalTransition`.
+    31. **Pruned.** `prune` removes what has ended and was kept for its time, by the job's own policy or else by what is
+       named, a portion at a time; never a job whose chain goes on, nor one that holds its key until a later moment.
+
 Reading
     21. **What is committed.** `get`, `list` and `count` see every commit that was confirmed before they were called,
         and wait for no writer.
@@ -62,13 +90,14 @@ Servers
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
 
     from postlude.job import Attempt, Claim, JobState, NewJob, Progress, Record, Settlement
+    from postlude.limits import Limit
 
 
 class Filter(NamedTuple):
@@ -84,8 +113,33 @@ class Claimed(NamedTuple):
     """What `claim` took."""
 
     claims: list[Claim]
-    alone_waits: bool
+    alone_waits: bool = False
     """A job that must run alone is due: the worker should come to rest and ask again with `idle`."""
+    again_at: float | None = None
+    """When to ask again at the latest, whatever happens; None: nothing becomes free by the passing of time."""
+    held_back: bool = False
+    """A limit holds back what is due: ask again when something has ended."""
+
+
+class Pause(NamedTuple):
+    """What must not be claimed for now."""
+
+    kind: Literal["queue", "task", "partition"]
+    name: str
+    """Of the queue or the task."""
+    partition: str = ""
+    """Of that task, where `kind` says so."""
+    reason: str | None = None
+    since: float = 0.0
+
+
+class Pruned(NamedTuple):
+    """What one portion of pruning came to."""
+
+    jobs: int
+    """How many were removed."""
+    place: int | None
+    """Where the next portion begins; None: there is nothing more that could be old enough."""
 
 
 class Description(NamedTuple):
@@ -102,18 +156,27 @@ class Description(NamedTuple):
 class JobStore(Protocol):
     """The operations on jobs. All are batches; all may be called from any event loop."""
 
-    async def insert(self, jobs: Sequence[NewJob]) -> None:
-        """Commit new jobs (clauses 1, 2, 14)."""
+    async def insert(self, jobs: Sequence[NewJob]) -> Mapping[UUID, UUID]:
+        """Commit new jobs (clauses 1, 2, 14); returns which were answered by another, and by which (clause 26)."""
         ...
 
     async def withdraw(self, jobs: Sequence[NewJob]) -> None:
         """Remove jobs whose `insert` was not confirmed (clause 3)."""
         ...
 
-    async def claim(self, *, owner: int, tasks: Collection[str], limit: int, now: float, idle: bool) -> Claimed:
-        """Take up to `limit` due jobs (clauses 6 to 9); with 0 it only looks, and waits for no writer.
+    async def claim(
+        self,
+        *,
+        owner: int,
+        tasks: Collection[str],
+        limit: int,
+        now: float,
+        idle: bool,
+        limits: Mapping[str, Limit] = ...,
+    ) -> Claimed:
+        """Take up to `limit` due jobs (clauses 6 to 9, 23 to 25); with 0 it only looks, and waits for no writer.
 
-        `idle`: the worker runs nothing else just now.
+        `idle`: the worker runs nothing else just now. `limits`: of those tasks that have some.
         """
         ...
 
@@ -138,7 +201,18 @@ class JobStore(Protocol):
         ...
 
     async def retry(self, job_id: UUID, *, now: float) -> None:
-        """Queue an ended job again (clause 16)."""
+        """Queue an ended job again (clauses 16, 29)."""
+        ...
+
+    async def delete(self, job_id: UUID) -> None:
+        """Remove a job that has ended (clause 30)."""
+        ...
+
+    async def prune(self, keep: Mapping[JobState, float], *, now: float, place: int, limit: int) -> Pruned:
+        """Look at up to `limit` jobs from `place` on and remove the old ones (clause 31).
+
+        `keep`: seconds after their end for which jobs are kept that do not say it themselves, by how they ended.
+        """
         ...
 
     async def orphans(self, *, limit: int) -> list[Claim]:
@@ -154,7 +228,7 @@ class JobStore(Protocol):
         ...
 
     async def get(self, job_ids: Sequence[UUID]) -> list[Record]:
-        """The jobs with these ids, in no particular order; ids that are unknown are left out (clause 21)."""
+        """The jobs that these ids lead to, in no particular order; unknown ids are left out (clauses 21, 26)."""
         ...
 
     async def attempts(self, job_id: UUID) -> list[Attempt]:
@@ -167,6 +241,22 @@ class JobStore(Protocol):
 
     async def count(self, filter: Filter) -> Mapping[JobState, int]:  # noqa: A002
         """How many jobs there are in each state; states with none are left out (clause 21)."""
+        ...
+
+
+class PauseStore(Protocol):
+    """The operations on what is paused."""
+
+    async def pause(self, pause: Pause) -> None:
+        """From now on it is not claimed (clause 25). What is paused already gets the new reason."""
+        ...
+
+    async def resume(self, pause: Pause) -> bool:
+        """From now on it is claimed again; returns whether it was paused. Only kind, name and partition count."""
+        ...
+
+    async def pauses(self) -> Sequence[Pause]:
+        """What is paused, in no particular order."""
         ...
 
 
@@ -194,7 +284,7 @@ class WorkerStore(Protocol):
         ...
 
 
-class Store(JobStore, WorkerStore, Protocol):
+class Store(JobStore, PauseStore, WorkerStore, Protocol):
     """Everything that the engine asks of persistence."""
 
     async def open(self) -> Description:

@@ -4,7 +4,7 @@ import pytest
 
 from postlude.errors import IllegalTransition, JobNotFound
 from postlude.job import Event, JobState, new_job_id
-from postlude.stores.contract import Store
+from postlude.stores.contract import Claimed, Store
 from tests.stores.making import chain_of, claim_all, claim_of, ended, queued, read, staged, states
 
 S = JobState
@@ -221,7 +221,7 @@ async def test_clause_16_one_that_was_set_aside_runs_alone(store: Store, owner: 
     await store.settle([ended(claim, Event.SET_ASIDE, interruptions=3)])
     await store.retry(job.id, now=50.0)
     claimed = await store.claim(owner=owner, tasks=["app:work"], limit=9, now=50.0, idle=False)
-    assert claimed == ([], True)
+    assert claimed == Claimed([], alone_waits=True)
     (claim,) = await claim_all(store, owner, now=50.0, idle=True)
     assert (claim.attempt, claim.interruptions) == (2, 3)
 

@@ -192,7 +192,7 @@ async def test_clause_9_what_is_alone_waits_for_its_moment_and_its_name(store: S
         claimed = await store.claim(owner=owner, tasks=[task], limit=1, now=10.0, idle=True)
         await store.settle([ended(claimed.claims[0], Event.RESCUE, alone=True, run_at=run_at)])
     claimed = await store.claim(owner=owner, tasks=["app:work"], limit=1, now=10.0, idle=True)
-    assert claimed == ([], False)
+    assert claimed == Claimed([], alone_waits=False)
     assert await store.next_due(["app:work"]) == 20.0
     assert await store.next_due(["gone:task", "app:work"]) == 1.0
     claimed = await store.claim(owner=owner, tasks=["app:work"], limit=1, now=20.0, idle=True)
@@ -246,7 +246,7 @@ async def test_clause_9_whoever_has_no_slot_may_ask(store: Store, owner: int) ->
     async def ask(*, idle: bool) -> Claimed:
         return await store.claim(owner=owner, tasks=["app:work"], limit=0, now=50.0, idle=idle)
 
-    assert await ask(idle=False) == ([], False)
+    assert await ask(idle=False) == Claimed([], alone_waits=False)
     await store.settle([ended(claim, Event.RESCUE, alone=True)])
-    assert await ask(idle=False) == ([], True)
-    assert await ask(idle=True) == ([], True)
+    assert await ask(idle=False) == Claimed([], alone_waits=True)
+    assert await ask(idle=True) == Claimed([], alone_waits=True)

@@ -1,21 +1,22 @@
-"""What people ask of a job: cancel and retry."""
+"""What people ask: cancel, retry, pause and resume."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from postlude.errors import IllegalTransition, JobNotFound
 from postlude.job import Event, JobState, Policy, transition
-from postlude.stores.sqlite import chains
+from postlude.stores.sqlite import chains, keys
+from postlude.stores.sqlite.keys import resolved
 from postlude.stores.sqlite.rows import id_of
 from postlude.stores.sqlite.statements import sql
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from apsw import Connection
 
+    from postlude.stores.contract import Pause
     from postlude.stores.sqlite.rows import Row
 
 EPHEMERAL = (
@@ -34,13 +35,14 @@ class Cancelling:
 
     def __call__(self, connection: Connection) -> JobState:
         """Cancel what waits, and ask those who run it for the rest."""
-        (value,) = _found(connection, "state", self.job_id)
+        job_id = resolved(connection, self.job_id)
+        (value,) = _found(connection, "state", job_id)
         state = JobState(value)
-        cancelled = transition(state, Event.CANCEL, job_id=self.job_id)
+        cancelled = transition(state, Event.CANCEL, job_id=job_id)
         if state is JobState.QUEUED:
-            chains.cancel_queued(connection, self.job_id, at=self.now, reason=self.reason)
+            chains.cancel_queued(connection, job_id, at=self.now, reason=self.reason)
             return cancelled
-        connection.execute(sql("request_cancel"), (self.reason, self.job_id.bytes))
+        connection.execute(sql("request_cancel"), (self.reason, job_id.bytes))
         return state
 
 
@@ -53,11 +55,20 @@ class Retrying:
 
     def __call__(self, connection: Connection) -> None:
         """Queue the job, and behind it what its end had cancelled."""
-        value, arguments, after, text, interruptions = _found(connection, "retryable", self.job_id)
+        job_id = resolved(connection, self.job_id)
+        if job_id != self.job_id:
+            Retrying(job_id, self.now)(connection)
+            return
+        value, arguments, after, text, interruptions, task, key = _found(connection, "retryable", self.job_id)
         queued = transition(JobState(value), Event.RETRY, job_id=self.job_id)
         if arguments is None:
             raise self._refused(value, EPHEMERAL)
         gone = self._gone_before(connection, id_of(after), value)
+        keyed: list[Row] = [(self.job_id.bytes, task, key)] if key is not None else []
+        for root in (self.job_id, *gone):
+            keyed += connection.execute(sql("keyed_cancelled_by"), (root.bytes,)).fetchall()
+        for value, task, key in keyed:
+            keys.take_again(connection, UUID(bytes=value), task, key, self.now)
         # As after any interruption: one that was set aside for it must not take others with it (see `Claimed`).
         alone = 0 < interruptions >= Policy.loads(text).max_interruptions - 1
         connection.execute(sql("retry"), (queued, self.now, alone, self.job_id.bytes))
@@ -92,6 +103,29 @@ class Retrying:
 
     def _refused(self, state: str, hint: str) -> IllegalTransition:
         return IllegalTransition(state, Event.RETRY.value, job_id=self.job_id, hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Pausing:
+    """What `pause` is given."""
+
+    pause: Pause
+
+    def __call__(self, connection: Connection) -> None:
+        """Write it down, or its new reason."""
+        connection.execute(sql("pause"), self.pause)
+
+
+@dataclass(frozen=True, slots=True)
+class Resuming:
+    """What `resume` is given."""
+
+    pause: Pause
+
+    def __call__(self, connection: Connection) -> bool:
+        """Take it away; returns whether it was there."""
+        connection.execute(sql("resume"), self.pause[:3])
+        return connection.changes() > 0
 
 
 def _is_ephemeral(connection: Connection, job_id: UUID) -> bool:

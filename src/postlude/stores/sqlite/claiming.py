@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from postlude.job import Event, JobState, new_token, transition
 from postlude.stores.contract import Claimed
+from postlude.stores.sqlite import chains
+from postlude.stores.sqlite.lanes import lanes_of, read_pauses
+from postlude.stores.sqlite.limiting import Due, Limiter
 from postlude.stores.sqlite.rows import claim_of, dumps
 from postlude.stores.sqlite.statements import portions, sql, sql_for
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
-    from uuid import UUID
+    from collections.abc import Collection, Mapping, Sequence
 
     from apsw import Connection
 
     from postlude.job import Claim, Progress
+    from postlude.limits import Limit
+    from postlude.stores.sqlite.lanes import Lane, Pauses
+    from postlude.stores.sqlite.limiting import Cursors
     from postlude.stores.sqlite.liveness import Liveness
     from postlude.stores.sqlite.rows import Row
 
 
-def waiting_names(connection: Connection, tasks: Collection[str]) -> Iterator[tuple[str, float]]:
-    """The names among `tasks` for which jobs are queued, each with the moment when its first one is due.
+EXPIRED: Final = "it was not started before it expired (expires_after)"
 
-    Both the names asked for and those waiting are sorted, and each step leaps to the next that can be in both: however
-    many jobs wait, and under however many names that are not asked for, there are at most `len(tasks)` + 1 steps.
-    """
-    names = sorted(tasks)
-    position = 0
-    while position < len(names):
-        row = connection.execute(sql("next_waiting_name"), (names[position],)).fetchone()
-        if row is None:
-            return
-        position = bisect_left(names, row[0], position)
-        if position < len(names) and names[position] == row[0]:
-            yield row[0], row[1]
-            position += 1
+_rank = attrgetter("rank")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,29 +41,64 @@ class Claiming:
 
     owner: int
     tasks: Collection[str]
+    limits: Mapping[str, Limit]
     limit: int
     now: float
     idle: bool
+    cursors: Cursors
 
     def __call__(self, connection: Connection) -> Claimed:
         """Take what is due."""
-        alone = self._due_alone(connection)
-        if alone is not None and self.idle and self.limit > 0:
-            return Claimed(self._take(connection, [alone]), alone_waits=False)
-        return Claimed(self._take(connection, self._due(connection)), alone_waits=alone is not None)
+        pauses = read_pauses(connection)
+        limiter = Limiter(connection, self.now, self.limits, pauses, self.cursors)
+        alone = self._due_alone(connection, pauses, limiter)
+        taking_alone = alone is not None and self.idle and self.limit > 0
+        found = [alone] if alone is not None and taking_alone else self._due(connection, pauses, limiter)
+        fresh = [due for due in found if due.expires_at is None or due.expires_at > self.now]
+        if len(fresh) < len(found):
+            self._cancel_expired(connection, found)
+            limiter.come_back(self.now)  # others may stand behind them
+        limiter.record(fresh)
+        claims = self._take(connection, [due.seq for due in fresh])
+        alone_waits = alone is not None and not taking_alone
+        return Claimed(claims, alone_waits, limiter.again_at, limiter.held_back)
 
-    def _due_alone(self, connection: Connection) -> int | None:
+    def _due_alone(self, connection: Connection, pauses: Pauses, limiter: Limiter) -> Due | None:
         rows: list[Row] = connection.execute(sql("alone"), (self.now,)).fetchall()
-        return next((seq for _, seq, task in rows if task in self.tasks), None)
+        for run_at, seq, expires_at, queue, task, partition in rows:
+            if task in self.tasks and not pauses.cover(queue, task, partition):
+                due = Due(run_at, seq, expires_at, task, partition)
+                if partition is None or limiter.room(task, partition) > 0:
+                    return due
+        return None
 
-    def _due(self, connection: Connection) -> list[int]:
-        names = [name for name, first_due in waiting_names(connection, self.tasks) if first_due <= self.now]
-        found: list[Row] = []
-        for name in names:
-            found += connection.execute(sql("due"), (name, self.now, self.limit)).fetchall()
-        if len(names) > 1:
-            found.sort()
-        return [seq for _, seq in found[: self.limit]]
+    def _due(self, connection: Connection, pauses: Pauses, limiter: Limiter) -> list[Due]:
+        """What comes first: by priority, then by moment, then by the order of the commits."""
+        if self.limit < 1:
+            return []
+        lanes = [lane for lane in lanes_of(connection, self.tasks, pauses) if lane.first_due <= self.now]
+        lanes.sort(key=_rank)
+        found: list[Due] = []
+        for _, of_rank in groupby(lanes, _rank):
+            candidates: list[Due] = []
+            left = self.limit - len(found)
+            for lane in of_rank if left else ():
+                candidates += limiter.due(lane, left) if lane.limited else self._in_lane(connection, lane, left)
+            candidates.sort()
+            for due in candidates:
+                if len(found) < self.limit and limiter.admit(due):
+                    found.append(due)
+        return found
+
+    def _in_lane(self, connection: Connection, lane: Lane, most: int) -> list[Due]:
+        rows = connection.execute(sql("due"), (*lane.place, self.now, most))
+        return [Due(run_at, seq, expires_at, lane.task) for run_at, seq, expires_at in rows]
+
+    def _cancel_expired(self, connection: Connection, found: Sequence[Due]) -> None:
+        for due in found:
+            if due.expires_at is not None and due.expires_at <= self.now:
+                job_id = UUID(bytes=connection.execute(sql("id_at"), (due.seq,)).get)
+                chains.cancel_queued(connection, job_id, at=self.now, reason=EXPIRED)
 
     def _take(self, connection: Connection, rows: list[int]) -> list[Claim]:
         running = transition(JobState.QUEUED, Event.START)
@@ -80,7 +109,8 @@ class Claiming:
             values = (running, self.owner, claim, self.now, *portion)
             taken += connection.execute(sql_for("claim", len(portion)), values).fetchall()
         # RETURNING keeps no order.
-        taken.sort()
+        places = {seq: place for place, seq in enumerate(rows)}
+        taken.sort(key=lambda row: places[row[1]])
         return [claim_of(row) for row in taken]
 
 

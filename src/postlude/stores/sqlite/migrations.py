@@ -30,7 +30,10 @@ class Migration(NamedTuple):
     """The schema that a release must at least know to work on the result."""
 
 
-MIGRATIONS = (Migration(version=1, needs=1),)
+MIGRATIONS = (
+    Migration(version=1, needs=1),
+    Migration(version=2, needs=2),  # a release that knows no limits would start more than they allow
+)
 
 
 def migrate(connection: apsw.Connection, path: Path, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from math import inf
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from postlude.job import JobState
-from postlude.stores.sqlite.claiming import waiting_names
+from postlude.stores.sqlite.keys import resolved
+from postlude.stores.sqlite.lanes import all_lanes, lanes_of, read_pauses
 from postlude.stores.sqlite.rows import attempt_of, claim_of, record_of
 from postlude.stores.sqlite.statements import portions, sql, sql_for
 
@@ -17,10 +20,12 @@ if TYPE_CHECKING:
     from apsw import Connection
 
     from postlude.job import Attempt, Claim, Record
-    from postlude.stores.contract import Filter
+    from postlude.stores.contract import Filter, Pause
     from postlude.stores.sqlite.liveness import Liveness
     from postlude.stores.sqlite.rows import Row
 
+_TASK: Final = 4
+"""The column of `alone.sql` that says of which task a job is."""
 LATER_THAN_ALL = 2**63 - 1
 
 
@@ -67,7 +72,15 @@ class DeadWorkers:
 
 def waiting_tasks(connection: Connection) -> frozenset[str]:
     """Read under which names jobs are queued."""
-    return frozenset(task for (task,) in connection.execute(sql("waiting_tasks")))
+    behind: list[Row] = connection.execute(sql("behind")).fetchall()
+    alone: list[Row] = connection.execute(sql("alone"), (inf,)).fetchall()
+    lanes = (lane.task for lane in all_lanes(connection))
+    return frozenset(chain(lanes, (task for (task,) in behind), (row[_TASK] for row in alone)))
+
+
+def pauses(connection: Connection) -> list[Pause]:
+    """Read what is paused."""
+    return read_pauses(connection).all
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +91,15 @@ class NextDue:
 
     def __call__(self, connection: Connection) -> float | None:
         """Read the earliest moment."""
-        moments = [run_at for _, run_at in waiting_names(connection, self.tasks)]
+        pauses = read_pauses(connection)
+        moments = [lane.first_due for lane in lanes_of(connection, self.tasks, pauses)]
         # To the end: a statement that is left in the middle would keep the log from ever beginning anew.
-        alone: list[Row] = connection.execute(sql("alone"), (float("inf"),)).fetchall()
-        moments += next(([run_at] for run_at, _, task in alone if task in self.tasks), [])
+        alone: list[Row] = connection.execute(sql("alone"), (inf,)).fetchall()
+        moments += [
+            run_at
+            for run_at, _, _, queue, task, partition in alone
+            if task in self.tasks and not pauses.cover(queue, task, partition)
+        ]
         return min(moments, default=None)
 
 
@@ -93,8 +111,23 @@ class Getting:
 
     def __call__(self, connection: Connection) -> list[Record]:
         """Read the jobs."""
+        ids = [job_id.bytes for job_id in self.job_ids]
+        records = self._read(connection, ids)
+        if len(records) < len(ids):
+            # The rest may have been answered by others.
+            found = {record.id.bytes for record in records}
+            missing = [job_id for job_id in ids if job_id not in found]
+            aliased: list[bytes] = []
+            for portion in portions(missing):
+                rows: list[Row] = connection.execute(sql_for("aliases", len(portion)), tuple(portion)).fetchall()
+                aliased += [job_id for (job_id,) in rows if job_id not in found]
+            records += self._read(connection, sorted(set(aliased)))
+        return records
+
+    @staticmethod
+    def _read(connection: Connection, ids: Sequence[bytes]) -> list[Record]:
         records: list[Record] = []
-        for portion in portions([job_id.bytes for job_id in self.job_ids]):
+        for portion in portions(ids):
             records += map(record_of, connection.execute(sql_for("get", len(portion)), tuple(portion)))
         return records
 
@@ -107,7 +140,8 @@ class History:
 
     def __call__(self, connection: Connection) -> list[Attempt]:
         """Read the lines."""
-        return [attempt_of(row) for row in connection.execute(sql("attempts"), (self.job_id.bytes,))]
+        job_id = resolved(connection, self.job_id)
+        return [attempt_of(row) for row in connection.execute(sql("attempts"), (job_id.bytes,))]
 
 
 _IN_INDEX_BY_STATE = frozenset({JobState.QUEUED, JobState.FAILED, JobState.CANCELLED})

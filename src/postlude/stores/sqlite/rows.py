@@ -31,6 +31,8 @@ def new_job_values(job: NewJob) -> tuple[SQLiteValue, ...]:
         job.claim,
         # Right for everything behind a job of the same insert; what comes behind an older one is looked at afterwards.
         after is not None,
+        *job.terms[:4],
+        None if job.terms.key is None else job.terms.key.value,
     )
 
 
@@ -62,7 +64,8 @@ def claim_of(row: Row) -> Claim:
 def record_of(row: Row) -> Record:
     """The job in a row of `get.sql` or of one of the lists."""
     (job_id, task, state, arguments, attempt, interruptions, created_at, run_at, started_at, finished_at, failure,
-     reason, progress, origin, policy, chain, after, waiting, cancel_requested, cancelled_by) = row[:20]  # fmt: skip
+     reason, progress, origin, policy, chain, after, waiting, cancel_requested, cancelled_by, queue, rank, expires_at,
+     partition, key, result) = row[:26]  # fmt: skip
     return Record(
         id=UUID(bytes=job_id),
         task=task,
@@ -84,6 +87,12 @@ def record_of(row: Row) -> Record:
         waiting=bool(waiting),
         cancel_requested=bool(cancel_requested),
         cancelled_by=id_of(cancelled_by),
+        queue=queue,
+        priority=-rank,
+        expires_at=expires_at,
+        partition=partition,
+        key=key,
+        result=result,
     )
 
 

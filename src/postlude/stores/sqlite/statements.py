@@ -19,8 +19,9 @@ LARGEST_PORTION = 128
 
 @cache
 def sql(name: str) -> str:
-    """The text of one statement."""
-    return (FOLDER / f"{name}.sql").read_text("utf-8")
+    """The text of one statement; `RECORD` in it stands for the columns of a record."""
+    text = (FOLDER / f"{name}.sql").read_text("utf-8")
+    return text.replace("RECORD", sql("parts/record")) if "RECORD" in text else text
 
 
 @cache

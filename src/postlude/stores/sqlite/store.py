@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from postlude.errors import StoreClosed
-from postlude.stores.sqlite import by_hand, claiming, reading, writing
+from postlude.stores.contract import Pruned
+from postlude.stores.sqlite import by_hand, claiming, pruning, reading, writing
 from postlude.stores.sqlite.liveness import new_worker_id
 from postlude.stores.sqlite.reader import Reader
 from postlude.stores.sqlite.writer import Writer, call, prepare
@@ -20,8 +22,12 @@ if TYPE_CHECKING:
     from apsw import Connection
 
     from postlude.job import Attempt, Claim, JobState, NewJob, Progress, Record, Settlement
-    from postlude.stores.contract import Claimed, Description, Filter
+    from postlude.limits import Limit
+    from postlude.stores.contract import Claimed, Description, Filter, Pause
+    from postlude.stores.sqlite.limiting import Cursors
     from postlude.stores.sqlite.writer import Prepared
+
+_NO_LIMITS: Final[Mapping[str, Limit]] = MappingProxyType({})
 
 
 class SQLiteStore:
@@ -37,6 +43,7 @@ class SQLiteStore:
         self._path = Path(path).absolute()
         self._vfs = vfs
         self._open: _Open | None = None
+        self._cursors: Cursors = {}
 
     async def open(self) -> Description:
         """Make the file ready, or say why not."""
@@ -63,19 +70,30 @@ class SQLiteStore:
 
     # -- jobs
 
-    async def insert(self, jobs: Sequence[NewJob]) -> None:
-        """Clauses 1, 2 and 14."""
-        if jobs:
-            await self._now().writer.submit(writing.insert, jobs)
+    async def insert(self, jobs: Sequence[NewJob]) -> Mapping[UUID, UUID]:
+        """Clauses 1, 2, 14 and 26 to 28."""
+        if not jobs:
+            return {}
+        answered: Mapping[UUID, UUID] = await self._now().writer.submit(writing.insert, jobs)
+        return answered
 
     async def withdraw(self, jobs: Sequence[NewJob]) -> None:
         """Clause 3."""
         if jobs:
             await self._write(writing.Withdrawal(jobs))
 
-    async def claim(self, *, owner: int, tasks: Collection[str], limit: int, now: float, idle: bool) -> Claimed:
-        """Clauses 6 to 9."""
-        claiming_some = claiming.Claiming(owner, tasks, limit, now, idle)
+    async def claim(
+        self,
+        *,
+        owner: int,
+        tasks: Collection[str],
+        limit: int,
+        now: float,
+        idle: bool,
+        limits: Mapping[str, Limit] = _NO_LIMITS,
+    ) -> Claimed:
+        """Clauses 6 to 9 and 23 to 25."""
+        claiming_some = claiming.Claiming(owner, tasks, limits, limit, now, idle, self._cursors)
         # A worker without a free slot asks only whether it should come to rest, and that locks nothing.
         claimed: Claimed = await (self._write if limit > 0 else self._read)(claiming_some)
         return claimed
@@ -108,6 +126,22 @@ class SQLiteStore:
     async def retry(self, job_id: UUID, *, now: float) -> None:
         """Clause 16."""
         await self._write(by_hand.Retrying(job_id, now))
+
+    async def delete(self, job_id: UUID) -> None:
+        """Clause 30."""
+        await self._write(pruning.Deleting(job_id))
+
+    async def prune(self, keep: Mapping[JobState, float], *, now: float, place: int, limit: int) -> Pruned:
+        """Clause 31."""
+        portion = pruning.Pruning(keep, now, place, limit)
+        # Looked for first: nearly always nothing is old, and then nothing is locked for it.
+        found: pruning.Portion = await self._read(portion.look)
+        if found.place is None:
+            await self._write(pruning.PruningStarts(now, limit))
+        if not found.old:
+            return Pruned(0, found.place)
+        pruned: Pruned = await self._write(portion)
+        return pruned
 
     async def orphans(self, *, limit: int) -> list[Claim]:
         """Clause 18."""
@@ -143,6 +177,22 @@ class SQLiteStore:
         """Clause 21."""
         records: list[Record] = await self._read(reading.Listing(filter, limit, before))
         return records
+
+    # -- pauses
+
+    async def pause(self, pause: Pause) -> None:
+        """Clause 25."""
+        await self._write(by_hand.Pausing(pause))
+
+    async def resume(self, pause: Pause) -> bool:
+        """Clause 25."""
+        resumed: bool = await self._write(by_hand.Resuming(pause))
+        return resumed
+
+    async def pauses(self) -> Sequence[Pause]:
+        """Read without a lock."""
+        found: Sequence[Pause] = await self._read(reading.pauses)
+        return found
 
     # -- workers
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from postlude.errors import PostludeError
 from postlude.job import Event, Followers, JobState, transition
-from postlude.stores.sqlite import chains
+from postlude.stores.sqlite import chains, keys
 from postlude.stores.sqlite.rows import dumps, new_job_values
 from postlude.stores.sqlite.statements import portions, sql, sql_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
     from apsw import Connection, SQLiteValue
@@ -20,18 +21,26 @@ if TYPE_CHECKING:
     from postlude.job import NewJob, Settlement
 
 
-def insert(connection: Connection, payloads: Sequence[Sequence[NewJob]]) -> Sequence[None]:
+_NONE: Final[Mapping[UUID, UUID]] = MappingProxyType({})
+
+
+def insert(connection: Connection, payloads: Sequence[Sequence[NewJob]]) -> Sequence[Mapping[UUID, UUID]]:
     """Write the new jobs of all callers, in as few statements as there can be."""
-    jobs = [job for payload in payloads for job in payload]
-    for portion in portions(jobs):
+    answered: list[Mapping[UUID, UUID]] = [_NONE] * len(payloads)
+    groups = list(payloads)
+    unique = [place for place, jobs in enumerate(payloads) if any(job.terms.key is not None for job in jobs)]
+    for place in unique:
+        groups[place], answered[place] = keys.insert_unique(connection, payloads[place])
+    simple = [job for place, jobs in enumerate(payloads) if place not in unique for job in jobs]
+    for portion in portions(simple):
         values: list[SQLiteValue] = []
         for job in portion:
             values += new_job_values(job)
         connection.execute(sql_for("insert", len(portion)), values)
-    for payload in payloads:
-        for job, after in _late(payload):
+    for jobs in groups:
+        for job, after in _late(jobs):
             chains.tie_on(connection, job, after)
-    return [None] * len(payloads)
+    return answered
 
 
 def _late(jobs: Sequence[NewJob]) -> Iterable[tuple[NewJob, UUID]]:
@@ -54,6 +63,8 @@ class Withdrawal:
         for job in self.jobs:
             if job.owner is not None:
                 connection.execute(sql("withdraw"), (job.id.bytes, job.owner))
+                if connection.changes() and job.terms.key is not None:
+                    connection.execute(sql("let_go_of_key"), (job.id.bytes,))
 
 
 class SomeRefused(PostludeError):

@@ -1,3 +1,4 @@
-SELECT run_at, seq FROM jobs
-WHERE state = 'queued' AND waiting = 0 AND alone = 0 AND task = ? AND run_at <= ?
+SELECT run_at, seq, expires_at FROM jobs
+WHERE state = 'queued' AND waiting = 0 AND alone = 0 AND partition IS NULL
+    AND queue = ? AND task = ? AND rank = ? AND run_at <= ?
 ORDER BY run_at, seq LIMIT ?

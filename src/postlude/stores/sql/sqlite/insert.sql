@@ -1,3 +1,4 @@
 INSERT INTO jobs
-    (id, task, arguments, state, created_at, run_at, policy, origin, chain, after, owner, claim, waiting)
-VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}
+    (id, task, arguments, state, created_at, run_at, policy, origin, chain, after, owner, claim, waiting, queue, rank,
+    expires_at, partition, key)
+VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)}

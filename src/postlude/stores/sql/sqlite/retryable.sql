@@ -1,1 +1,1 @@
-SELECT state, arguments, after, policy, interruptions FROM jobs WHERE id = ?
+SELECT state, arguments, after, policy, interruptions, task, key FROM jobs WHERE id = ?

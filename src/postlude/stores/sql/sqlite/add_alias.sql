@@ -1,0 +1,1 @@
+INSERT OR REPLACE INTO aliases (id, job) VALUES (?, ?)

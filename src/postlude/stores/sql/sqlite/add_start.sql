@@ -1,0 +1,1 @@
+INSERT INTO starts (task, partition, at, job, until) VALUES (?, ?, ?, ?, ?)

@@ -1,0 +1,1 @@
+SELECT job FROM aliases WHERE id IN ({?})

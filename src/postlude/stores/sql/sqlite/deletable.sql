@@ -1,0 +1,1 @@
+SELECT state, chain FROM jobs WHERE id = ?

@@ -1,0 +1,1 @@
+INSERT OR REPLACE INTO keys (task, key, job, until, replaceable) VALUES (?, ?, ?, ?, ?)

@@ -1,0 +1,60 @@
+-- What a call may ask for beside its moment: a queue, a priority, an end of its patience, a place in a limit, a key.
+
+ALTER TABLE jobs ADD COLUMN queue TEXT NOT NULL DEFAULT 'default';
+ALTER TABLE jobs ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;      -- minus the priority: the smallest comes first
+ALTER TABLE jobs ADD COLUMN expires_at REAL;                      -- no attempt starts from then on
+ALTER TABLE jobs ADD COLUMN partition TEXT;                       -- what limits count together; NULL: nothing limits it
+ALTER TABLE jobs ADD COLUMN key TEXT;
+ALTER TABLE jobs ADD COLUMN result TEXT;
+
+-- A lane holds the jobs of one queue, task and rank, in the order in which they are due. Those that are limited have
+-- lanes of their own, and in them a line for each partition: no claim has to read past the jobs of one that is full.
+DROP INDEX jobs_claimable;
+CREATE INDEX jobs_claimable ON jobs (queue, task, rank, run_at)
+WHERE state = 'queued' AND waiting = 0 AND alone = 0 AND partition IS NULL;
+CREATE INDEX jobs_claimable_limited ON jobs (queue, task, rank, run_at)
+WHERE state = 'queued' AND waiting = 0 AND alone = 0 AND partition IS NOT NULL;
+CREATE INDEX jobs_partitioned ON jobs (queue, task, rank, partition, run_at)
+WHERE state = 'queued' AND waiting = 0 AND alone = 0 AND partition IS NOT NULL;
+CREATE INDEX jobs_limited ON jobs (task, partition) WHERE state = 'running' AND partition IS NOT NULL;
+
+-- The starts that a rate still counts.
+CREATE TABLE starts (
+    task TEXT NOT NULL,
+    partition TEXT NOT NULL,
+    at REAL NOT NULL,
+    job INTEGER NOT NULL,                         -- its seq
+    until REAL NOT NULL,                          -- from then on no rate counts it
+    PRIMARY KEY (task, partition, at, job)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX starts_until ON starts (until);
+
+-- Who holds a key. Whether it still does is said by the state of that job.
+CREATE TABLE keys (
+    task TEXT NOT NULL,
+    key TEXT NOT NULL,
+    job BLOB NOT NULL,
+    until REAL,                                   -- how long it holds the key after success; NULL: while it is kept
+    replaceable INTEGER NOT NULL,                 -- whether it may be changed while it waits
+    PRIMARY KEY (task, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX keys_of_job ON keys (job);
+
+-- The ids that were given to calls which another job answers.
+CREATE TABLE aliases (
+    id BLOB PRIMARY KEY,
+    job BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX aliases_of_job ON aliases (job);
+
+CREATE TABLE pauses (
+    kind TEXT NOT NULL,                           -- of what: queue, task or partition
+    name TEXT NOT NULL,                           -- of the queue or the task
+    partition TEXT NOT NULL,                      -- of that task; '' where a queue or a whole task is paused
+    reason TEXT,
+    since REAL NOT NULL,
+    PRIMARY KEY (kind, name, partition)
+) STRICT, WITHOUT ROWID;

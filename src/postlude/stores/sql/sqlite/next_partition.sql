@@ -1,0 +1,5 @@
+-- One step of a loose scan through the partitions of a lane: the next one, and its first job.
+SELECT partition, run_at, seq, expires_at FROM jobs INDEXED BY jobs_partitioned
+WHERE state = 'queued' AND waiting = 0 AND alone = 0 AND partition IS NOT NULL
+    AND queue = ? AND task = ? AND rank = ? AND partition >= ?
+ORDER BY partition, run_at, seq LIMIT 1

@@ -1,0 +1,1 @@
+INSERT OR REPLACE INTO pauses (kind, name, partition, reason, since) VALUES (?, ?, ?, ?, ?)

@@ -1,0 +1,1 @@
+SELECT count(*), min(at) FROM starts WHERE task = ? AND partition = ? AND at > ?

@@ -1,0 +1,97 @@
+"""Unique jobs: who holds a key, and what becomes of a job whose key is held."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from postlude.errors import KeyTaken
+from postlude.job import JobState
+from postlude.stores.sqlite.rows import new_job_values
+from postlude.stores.sqlite.statements import sql, sql_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apsw import Connection
+
+    from postlude.job import Key, NewJob
+    from postlude.stores.sqlite.rows import Row
+
+
+def insert_unique(connection: Connection, jobs: Sequence[NewJob]) -> tuple[list[NewJob], dict[UUID, UUID]]:
+    """Write new jobs of which some have keys, one by one (clauses 26 to 28).
+
+    Returns:
+        Those that were written, and which of the others were answered by whom.
+    """
+    written: list[NewJob] = []
+    answered: dict[UUID, UUID] = {}
+    for job in jobs:
+        if job.after is not None and job.after in answered:
+            job = job._replace(after=answered[job.after])  # noqa: PLW2901 - the same job, in its right place
+        holder = _holder_instead(connection, job)
+        if holder is not None:
+            answered[job.id] = holder
+            connection.execute(sql("add_alias"), (job.id.bytes, holder.bytes))
+            continue
+        connection.execute(sql_for("insert", 1), new_job_values(job))
+        key = job.terms.key
+        if key is not None:
+            connection.execute(sql("hold_key"), (job.task, key.value, job.id.bytes, key.until, key.replaceable))
+        written.append(job)
+    return written, answered
+
+
+def _holder_instead(connection: Connection, job: NewJob) -> UUID | None:
+    """The job that answers in place of this one, changed if that is wanted; None: this one is written."""
+    key = job.terms.key
+    row = None if key is None else _holder(connection, job.task, key.value)
+    if key is None or row is None:
+        return None
+    holder, state, until, replaceable, cancel_requested = row
+    if not _holds(state, until, job.created_at):
+        return None
+    if key.replaceable:
+        if JobState(state).finished or (replaceable and (state == JobState.RUNNING or cancel_requested)):
+            return None
+        if replaceable:
+            _change(connection, holder, job, key)
+    return UUID(bytes=holder)
+
+
+def _holder(connection: Connection, task: str, key: str) -> Row | None:
+    row: Row | None = connection.execute(sql("holder"), (task, key)).fetchone()
+    return row
+
+
+def _holds(state: str, until: float | None, now: float) -> bool:
+    if state == JobState.SUCCEEDED:
+        return until is None or until > now
+    return not JobState(state).finished
+
+
+def _change(connection: Connection, holder: bytes, job: NewJob, key: Key) -> None:
+    run_at = job.run_at if key.on_conflict == "debounce" else None
+    values = (job.arguments, job.policy, job.origin, *job.terms[:4], run_at, holder)
+    connection.execute(sql("change"), values)
+
+
+def take_again(connection: Connection, job_id: UUID, task: str, key: str, now: float) -> None:
+    """A job that had let go of its key is to run again (clause 29).
+
+    Raises:
+        KeyTaken: another one holds it.
+    """
+    row = _holder(connection, task, key)
+    if row is None or row[0] == job_id.bytes:
+        return
+    if _holds(row[1], row[2], now):
+        raise KeyTaken(job_id, key, UUID(bytes=row[0]))
+    connection.execute(sql("hold_key"), (task, key, job_id.bytes, None, False))
+
+
+def resolved(connection: Connection, job_id: UUID) -> UUID:
+    """The job that an id leads to: another one, if that had answered in its place."""
+    row: Row | None = connection.execute(sql("alias"), (job_id.bytes,)).fetchone()
+    return job_id if row is None else UUID(bytes=row[0])

@@ -1,0 +1,105 @@
+"""The lanes of the queue: where the jobs of one queue, task and rank stand, in the order in which they are due."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from postlude.stores.contract import Pause
+from postlude.stores.sqlite.statements import sql
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from apsw import Connection
+
+    from postlude.stores.sqlite.rows import Row
+
+Place = tuple[str, str, int]
+"""Queue, task and rank: lanes come in this order."""
+
+_BEFORE_RANKS: Final = -(2**31)
+_AFTER_RANKS: Final = 2**31
+_AFTER_NAMES: Final = "\U0010ffff"
+
+
+class Lane(NamedTuple):
+    """A lane in which jobs wait."""
+
+    queue: str
+    task: str
+    rank: int
+    first_due: float
+    limited: bool
+    """Whether these are the jobs with limits; those without stand in a lane of their own."""
+
+    @property
+    def place(self) -> Place:
+        """Which lane it is."""
+        return self[:3]
+
+
+class Pauses:
+    """What is paused just now."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.all = [Pause(*row) for row in rows]
+        self._queues = {each.name for each in self.all if each.kind == "queue"}
+        self._tasks = {each.name for each in self.all if each.kind == "task"}
+        self._partitions = {(each.name, each.partition) for each in self.all if each.kind == "partition"}
+
+    def cover(self, queue: str, task: str, partition: str | None = None) -> bool:
+        """Whether a job with these is held back; without a partition, whether all of them are."""
+        return queue in self._queues or task in self._tasks or (task, partition) in self._partitions
+
+    def after(self, place: Place) -> Place:
+        """The place behind all that is paused together with this one."""
+        queue, task, _ = place
+        return (queue, _AFTER_NAMES, _AFTER_RANKS) if queue in self._queues else (queue, task, _AFTER_RANKS)
+
+
+def read_pauses(connection: Connection) -> Pauses:
+    """Read what is paused."""
+    return Pauses(connection.execute(sql("pauses")).fetchall())
+
+
+def all_lanes(connection: Connection) -> Iterator[Lane]:
+    """Every lane in which jobs wait, whether somebody knows their task or not, and whether it is paused or not."""
+    return (lane for limited in (False, True) for lane in _scan(connection, None, Pauses(()), limited=limited))
+
+
+def lanes_of(connection: Connection, tasks: Collection[str], pauses: Pauses) -> Iterator[Lane]:
+    """The lanes of these tasks that are not paused.
+
+    Both the names asked for and the lanes are sorted, and each step leaps to the next that can be in both: however many
+    jobs wait, and under however many names that are not asked for, there are few more steps than names asked for.
+    """
+    names = sorted(tasks)
+    return (lane for limited in (False, True) for lane in _scan(connection, names, pauses, limited=limited))
+
+
+def _scan(connection: Connection, names: Sequence[str] | None, pauses: Pauses, *, limited: bool) -> Iterator[Lane]:
+    statement = sql("next_lane_limited" if limited else "next_lane")
+    start: Place = ("", "", _BEFORE_RANKS)
+    row: Row | None
+    while (row := connection.execute(statement, start).fetchone()) is not None:
+        queue, task, rank, first_due = row
+        lane = Lane(queue, task, rank, first_due, limited)
+        leap = None if names is None else _leap(names, lane)
+        if leap is not None:
+            start = leap
+        elif pauses.cover(lane.queue, lane.task):
+            start = pauses.after(lane.place)
+        else:
+            yield lane
+            start = lane.place
+
+
+def _leap(names: Sequence[str], lane: Lane) -> Place | None:
+    """Where to go on from a lane that was not asked for; None if it was."""
+    position = bisect_left(names, lane.task)
+    if position == len(names):
+        return lane.queue, _AFTER_NAMES, _AFTER_RANKS
+    if names[position] == lane.task:
+        return None
+    return lane.queue, names[position], _BEFORE_RANKS
