@@ -6,7 +6,9 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -128,13 +130,11 @@ def refused(url: str) -> str:
 
 
 @pytest.fixture
-def reachable(tmp_path: Path) -> Path:
-    """A folder that others may enter, which pytest's own are not."""
-    folder = tmp_path
-    while folder != folder.parent and folder.stat().st_uid == os.geteuid() and folder.name != "tmp":
-        folder.chmod(0o755)
-        folder = folder.parent
-    return tmp_path
+def reachable() -> Iterator[Path]:
+    """A folder that others may enter, which pytest's own are not: another run of it closes them again."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 def test_a_read_only_folder(reachable: Path) -> None:
@@ -149,6 +149,14 @@ def test_a_read_only_place_for_the_default_folder(reachable: Path) -> None:
     text = refused(f"sqlite:///{reachable}/.postlude/jobs.db")
     reachable.chmod(0o755)
     assert f"cannot be made (Permission denied). Make {reachable} writable, or set POSTLUDE_URL" in text
+
+
+def test_a_folder_that_may_not_be_entered(reachable: Path) -> None:
+    (reachable / "closed" / "inner").mkdir(parents=True)
+    (reachable / "closed").chmod(0)
+    text = refused(f"sqlite:///{reachable}/closed/inner/jobs.db")
+    (reachable / "closed").chmod(0o755)
+    assert "/closed/inner may not be entered by this process. Allow that, or set POSTLUDE_URL" in text
 
 
 def test_a_read_only_file(reachable: Path) -> None:

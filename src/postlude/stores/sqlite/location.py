@@ -40,7 +40,11 @@ def prepare(path: Path) -> tuple[str, ...]:
         NotAPostludeStore: something else is there.
     """
     folder = path.parent
-    if not folder.is_dir():
+    try:
+        is_there = folder.is_dir()
+    except PermissionError:
+        _refuse(path, f"a folder above {folder} may not be entered by this process", "Allow that")
+    if not is_there:
         _make_folder(folder, path)
     warnings = warnings_at(path)
     if path.is_dir():
