@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from postlude.client import Jobs
     from postlude.dependencies import Overrides
+    from postlude.durations import Duration
     from postlude.job import WhenInterrupted
+    from postlude.retention import Retention
     from postlude.settings import Concurrency, OnStoreError, Settings, WorkerMode
 
 
@@ -48,6 +50,8 @@ class Postlude(Enqueuing):
         interrupted: what becomes of a job whose process died while it ran: `"rerun"` (default), or `"hold"` it for a
             person.
         on_store_error: when a commit fails: `"refuse"` with 503 (default), or `"run_unsaved"`.
+        retention: how long jobs are kept after their end: seconds, a `timedelta`, or `Retention(succeeded=, failed=,
+            cancelled=)`. Default: a day after success, else 30 days.
         shutdown_grace: seconds (or a `timedelta`) that running tasks have when the process is told to end. Default: 8,
             and 0 under `--reload`.
 
@@ -69,6 +73,7 @@ class Postlude(Enqueuing):
         ordered: bool | None = None,
         interrupted: WhenInterrupted | None = None,
         on_store_error: OnStoreError | None = None,
+        retention: Duration | Retention | None = None,
         shutdown_grace: float | timedelta | None = None,
     ) -> None:
         self.settings: Settings = read_settings(
@@ -82,6 +87,7 @@ class Postlude(Enqueuing):
                 "ordered": ordered,
                 "interrupted": interrupted,
                 "on_store_error": on_store_error,
+                "retention": retention,
                 "shutdown_grace": shutdown_grace,
             }
         )

@@ -94,6 +94,8 @@ class Attempts:
         """Whether somebody waits for a slot, or for rest, to claim from the queue."""
         self.freed: Callable[[], None] = lambda: None
         """Called once after `wanted` was set, when a slot is free that no call here waits for."""
+        self.belongs_in_queue: Callable[[Call], bool] = _is_remote
+        """Whether a call of a request has to be claimed like any other job, in place of being run at once."""
         self.watch: Callable[[], None] = lambda: None
         """Called when there is something for `run_once` to look after."""
 
@@ -139,10 +141,12 @@ class Attempts:
         """
         line = self._lines[call.definition.executor]
         attempt = Attempt(line, call, ended, behind)
-        claim = call.claim
+        if call.answered:
+            attempt.tell(None)
+            return
         if alone:
             self._alone = call.id
-        elif (self._stopping and claim is not None) or not call.is_due(self.clock.now()):
+        elif self._goes_elsewhere(call):
             self._give_back(attempt)
             return
         elif self._blocked or not line.free:
@@ -153,6 +157,15 @@ class Attempts:
             return
         line.free -= 1
         self._admit(attempt)
+
+    def _goes_elsewhere(self, call: Call) -> bool:
+        """Whether it is not for this process, or not for now."""
+        claim = call.claim
+        if claim is None:
+            return not call.is_due(self.clock.now())
+        if self._stopping or not call.is_due(self.clock.now()):
+            return True
+        return claim.state is JobState.STAGED and not call.ephemeral and self.belongs_in_queue(call)
 
     async def run(self, call: Call, *, behind: Sequence[Call] = ()) -> Outcome | None:
         """Run a call, and return what it came to when that is on disk."""
@@ -394,3 +407,8 @@ class Attempts:
             self._resting = (asyncio.Event(), which)
             await wait(self._resting[0], seconds)
             self._resting = None
+
+
+def _is_remote(call: Call) -> bool:
+    """Where no worker runs nobody would claim it later, so limits and pauses hold back nothing."""
+    return call.definition.remote

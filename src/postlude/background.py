@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, Self, TypeVar, cast
 
 import fastapi
 
-from postlude.calls import CallOptions, WhenRaised, with_options
+from postlude.calls import CallOptions, with_options
 from postlude.client import Job
 from postlude.job import new_job_id
 from postlude.request.desk import Desk
@@ -17,15 +17,14 @@ from postlude.tasks import default_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine
-    from datetime import datetime
+    from typing import Unpack
     from uuid import UUID
 
     from starlette.types import Scope
 
+    from postlude.calls import RequestOptions
     from postlude.client import Jobs
-    from postlude.durations import Duration
     from postlude.request.exchange import Exchange
-    from postlude.retries import RetryPolicy
 
 __all__ = ["BackgroundTasks", "Desk", "DurableTasks", "open_call_ids"]
 
@@ -85,16 +84,7 @@ class DurableTasks(fastapi.BackgroundTasks):
             exchange.added(self)
         return exchange.desk.handle(call)
 
-    def options(
-        self,
-        *,
-        ordered: bool | None = None,
-        if_raised: WhenRaised | None = None,
-        delay: Duration | None = None,
-        run_at: datetime | None = None,
-        retries: int | RetryPolicy | None = None,
-        timeout: Duration | None = None,
-    ) -> Self:
+    def options(self, **options: Unpack[RequestOptions]) -> Self:
         """The same tasks, whose `add_task` adds calls with these options; None leaves one as it is.
 
         Args:
@@ -103,6 +93,16 @@ class DurableTasks(fastapi.BackgroundTasks):
             if_raised: when the endpoint raises, "discard" the call (the default), "keep" it, or run it "only" then.
             delay: seconds, or a `timedelta`, after which it is due. Those behind it in order wait for it.
             run_at: the moment at which it is due, with a zone; one that has passed means now.
+            expires_after: seconds, or a `timedelta`, from now on, after which no attempt starts any more: the job is
+                cancelled instead.
+            queue: the queue in which it waits. By default that of its task.
+            priority: from -100 to 100; of the jobs that are due, those with the largest come first. By default as its
+                task says, which is 0.
+            key: at most one job of the task at a time has a key; see `@task(key=)`.
+            on_conflict: what becomes of this call if its key is taken: "return" (the default), "replace" or "debounce";
+                see `@task(on_conflict=)`. The returned job leads to the one that answers.
+            key_period: seconds, or a `timedelta`, from now on, for which the job holds its key when it has succeeded.
+                By default as long as it is kept.
             retries: how often it is tried again when it raises: a number, `True` for 14, or a `RetryPolicy` without a
                 function and without `retry_on`. By default as its task says.
             timeout: seconds, or a `timedelta`, that an attempt may take. By default as its task says.
@@ -111,15 +111,7 @@ class DurableTasks(fastapi.BackgroundTasks):
             CallError: they make no sense; the message names each one that does not.
         """
         same = copy(self)  # with the very list of this one
-        same._options = with_options(  # noqa: SLF001 - it is one of this class
-            self._options,
-            ordered=ordered,
-            if_raised=if_raised,
-            delay=delay,
-            run_at=run_at,
-            retries=retries,
-            timeout=timeout,
-        )
+        same._options = with_options(self._options, **options)  # noqa: SLF001 - it is one of this class
         return same
 
     def __call__(self) -> Coroutine[Any, Any, None]:
@@ -145,7 +137,7 @@ class PlainTasks(fastapi.BackgroundTasks):
             super().add_task(func, *args, **kwargs)
         return Job(new_job_id(), default_name(func), self._jobs)
 
-    def options(self, **options: Any) -> Self:
+    def options(self, **options: Unpack[RequestOptions]) -> Self:
         """The same tasks: FastAPI knows no options, keeps its order, and runs nothing when the endpoint raises.
 
         So what is wanted "only" then is not added, and what was to run later runs after the response.

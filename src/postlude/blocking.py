@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from postlude.client import Job, Jobs
     from postlude.job import Attempt, JobState
+    from postlude.pauses import Pause
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -109,6 +110,31 @@ class BlockingJobs:
     def retry(self, job_id: UUID | str) -> Job[Any]:
         """See `Jobs.retry`."""
         return self._portal.call(self._jobs.retry(job_id))
+
+    def delete(self, job_id: UUID | str) -> None:
+        """See `Jobs.delete`."""
+        self._portal.call(self._jobs.delete(job_id))
+
+    def pause(
+        self,
+        *,
+        queue: str | None = None,
+        task: str | Callable[..., Any] | None = None,
+        partition: object = None,
+        reason: str | None = None,
+    ) -> Pause:
+        """See `Jobs.pause`."""
+        return self._portal.call(self._jobs.pause(queue=queue, task=task, partition=partition, reason=reason))
+
+    def resume(
+        self, *, queue: str | None = None, task: str | Callable[..., Any] | None = None, partition: object = None
+    ) -> bool:
+        """See `Jobs.resume`."""
+        return self._portal.call(self._jobs.resume(queue=queue, task=task, partition=partition))
+
+    def pauses(self) -> Sequence[Pause]:
+        """See `Jobs.pauses`."""
+        return self._portal.call(self._jobs.pauses())
 
     def history(self, job_id: UUID | str) -> Sequence[Attempt]:
         """See `Jobs.history`."""

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict, get_args
 
 from postlude.durations import seconds_of
 from postlude.errors import CallError
+from postlude.job import DEFAULT_TERMS
 from postlude.retries import retries_of_call
+from postlude.terms import NOTHING, Asked, asked_terms
 
 if TYPE_CHECKING:
     import contextvars
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from typing import Unpack
     from uuid import UUID
 
     from postlude.durations import Duration
     from postlude.errors import NotStorable
-    from postlude.job import Claim, NewJob
+    from postlude.job import Claim, NewJob, Terms, WhenTaken
     from postlude.retries import RetryPolicy, Written
     from postlude.tasks import TaskDefinition
 
@@ -41,6 +45,8 @@ class CallOptions(NamedTuple):
     """The waits before that, as they are stored; None: as its task says."""
     timeout: float | None = None
     """Seconds that an attempt may take; None: as its task says."""
+    asked: Asked = NOTHING
+    """What it asks for beside its moment."""
 
     def due(self, now: float) -> float:
         """When a call that is added now is due; seconds since the epoch."""
@@ -53,7 +59,9 @@ class CallOptions(NamedTuple):
 
     def needed(self) -> str | None:
         """The option, if there is one, that only a stored call can have."""
-        return "delay or run_at" if self.later else "retries" if self.retries else None
+        if self.later:
+            return "delay or run_at"
+        return "retries" if self.retries else "key" if self.asked.has_key else None
 
     def policy_text(self, task: TaskDefinition) -> str | None:
         """The policy of the call as it is stored: its task's, with what the call asks for in its place."""
@@ -71,41 +79,62 @@ class CallOptions(NamedTuple):
 _IF_RAISED: Final[tuple[str, ...]] = get_args(WhenRaised)
 
 
-def with_options(
-    options: CallOptions,
-    *,
-    ordered: bool | None = None,
-    if_raised: WhenRaised | None = None,
-    delay: Duration | None = None,
-    run_at: datetime | None = None,
-    retries: int | RetryPolicy | None = None,
-    timeout: Duration | None = None,
-) -> CallOptions:
-    """These options with those that are given (not None) in their place.
+class JobOptions(TypedDict, total=False):
+    """What `options` takes for any job; None, like leaving one out, leaves it as it is."""
+
+    delay: Duration | None
+    run_at: datetime | None
+    expires_after: Duration | None
+    queue: str | None
+    priority: int | None
+    key: str | None
+    on_conflict: WhenTaken | None
+    key_period: Duration | None
+    retries: int | RetryPolicy | None
+    timeout: Duration | None
+
+
+class RequestOptions(JobOptions, total=False):
+    """What it takes for the tasks of a request."""
+
+    ordered: bool | None
+    if_raised: WhenRaised | None
+
+
+def with_options(options: CallOptions, **given: Unpack[RequestOptions]) -> CallOptions:
+    """These options with those that are given in their place.
 
     Raises:
         CallError: they make no sense; the message names each one that does not.
     """
-    problems: list[str] = []
-    given: dict[str, Any] = {}
-    if ordered is not None:
-        given["ordered"] = ordered
-    if if_raised is not None:
-        given["if_raised"] = if_raised
-        if if_raised not in _IF_RAISED:
-            problems.append(f"if_raised: expected one of {', '.join(map(repr, _IF_RAISED))}, got {if_raised!r}")
-    given |= _when(delay, run_at, problems)
-    if retries is not None:
-        given["retries"], given["backoff"], wrong = retries_of_call(retries)
+    asked = {name: value for name, value in given.items() if value is not None}
+    problems = [_unknown(name) for name in asked.keys() - RequestOptions.__optional_keys__]
+    changed: dict[str, Any] = {name: asked[name] for name in ("ordered", "if_raised") if name in asked}
+    if changed.get("if_raised", "discard") not in _IF_RAISED:
+        problems.append(f"if_raised: expected one of {', '.join(map(repr, _IF_RAISED))}, got {asked['if_raised']!r}")
+    changed |= _when(asked.get("delay"), asked.get("run_at"), problems)
+    if "retries" in asked:
+        changed["retries"], changed["backoff"], wrong = retries_of_call(given["retries"])
         problems += wrong
-    if timeout is not None:
-        given["timeout"] = seconds_of(timeout)
-        if not given["timeout"]:
-            problems.append(f"timeout: expected seconds, more than 0, or a timedelta, got {timeout!r}")
+    if "timeout" in asked:
+        changed["timeout"] = seconds_of(asked["timeout"])
+        if not changed["timeout"]:
+            problems.append(f"timeout: expected seconds, more than 0, or a timedelta, got {asked['timeout']!r}")
+    terms = {name: asked[name] for name in Asked._fields if name in asked}
+    if terms:
+        changed["asked"], wrong = asked_terms(terms, options.asked)
+        problems += wrong
     if problems:
         message = f"options: {'; '.join(problems)}."
         raise CallError(message)
-    return options._replace(**given)
+    return options._replace(**changed)
+
+
+def _unknown(name: str) -> str:
+    known = sorted(RequestOptions.__optional_keys__)
+    close = get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+    return f"{name} is no option: {hint}"
 
 
 def _when(delay: object, run_at: object, problems: list[str]) -> dict[str, Any]:
@@ -137,6 +166,7 @@ class Call:
     """
 
     __slots__ = (
+        "answered",
         "args",
         "around",
         "claim",
@@ -146,6 +176,7 @@ class Call:
         "kwargs",
         "options",
         "policy_text",
+        "terms",
         "text",
         "unstorable",
     )
@@ -169,10 +200,14 @@ class Call:
         self.options: CallOptions = options
         self.policy_text: str | None = options.policy_text(definition)
         """The policy that is stored with it."""
+        self.terms: Terms = DEFAULT_TERMS
+        """When, and after whom, it may run, beside its moment."""
         self.unstorable: NotStorable | None = unstorable
         """Why the call is ephemeral; None when it is stored."""
         self.claim: Claim | None = None
         """The ownership under which it is committed; None while it is not, and for a call that has no row."""
+        self.answered: bool = False
+        """Whether another job, that has its key, answers in its place: then it does not run."""
         self.around: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]] | None = None
         """Runs the attempt that it is given inside something, such as a span; None: the attempt runs as it is."""
         self.context: contextvars.Context | None = None
@@ -182,7 +217,14 @@ class Call:
         """Whether it may run now; one without a row, that was to run later, never may."""
         if self.claim is None:
             return not self.options.later
-        return self.claim.run_at <= now
+        expires_at = self.terms.expires_at
+        return self.claim.run_at <= now and (expires_at is None or now < expires_at)
+
+    @property
+    def needs_queue(self) -> bool:
+        """Whether it has to be claimed like any other job: limits count it, or it may be changed while it waits."""
+        key = self.terms.key
+        return self.terms.partition is not None or (key is not None and key.replaceable)
 
     @property
     def ephemeral(self) -> bool:

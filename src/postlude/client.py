@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from postlude.clock import wait
-from postlude.errors import JobNotFound, UnknownValue, WaitInRequest, WaitTimeout
+from postlude.errors import CallError, JobNotFound, UnknownValue, WaitInRequest, WaitTimeout
 from postlude.job import JobState, Record, new_job_id
+from postlude.pauses import Pause
 from postlude.stores.contract import Filter
+from postlude.terms import wrong_queue
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -80,6 +82,36 @@ class Job(Generic[R_co]):
         return None if self._record is None else self._record.progress
 
     @property
+    def queue(self) -> str | None:
+        """The queue in which it waits or waited; None if it was not read yet."""
+        return None if self._record is None else self._record.queue
+
+    @property
+    def priority(self) -> int | None:
+        """The larger, the sooner; None if it was not read yet."""
+        return None if self._record is None else self._record.priority
+
+    @property
+    def key(self) -> str | None:
+        """What no other job of its task may have at the same time."""
+        return None if self._record is None else self._record.key
+
+    @property
+    def partition(self) -> str | None:
+        """What its task's limits count it with; None if it has none."""
+        return None if self._record is None else self._record.partition
+
+    @property
+    def run_at(self) -> datetime | None:
+        """When it is, or was, due."""
+        return None if self._record is None else _moment(self._record.run_at)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """From when on no attempt starts; None: it waits for as long as it takes."""
+        return None if self._record is None else _moment(self._record.expires_at)
+
+    @property
     def ephemeral(self) -> bool:
         """Whether its arguments never left its process, so that no other process can run it."""
         return self._record is not None and self._record.ephemeral
@@ -145,6 +177,8 @@ class Jobs:
         open_calls: the ids of jobs that the current request has added and that start when it is over.
         cancelled: called after a job that may be running here was asked to cancel.
         queued: called after a job was queued.
+        paused: called after something was paused or resumed.
+        named: gives the name of a task, for its function too.
     """
 
     def __init__(
@@ -155,12 +189,16 @@ class Jobs:
         open_calls: Callable[[], Collection[UUID]],
         cancelled: Callable[[], None],
         queued: Callable[[], None],
+        paused: Callable[[], None],
+        named: Callable[[str | Callable[..., Any]], str],
     ) -> None:
         self._opened = opened
         self._clock = clock
         self._open_calls = open_calls
         self._cancelled = cancelled
         self._queued = queued
+        self._paused = paused
+        self._named = named
         self._waiters: dict[UUID, set[_Waiter]] = {}
         self._waiters_lock = threading.Lock()
         """Those who wait may do so on several event loops, each in a thread of its own."""
@@ -231,6 +269,72 @@ class Jobs:
         await (await self._opened()).retry(key, now=self._clock.now())
         self._queued()
         return await self.get(key)
+
+    async def delete(self, job_id: UUID | str) -> None:
+        """Remove a job that has ended, with its history.
+
+        Raises:
+            JobNotFound: there is none with this id.
+            IllegalTransition: it has not ended, or another job of its chain has not.
+        """
+        await (await self._opened()).delete(_id(job_id))
+
+    async def pause(
+        self,
+        *,
+        queue: str | None = None,
+        task: str | Callable[..., Any] | None = None,
+        partition: object = None,
+        reason: str | None = None,
+    ) -> Pause:
+        """Start no job of a queue, of a task, or of one partition of a task, until `resume`. What runs goes on.
+
+        In other processes a call whose request is just over may still start for a second; from the queue nothing does.
+
+        Args:
+            queue: the name of a queue.
+            task: a task, by its function or its name.
+            partition: with `task`: what its `partition_by` gives for the jobs meant.
+            reason: for people.
+
+        Raises:
+            CallError: it does not say what to pause.
+        """
+        pause = self._pause(queue, task, partition)._replace(reason=reason, since=self._clock.now())
+        await (await self._opened()).pause(pause)
+        self._paused()
+        return pause
+
+    async def resume(
+        self,
+        *,
+        queue: str | None = None,
+        task: str | Callable[..., Any] | None = None,
+        partition: object = None,
+    ) -> bool:
+        """Start jobs again of what was paused with these; returns whether it was.
+
+        Raises:
+            CallError: it does not say what to resume.
+        """
+        resumed = await (await self._opened()).resume(self._pause(queue, task, partition))
+        self._paused()
+        return resumed
+
+    async def pauses(self) -> Sequence[Pause]:
+        """What is paused, and since when."""
+        return await (await self._opened()).pauses()
+
+    def _pause(self, queue: str | None, task: str | Callable[..., Any] | None, partition: object) -> Pause:
+        if (queue is None) == (task is None) or (partition is not None and task is None):
+            message = "Expected queue=, or task=, or task= and partition= together."
+            raise CallError(message)
+        if queue is not None:
+            if problems := wrong_queue(queue):
+                raise CallError(f"{problems[0]}.")
+            return Pause("queue", queue)
+        name = self._named(task or "")
+        return Pause("task", name) if partition is None else Pause("partition", name, str(partition))
 
     async def history(self, job_id: UUID | str) -> Sequence[Attempt]:
         """The attempts of a job that did not succeed, oldest first."""

@@ -11,11 +11,10 @@ from postlude.errors import CallError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
-    from datetime import datetime
+    from typing import Unpack
 
+    from postlude.calls import JobOptions
     from postlude.client import Job
-    from postlude.durations import Duration
-    from postlude.retries import RetryPolicy
     from postlude.runtime import Runtime
 
 P = ParamSpec("P")
@@ -29,21 +28,13 @@ class Enqueuing:
         self._runtime = runtime
         self._options = options
 
-    def options(
-        self,
-        *,
-        delay: Duration | None = None,
-        run_at: datetime | None = None,
-        retries: int | RetryPolicy | None = None,
-        timeout: Duration | None = None,
-    ) -> Enqueuing:
+    def options(self, **options: Unpack[JobOptions]) -> Enqueuing:
         """The same, for jobs with these options; None leaves one as it is. See `BackgroundTasks.options` for each.
 
         Raises:
             CallError: they make no sense; the message names each one that does not.
         """
-        options = with_options(self._options, delay=delay, run_at=run_at, retries=retries, timeout=timeout)
-        return Enqueuing(self._runtime, options)
+        return Enqueuing(self._runtime, with_options(self._options, **options))
 
     @overload
     async def enqueue(
@@ -89,17 +80,9 @@ class Blocking:
         self._options = CallOptions() if options is None else options
         self.jobs: BlockingJobs = BlockingJobs(runtime.jobs, portal)
 
-    def options(
-        self,
-        *,
-        delay: Duration | None = None,
-        run_at: datetime | None = None,
-        retries: int | RetryPolicy | None = None,
-        timeout: Duration | None = None,
-    ) -> Blocking:
+    def options(self, **options: Unpack[JobOptions]) -> Blocking:
         """See `Enqueuing.options`."""
-        options = with_options(self._options, delay=delay, run_at=run_at, retries=retries, timeout=timeout)
-        return Blocking(self._runtime, self._portal, options)
+        return Blocking(self._runtime, self._portal, with_options(self._options, **options))
 
     @overload
     def enqueue(

@@ -273,8 +273,6 @@ class Claim(NamedTuple):
     """Its worker had announced its stop: if it is gone now, that was no interruption."""
     run_at: float = 0.0
     """When it is due, of a staged job and of an orphan; one that was claimed from the queue is."""
-    terms: Terms = DEFAULT_TERMS
-    """Of a staged job; a worker that has claimed one from the queue has no use for them."""
 
 
 class Failure(NamedTuple):

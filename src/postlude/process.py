@@ -15,7 +15,7 @@ from postlude.errors import StoreError
 from postlude.events import StoreFailed
 from postlude.execution import decide
 from postlude.job import Cancelled
-from postlude.maintenance import Rescue
+from postlude.maintenance import Prune, Rescue
 from postlude.memory import LoadedObjects
 from postlude.service import Service
 from postlude.settling import Settling
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from postlude.job import Settlement
     from postlude.line import Places
     from postlude.registry import Registry
+    from postlude.retention import Retention
     from postlude.stores.contract import Description, Store
 
 SETTLE_WITHIN = 2.0
@@ -54,6 +55,7 @@ class Process:
         clock: what time it is.
         events: told what happens.
         settled: told of every settlement that is on disk.
+        retention: how long jobs are kept that do not say it themselves.
     """
 
     def __init__(  # noqa: PLR0913 - it is where the parts of the engine meet
@@ -67,6 +69,7 @@ class Process:
         clock: Clock,
         events: Events,
         settled: Callable[[Sequence[Settlement]], None],
+        retention: Retention,
     ) -> None:
         self.pid: int = os.getpid()
         self.store = store
@@ -93,6 +96,7 @@ class Process:
         )
         self._rescue = Rescue(store, clock, events, queued=self._worker.wake)
         self._rescues = Service("rescue", self._rescue, events)
+        self._prunes = Service("prune", Prune(store, clock, retention, registry.shortest_retention), events)
         self._stopping: asyncio.Task[Collection[str]] | None = None
         self._announcing: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
@@ -141,14 +145,15 @@ class Process:
 
     def _told(self, settlements: Sequence[Settlement]) -> None:
         self._settled(settlements)
-        if any(each.run_at is not None for each in settlements):
-            self.wake()  # to be back when the first of them is due
+        if self._worker.held_back or any(each.run_at is not None for each in settlements):
+            self.wake()  # to be back when the first of them is due, and for what their end makes room for
 
     async def start(self) -> int:
         """Begin to rescue and to claim on the current loop; returns how many jobs were rescued at once."""
         await self._rescue.run_once()
         self.loop = asyncio.get_running_loop()
         self._rescues.start()
+        self._prunes.start()
         self._worker.start()
         self._loaded.freeze()
         return self._rescue.rescued
@@ -156,6 +161,10 @@ class Process:
     def wake(self) -> None:
         """A job was queued: look into the queue now. From any thread."""
         self._on_loop(self._worker.wake)
+
+    def look_at_pauses(self) -> None:
+        """Something was paused, or goes on. From any thread."""
+        self._on_loop(self._worker.look_at_pauses)
 
     def look_for_cancellations(self) -> None:
         """A job that may run here was asked to cancel. From any thread."""
@@ -181,7 +190,7 @@ class Process:
         # may start, and the grace goes by.
         announcing = self._tried("announcing the stop", self.store.announce_stop(self.owner))
         self._announcing = asyncio.get_running_loop().create_task(announcing, name="postlude announcement")
-        _, left = await asyncio.gather(self._rescues.stop(), self._worker.stop(grace))
+        _, left, _ = await asyncio.gather(self._rescues.stop(), self._worker.stop(grace), self._prunes.stop())
         return left
 
     async def _tried(self, during: str, write: Awaitable[None]) -> None:

@@ -84,6 +84,11 @@ class Registry:
             return False
         return True
 
+    def shortest_retention(self) -> float | None:
+        """The shortest time for which a task that was seen here keeps its jobs; None: none says so itself."""
+        kept = [task.policy.retention for task in self._by_name.values() if task.policy.retention is not None]
+        return min((min(each) if isinstance(each, list) else each for each in kept), default=None)
+
     def _define(self, function: Callable[..., Any]) -> TaskDefinition:
         check_callable(function)
         declaration: Declaration = getattr(function, DECLARATION, UNDECLARED)

@@ -75,6 +75,8 @@ class Runtime:
             open_calls=open_calls,
             cancelled=lambda: self._tell(Process.look_for_cancellations),
             queued=lambda: self._tell(Process.wake),
+            paused=lambda: self._tell(Process.look_at_pauses),
+            named=self._named,
         )
         self._process: Process | None = None
         self._opening: tuple[int, Future[Process]] | None = None
@@ -142,6 +144,7 @@ class Runtime:
             clock=self._clock,
             events=self.events,
             settled=self.jobs.settled,
+            retention=self.settings.retention,
         )
 
     def _places(self) -> Places:
@@ -275,7 +278,7 @@ class Runtime:
         try:
             if after is not None:
                 await after
-            await process.store.insert(jobs)
+            answered = await process.store.insert(jobs)
         except Exception as error:
             _undo(chain, calls, jobs)
             process.withdrawals.add(jobs)
@@ -284,11 +287,14 @@ class Runtime:
             self._refuse("committing the tasks of a request", calls, error)
         else:
             chain.unconfirmed = ()
+            for call in calls if answered else ():
+                if call.id in answered:
+                    call.answered, call.claim = True, None
 
     def _refuse(self, during: str, calls: Sequence[Call], error: StoreError) -> None:
         """These calls have no rows: raise, or have them run without."""
         # What was to run later, or to be tried again, cannot be run now in place of that.
-        if self.settings.on_store_error == "refuse" or any(call.options.needed() for call in calls):
+        if self.settings.on_store_error == "refuse" or any(map(Staging.needed_by, calls)):
             self.events.emit(StoreFailed(during, str(error)))
             raise error
         self.unsaved(calls, error)
@@ -341,7 +347,7 @@ class Runtime:
         if self.settings.worker == "off" and not any(call.ephemeral or call.claim is None for call in calls):
             settling = process.settling()
             # What comes after another of them in order goes with that one.
-            here = {call.id for call in calls}
+            here = {call.id for call in calls if not call.answered}
             for call in calls:
                 if call.claim is not None and call.claim.after not in here:
                     settling.put(release(call.claim, self._clock.now()))
@@ -374,9 +380,14 @@ class Runtime:
         """
         prepared = [self._staging.prepare_stored(*call, options) for call in calls]
         process = await self._opened()
-        await process.store.insert(self._staging.queue(prepared))
+        answered = await process.store.insert(self._staging.queue(prepared))
         process.wake()
-        return [Job(call.id, call.definition.name, self.jobs, added=JobState.QUEUED) for call in prepared]
+        queued = JobState.QUEUED
+        return [Job(answered.get(c.id, c.id), c.definition.name, self.jobs, added=queued) for c in prepared]
+
+    def _named(self, task: str | Callable[..., Any]) -> str:
+        """The name of a task; for one that is given by its name, that, if this application has anything like it."""
+        return task if isinstance(task, str) else self.registry.of(task).name
 
     def _tell(self, what: Callable[[Process], None]) -> None:
         if self._process is not None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from postlude.errors import SettingsError
 from postlude.job import WhenInterrupted
+from postlude.retention import EXPECTED, Retention, retention_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,6 +56,8 @@ class Settings:
     """What happens to a job whose process died in mid-run, unless its task says otherwise."""
     on_store_error: OnStoreError = "refuse"
     """When the commit fails: answer 503, or run the tasks without having stored them."""
+    retention: Retention = field(default_factory=Retention)
+    """How long jobs are kept after their end."""
     shutdown_grace: float = 8.0
     """How long running tasks may go on after the first signal. Docker kills after 10; a reload waits for nobody: 0."""
     disabled: bool = False
@@ -70,6 +73,8 @@ class Settings:
             problems.append(f"concurrency: expected a number or Concurrency(loop=, threads=), got {self.concurrency!r}")
         elif not all(map(_is_count, (self.concurrency.loop, self.concurrency.threads))):
             problems.append(f"concurrency: expected whole numbers, at least one of each, got {self.concurrency!r}")
+        if retention_of(self.retention) is None:
+            problems.append(f"retention: expected {EXPECTED}, got {self.retention!r}")
         if not _is_seconds(self.shutdown_grace):
             problems.append(f"shutdown_grace: expected seconds, 0 or more, got {self.shutdown_grace!r}")
         problems += [
@@ -160,10 +165,7 @@ def read_settings(given: Mapping[str, Any], environ: Mapping[str, str] | None = 
             problems.append(f"{name}: expected a sequence of strings, got {values.pop(name)!r}")
         elif name in values:
             values[name] = tuple(values[name])
-    if isinstance(values.get("shutdown_grace"), timedelta):
-        values["shutdown_grace"] = values["shutdown_grace"].total_seconds()
-    if isinstance(values.get("concurrency"), int) and not isinstance(values["concurrency"], bool):
-        values["concurrency"] = Concurrency(loop=values["concurrency"])
+    _read_shorthands(values)
     try:
         settings = Settings(**values)
     except SettingsError as error:
@@ -174,6 +176,16 @@ def read_settings(given: Mapping[str, Any], environ: Mapping[str, str] | None = 
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def _read_shorthands(values: dict[str, Any]) -> None:
+    """Put what they stand for in the place of a `timedelta`, of a number of tasks, and of one duration for all ends."""
+    if isinstance(values.get("shutdown_grace"), timedelta):
+        values["shutdown_grace"] = values["shutdown_grace"].total_seconds()
+    if isinstance(values.get("concurrency"), int) and not isinstance(values["concurrency"], bool):
+        values["concurrency"] = Concurrency(loop=values["concurrency"])
+    if "retention" in values:
+        values["retention"] = retention_of(values["retention"]) or values["retention"]
 
 
 def _reloads(argv: Sequence[str]) -> bool:
@@ -240,6 +252,19 @@ def _concurrency(text: str) -> Concurrency:
     return Concurrency(**{name.strip(): int(value) for name, value in pairs.items()})
 
 
+def _retention(text: str) -> Retention:
+    """`succeeded=86400,failed=2592000,cancelled=2592000`, in seconds, or one number for every end."""
+    pairs = [part.partition("=") for part in _names(text)]
+    known = {option.name for option in fields(Retention)}
+    if len(pairs) == 1 and not pairs[0][1]:
+        seconds = _seconds(text)
+        return Retention(seconds, seconds, seconds)
+    if not {name.strip() for name, _, _ in pairs} <= known:
+        message = f"expected seconds, or succeeded=SECONDS,failed=SECONDS,cancelled=SECONDS, got {text!r}"
+        raise ValueError(message)
+    return Retention(**{name.strip(): _seconds(value) for name, _, value in pairs})
+
+
 def _pair(part: str) -> tuple[str, str]:
     name, separator, value = part.partition("=")
     return (name.strip(), value) if separator else ("loop", part)
@@ -253,6 +278,7 @@ _READERS: dict[str, Callable[[str], object]] = cast(
         "concurrency": _concurrency,
         "strict": _boolean,
         "ordered": _boolean,
+        "retention": _retention,
         "shutdown_grace": _seconds,
         "disabled": _boolean,
     },

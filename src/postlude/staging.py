@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from postlude.calls import Call, CallOptions
 from postlude.errors import NotStorable
 from postlude.events import CallNotStored
 from postlude.job import Claim, JobState, NewJob, new_job_id, new_token
+from postlude.terms import NO_TERMS, NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from postlude.calls import Chain
     from postlude.clock import Clock
     from postlude.events import Events
+    from postlude.job import Terms
     from postlude.registry import Registry
     from postlude.tasks import TaskDefinition
 
@@ -51,9 +54,9 @@ class Staging:
         """
         definition = self._registry.of(function)
         try:
-            return _stored(definition, args, kwargs, options)
+            return self._stored(definition, args, kwargs, options)
         except NotStorable as error:
-            needed = options.needed()
+            needed = options.needed() or definition.needed
             if needed is not None:
                 raise error.for_option(needed) from None
             if self._strict:
@@ -71,7 +74,24 @@ class Staging:
             ArgumentsTooLarge: its arguments do not fit into a job.
             NotStorable: it cannot be stored.
         """
-        return _stored(self._registry.of(function), args, kwargs, options)
+        return self._stored(self._registry.of(function), args, kwargs, options)
+
+    def _stored(
+        self, definition: TaskDefinition, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: CallOptions
+    ) -> Call:
+        encoded = definition.codec.encode(args, kwargs)
+        if definition.unstorable is not None:
+            raise definition.unstorable.with_traceback(None)
+        call = Call(definition, new_job_id(), encoded.args, encoded.kwargs, encoded.text, options, None)
+        if definition.terms is not NO_TERMS or options.asked is not NOTHING:
+            arguments = partial(definition.arguments, encoded.args, encoded.kwargs)
+            call.terms = definition.terms.terms(options.asked, arguments, self._clock.now())
+        return call
+
+    @staticmethod
+    def needed_by(call: Call) -> str | None:
+        """The option, if there is one, that only a stored call can have."""
+        return call.options.needed() or call.definition.needed
 
     @staticmethod
     def needs_rows(chain: Chain, calls: Sequence[Call]) -> bool:
@@ -117,7 +137,7 @@ class Staging:
                 owner,
                 run_at=call.options.due(now),
             )
-            jobs.append(_row(call.claim))
+            jobs.append(_row(call.claim, call.terms))
         return jobs
 
     def queue(self, calls: Sequence[Call]) -> list[NewJob]:
@@ -132,6 +152,7 @@ class Staging:
                 created_at=now,
                 run_at=call.options.due(now),
                 policy=call.policy_text,
+                terms=call.terms,
             )
             for call in calls
         ]
@@ -143,14 +164,7 @@ class Staging:
             self._events.emit(CallNotStored(error.task, site, str(error)))
 
 
-def _stored(definition: TaskDefinition, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: CallOptions) -> Call:
-    encoded = definition.codec.encode(args, kwargs)
-    if definition.unstorable is not None:
-        raise definition.unstorable.with_traceback(None)
-    return Call(definition, new_job_id(), encoded.args, encoded.kwargs, encoded.text, options, None)
-
-
-def _row(claim: Claim) -> NewJob:
+def _row(claim: Claim, terms: Terms) -> NewJob:
     return NewJob(
         claim.job_id,
         claim.task,
@@ -164,6 +178,7 @@ def _row(claim: Claim) -> NewJob:
         claim.after,
         claim.owner,
         claim.id,
+        terms,
     )
 
 

@@ -17,15 +17,17 @@ from postlude.dependencies import plan_of
 from postlude.durations import seconds_of
 from postlude.errors import TaskDeclarationError
 from postlude.job import Policy
+from postlude.retention import EXPECTED, Retention, retention_of
 from postlude.retries import RetryPolicy, declared_retries, kept
+from postlude.terms import NO_TERMS, Declared, TaskTerms, task_terms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from postlude.dependencies import Plan
     from postlude.durations import Duration
     from postlude.errors import NotStorable
-    from postlude.job import Claim, WhenInterrupted
+    from postlude.job import Claim, WhenInterrupted, WhenTaken
     from postlude.retries import Backoff, Kinds
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -45,6 +47,9 @@ class Declaration(NamedTuple):
     max_interruptions: int | None
     retry: RetryPolicy | None = None
     timeout: float | None = None
+    terms: TaskTerms = NO_TERMS
+    retention: Retention | None = None
+    remote: bool = False
 
 
 UNDECLARED = Declaration(None, (), None, None, None)
@@ -67,6 +72,16 @@ def task(
     backoff: Backoff | None = None,
     retry_on: Kinds | None = None,
     timeout: Duration | None = None,
+    queue: str | None = None,
+    priority: int | None = None,
+    key: str | Callable[..., object] | None = None,
+    on_conflict: WhenTaken | None = None,
+    key_period: Duration | None = None,
+    max_running: int | None = None,
+    rate: str | None = None,
+    partition_by: Callable[..., object] | None = None,
+    retention: Duration | Retention | None = None,
+    remote: bool = False,
 ) -> Callable[[F], F]: ...
 def task(  # noqa: PLR0913 - the options of a task
     function: F | None = None,
@@ -81,6 +96,16 @@ def task(  # noqa: PLR0913 - the options of a task
     backoff: Backoff | None = None,
     retry_on: Kinds | None = None,
     timeout: Duration | None = None,
+    queue: str | None = None,
+    priority: int | None = None,
+    key: str | Callable[..., object] | None = None,
+    on_conflict: WhenTaken | None = None,
+    key_period: Duration | None = None,
+    max_running: int | None = None,
+    rate: str | None = None,
+    partition_by: Callable[..., object] | None = None,
+    retention: Duration | Retention | None = None,
+    remote: bool = False,
 ) -> F | Callable[[F], F]:
     """Say how a function is to be run in the background; it is returned as it is, and callable as ever.
 
@@ -101,6 +126,23 @@ def task(  # noqa: PLR0913 - the options of a task
         timeout: seconds, or a `timedelta`, that an attempt may take; then it has failed with `TimeoutError`, which is
             retried as any other. A coroutine is cancelled; a thread cannot be stopped: it is left alone, another takes
             its place, and what it returns is not recorded. Default: none, and a warning after five minutes.
+        queue: the queue in which its jobs wait; a queue can be paused, or left to other processes. Default: "default".
+        priority: from -100 to 100; of the jobs that are due, those with the largest come first. Default: 0.
+        key: text, or a function of some of the task's arguments, by their names, that gives text, a number or a UUID
+            (or None for no key): at most one job of the task at a time has a key.
+        on_conflict: what becomes of a call whose key is taken. `"return"` (the default): the job that has it answers.
+            `"replace"`: that job, while it waits, gets the arguments of this call. `"debounce"`: and its moment too, so
+            that with a `delay` the job runs when no call has come for so long.
+        key_period: seconds, or a `timedelta`, from the call on, for which a job that has succeeded holds its key.
+            Default: as long as it is kept.
+        max_running: how many attempts may run at once, in all processes together.
+        rate: how many may start, as "100/min", "5/s" or "10/30s": never more in any stretch of that length, in all
+            processes together.
+        partition_by: a function of some of the task's arguments, by their names, that says what `max_running` and
+            `rate` count together, such as the customer; a partition can be paused.
+        retention: how long its jobs are kept after their end: seconds, a `timedelta`, or
+            `Retention(succeeded=, failed=, cancelled=)`. Default: as the application says.
+        remote: the function is a stub, for code that lives elsewhere: other processes run it, under the same name.
 
     Raises:
         TaskDeclarationError: the options contradict each other or the function, or the name is taken.
@@ -110,10 +152,17 @@ def task(  # noqa: PLR0913 - the options of a task
     limit = None if timeout is None else seconds_of(timeout)
     if timeout is not None and not limit:
         problems = [*problems, f"timeout must be seconds, more than 0, or a timedelta, got {timeout!r}"]
-    declaration = Declaration(name, formerly, executor, interrupted, max_interruptions, retry, limit)
+    kept = None if retention is None else retention_of(retention)
+    if retention is not None and kept is None:
+        problems = [*problems, f"retention must be {EXPECTED}, got {retention!r}"]
+    given = Declared(queue, priority, key, on_conflict, key_period, max_running, rate, partition_by)
 
     def declare(function: F) -> F:
-        _check(function, declaration, problems)
+        terms, wrong = task_terms(function, given)
+        declaration = Declaration(
+            name, formerly, executor, interrupted, max_interruptions, retry, limit, terms, kept, remote
+        )
+        _check(function, declaration, [*problems, *wrong])
         plan = plan_of(function)
         if plan is not None:
             plan.check(importing=True)
@@ -194,7 +243,19 @@ def importable_name(module: str) -> str:
 class TaskDefinition:
     """A function as a task: its name, how its calls are written down, and how its jobs are treated."""
 
-    __slots__ = ("codec", "executor", "function", "name", "plan", "policy", "policy_text", "retry", "unstorable")
+    __slots__ = (
+        "codec",
+        "executor",
+        "function",
+        "name",
+        "plan",
+        "policy",
+        "policy_text",
+        "remote",
+        "retry",
+        "terms",
+        "unstorable",
+    )
 
     def __init__(
         self,
@@ -217,13 +278,36 @@ class TaskDefinition:
             retries=0 if declaration.retry is None else declaration.retry.count,
             backoff=None if declaration.retry is None else declaration.retry.written(),
             timeout=declaration.timeout,
+            retention=_written(declaration.retention),
         )
+        self.terms: TaskTerms = declaration.terms
+        self.remote: bool = declaration.remote
+        """Whether other processes run it, and never this one."""
         self.retry: RetryPolicy | None = declaration.retry
         self.policy_text: str | None = self.policy.dumps()
         self.unstorable: NotStorable | None = unstorable
         """Why no call of this function can be stored; None if the arguments decide."""
 
+    @property
+    def needed(self) -> str | None:
+        """The option, if there is one, that only a stored call can have."""
+        return "remote" if self.remote else self.terms.needed
+
+    def arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The arguments of a call by their names, with the defaults."""
+        bound = inspect.signature(self.function).bind_partial(*args, **kwargs)
+        bound.apply_defaults()
+        return bound.arguments
+
     def retries_of(self, claim: Claim) -> RetryPolicy:
         """Whether and when a job is tried again: by what was stored with it, and by what the task declares now."""
         policy = Policy.loads(claim.policy)
         return kept(policy.retries, policy.backoff, self.retry)
+
+
+def _written(retention: Retention | None) -> float | list[float] | None:
+    """How it is stored: one number where one counts for every end."""
+    if retention is None:
+        return None
+    seconds = list(retention.seconds().values())
+    return seconds[0] if len(set(seconds)) == 1 else seconds

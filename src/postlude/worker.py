@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Final
 from postlude.calls import Call, CallOptions
 from postlude.execution import abandon, decide, release, runs_alone, what_happened
 from postlude.executors.contract import failed
+from postlude.job import DEFAULT_TERMS
+from postlude.limits import UNLIMITED
+from postlude.pauses import Pauses
 from postlude.service import Service
 
 if TYPE_CHECKING:
@@ -64,6 +67,11 @@ class Worker:
         self._settling = settling
         self._clock = clock
         self._events = events
+        self._pauses = Pauses()
+        self._pauses_read = -POLL
+        """When they were read, on the clock that never goes backwards."""
+        self.held_back: bool = False
+        """Whether a limit holds back what is due: something that ends may let it go."""
         self._alone_waits = False
         self._alone_since: float | None = None
         """Since when a job that must run alone waits, on the clock that never goes backwards; None: there is none."""
@@ -78,10 +86,23 @@ class Worker:
         self._watch.start()
         self._attempts.freed = self._claims.wake
         self._attempts.watch = self._watch.wake
+        self._attempts.belongs_in_queue = self._belongs_in_queue
 
     def wake(self) -> None:
         """Look into the queue now."""
         self._claims.wake()
+
+    def look_at_pauses(self) -> None:
+        """Something was paused, or goes on."""
+        self._pauses_read = -POLL
+        self._claims.wake()
+
+    def _belongs_in_queue(self, call: Call) -> bool:
+        definition = call.definition
+        if call.terms is DEFAULT_TERMS and not self._pauses.all:
+            return definition.remote
+        paused = self._pauses.cover(call.terms.queue, definition.name, call.terms.partition)
+        return paused or call.needs_queue or definition.remote
 
     async def stop(self, grace: float) -> Collection[str]:
         """Claim nothing more, and end what runs; see `Attempts.stop`."""
@@ -92,9 +113,12 @@ class Worker:
 
     async def run_once(self) -> float | None:
         """Claim due jobs for the slots there are, once for each executor, begin them, and say when to look again."""
+        if self._clock.elapsed() - self._pauses_read >= POLL:
+            self._pauses_read = self._clock.elapsed()
+            self._pauses = Pauses(await self._store.pauses())
         waiting = await self._store.waiting_tasks()
         delay = POLL
-        self._alone_waits = False
+        self._alone_waits = self.held_back = False
         for executor in EXECUTORS:
             tasks = {name for name in waiting if self._runs_in(name, executor)}
             if tasks:
@@ -112,7 +136,10 @@ class Worker:
         return (self._clock.elapsed() - self._alone_since) % (HOLD_FOR + LET_IN_FOR) < HOLD_FOR
 
     def _runs_in(self, task: str, executor: ExecutorName) -> bool:
-        return self._registry.knows(task) and self._registry.find(task).executor == executor
+        if not self._registry.knows(task):
+            return False
+        definition = self._registry.find(task)
+        return definition.executor == executor and not definition.remote
 
     async def _claim_for(self, executor: ExecutorName, tasks: Collection[str]) -> float:
         """Claim what is due; returns the seconds until the next look, 0 if there may be more."""
@@ -133,7 +160,15 @@ class Worker:
                 return POLL
             # Does it still wait? Another process may have taken it, or somebody has cancelled it.
         self._more.discard(executor)
-        taken = await self._store.claim(owner=self._owner, tasks=tasks, limit=free, now=now, idle=idle)
+        limits = {name: self._registry.find(name).terms.limit for name in tasks}
+        taken = await self._store.claim(
+            owner=self._owner,
+            tasks=tasks,
+            limit=free,
+            now=now,
+            idle=idle,
+            limits={name: limit for name, limit in limits.items() if limit is not UNLIMITED},
+        )
         if free and len(taken.claims) == free:
             self._more.add(executor)
         if taken.alone_waits:
@@ -143,7 +178,8 @@ class Worker:
         if taken.claims and self._attempts.free(executor):
             return 0.0
         self._attempts.wanted = bool(taken.claims) or taken.alone_waits or not free
-        return POLL
+        self.held_back = self.held_back or taken.held_back
+        return POLL if taken.again_at is None else max(0.0, taken.again_at - now)
 
     def _rest(self) -> None:
         self._alone_waits = True

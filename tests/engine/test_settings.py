@@ -12,6 +12,7 @@ from uvicorn._subprocess import get_subprocess
 from uvicorn.config import Config
 
 from postlude.errors import SettingsError
+from postlude.retention import Retention
 from postlude.settings import DEFAULT_URL, Concurrency, Settings, read_settings, unknown_variables
 from postlude.stores import open_store
 
@@ -48,6 +49,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "POSTLUDE_ORDERED": "0",
         "POSTLUDE_INTERRUPTED": "hold",
         "POSTLUDE_ON_STORE_ERROR": "run_unsaved",
+        "POSTLUDE_RETENTION": "succeeded=60, failed=3600",
         "POSTLUDE_SHUTDOWN_GRACE": "2.5",
         "POSTLUDE_DISABLED": "1",
     }
@@ -61,6 +63,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
         ordered=False,
         interrupted="hold",
         on_store_error="run_unsaved",
+        retention=Retention(succeeded=60.0, failed=3600.0),
         shutdown_grace=2.5,
         disabled=True,
     )

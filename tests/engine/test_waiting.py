@@ -27,7 +27,15 @@ async def test_several_loops_may_wait_for_one_job(engine: Engine) -> None:
             return [record]
 
     store = Known()
-    jobs = Jobs(opened, engine.clock, open_calls=tuple, cancelled=lambda: None, queued=lambda: None)  # type: ignore[arg-type]
+    jobs = Jobs(
+        opened,  # type: ignore[arg-type]
+        engine.clock,
+        open_calls=tuple,
+        cancelled=lambda: None,
+        queued=lambda: None,
+        paused=lambda: None,
+        named=str,
+    )
     wrong: list[BaseException] = []
 
     async def wait_often() -> None:

@@ -90,7 +90,7 @@ async def test_due_jobs_of_both_kinds_are_claimed_and_run(engine: Engine) -> Non
 
 async def test_an_empty_queue_is_looked_at_without_writing(engine: Engine) -> None:
     assert await engine.worker.run_once() == POLL
-    assert engine.faulty.calls == {"waiting_tasks": 1}
+    assert engine.faulty.calls == {"pauses": 1, "waiting_tasks": 1}
 
 
 async def test_no_more_are_claimed_than_there_are_slots(engine: Engine) -> None:

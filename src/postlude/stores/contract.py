@@ -90,7 +90,7 @@ Servers
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -98,6 +98,7 @@ if TYPE_CHECKING:
 
     from postlude.job import Attempt, Claim, JobState, NewJob, Progress, Record, Settlement
     from postlude.limits import Limit
+    from postlude.pauses import Pause
 
 
 class Filter(NamedTuple):
@@ -119,18 +120,6 @@ class Claimed(NamedTuple):
     """When to ask again at the latest, whatever happens; None: nothing becomes free by the passing of time."""
     held_back: bool = False
     """A limit holds back what is due: ask again when something has ended."""
-
-
-class Pause(NamedTuple):
-    """What must not be claimed for now."""
-
-    kind: Literal["queue", "task", "partition"]
-    name: str
-    """Of the queue or the task."""
-    partition: str = ""
-    """Of that task, where `kind` says so."""
-    reason: str | None = None
-    since: float = 0.0
 
 
 class Pruned(NamedTuple):
@@ -208,10 +197,13 @@ class JobStore(Protocol):
         """Remove a job that has ended (clause 30)."""
         ...
 
-    async def prune(self, keep: Mapping[JobState, float], *, now: float, place: int, limit: int) -> Pruned:
+    async def prune(
+        self, keep: Mapping[JobState, float], *, shortest: float, now: float, place: int, limit: int
+    ) -> Pruned:
         """Look at up to `limit` jobs from `place` on and remove the old ones (clause 31).
 
         `keep`: seconds after their end for which jobs are kept that do not say it themselves, by how they ended.
+        `shortest`: no job is kept for less; what was added since then need not be looked at.
         """
         ...
 

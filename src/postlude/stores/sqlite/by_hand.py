@@ -16,7 +16,7 @@ from postlude.stores.sqlite.statements import sql
 if TYPE_CHECKING:
     from apsw import Connection
 
-    from postlude.stores.contract import Pause
+    from postlude.pauses import Pause
     from postlude.stores.sqlite.rows import Row
 
 EPHEMERAL = (

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from postlude.job import Claim, Progress
     from postlude.limits import Limit
-    from postlude.stores.sqlite.lanes import Lane, Pauses
+    from postlude.pauses import Pauses
+    from postlude.stores.sqlite.lanes import Lane
     from postlude.stores.sqlite.limiting import Cursors
     from postlude.stores.sqlite.liveness import Liveness
     from postlude.stores.sqlite.rows import Row

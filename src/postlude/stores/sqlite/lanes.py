@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from itertools import starmap
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from postlude.stores.contract import Pause
+from postlude.pauses import Pause, Pauses
 from postlude.stores.sqlite.statements import sql
 
 if TYPE_CHECKING:
@@ -39,33 +40,15 @@ class Lane(NamedTuple):
         return self[:3]
 
 
-class Pauses:
-    """What is paused just now."""
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self.all = [Pause(*row) for row in rows]
-        self._queues = {each.name for each in self.all if each.kind == "queue"}
-        self._tasks = {each.name for each in self.all if each.kind == "task"}
-        self._partitions = {(each.name, each.partition) for each in self.all if each.kind == "partition"}
-
-    def cover(self, queue: str, task: str, partition: str | None = None) -> bool:
-        """Whether a job with these is held back; without a partition, whether all of them are."""
-        return queue in self._queues or task in self._tasks or (task, partition) in self._partitions
-
-    def after(self, place: Place) -> Place:
-        """The place behind all that is paused together with this one."""
-        queue, task, _ = place
-        return (queue, _AFTER_NAMES, _AFTER_RANKS) if queue in self._queues else (queue, task, _AFTER_RANKS)
-
-
 def read_pauses(connection: Connection) -> Pauses:
     """Read what is paused."""
-    return Pauses(connection.execute(sql("pauses")).fetchall())
+    rows: list[Row] = connection.execute(sql("pauses")).fetchall()
+    return Pauses(starmap(Pause, rows))
 
 
 def all_lanes(connection: Connection) -> Iterator[Lane]:
     """Every lane in which jobs wait, whether somebody knows their task or not, and whether it is paused or not."""
-    return (lane for limited in (False, True) for lane in _scan(connection, None, Pauses(()), limited=limited))
+    return (lane for limited in (False, True) for lane in _scan(connection, None, Pauses(), limited=limited))
 
 
 def lanes_of(connection: Connection, tasks: Collection[str], pauses: Pauses) -> Iterator[Lane]:
@@ -89,7 +72,8 @@ def _scan(connection: Connection, names: Sequence[str] | None, pauses: Pauses, *
         if leap is not None:
             start = leap
         elif pauses.cover(lane.queue, lane.task):
-            start = pauses.after(lane.place)
+            whole_queue = pauses.cover_queue(lane.queue)
+            start = (lane.queue, _AFTER_NAMES if whole_queue else lane.task, _AFTER_RANKS)
         else:
             yield lane
             start = lane.place

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from apsw import Connection, SQLiteValue
 
     from postlude.limits import Limit
-    from postlude.stores.sqlite.lanes import Lane, Pauses, Place
+    from postlude.pauses import Pauses
+    from postlude.stores.sqlite.lanes import Lane, Place
     from postlude.stores.sqlite.rows import Row
 
 MOST_VISITS: Final = 500

@@ -56,6 +56,7 @@ class Pruning:
     """What `prune` is given."""
 
     keep: Mapping[JobState, float]
+    shortest: float
     now: float
     place: int
     limit: int
@@ -64,8 +65,7 @@ class Pruning:
         """Find what is old, without a lock."""
         rows: list[Row] = connection.execute(sql("portion"), (self.place, self.limit)).fetchall()
         # Later jobs were added later: behind one that is too young for all there are only such.
-        youngest = self.now - min(self.keep.values())
-        old_enough = [row for row in rows if row[3] <= youngest]
+        old_enough = [row for row in rows if row[3] <= self.now - self.shortest]
         more = len(rows) == self.limit and len(old_enough) == len(rows)
         old = [row[1] for row in old_enough if self._is_old(connection, row)]
         return Portion(old, rows[-1][0] + 1 if more else None)

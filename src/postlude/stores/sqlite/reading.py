@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from apsw import Connection
 
     from postlude.job import Attempt, Claim, Record
-    from postlude.stores.contract import Filter, Pause
+    from postlude.pauses import Pause
+    from postlude.stores.contract import Filter
     from postlude.stores.sqlite.liveness import Liveness
     from postlude.stores.sqlite.rows import Row
 
@@ -78,7 +79,7 @@ def waiting_tasks(connection: Connection) -> frozenset[str]:
     return frozenset(chain(lanes, (task for (task,) in behind), (row[_TASK] for row in alone)))
 
 
-def pauses(connection: Connection) -> list[Pause]:
+def pauses(connection: Connection) -> Sequence[Pause]:
     """Read what is paused."""
     return read_pauses(connection).all
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from postlude.job import Attempt, Claim, JobState, NewJob, Progress, Record, Settlement
     from postlude.limits import Limit
-    from postlude.stores.contract import Claimed, Description, Filter, Pause
+    from postlude.pauses import Pause
+    from postlude.stores.contract import Claimed, Description, Filter
     from postlude.stores.sqlite.limiting import Cursors
     from postlude.stores.sqlite.writer import Prepared
 
@@ -131,9 +132,11 @@ class SQLiteStore:
         """Clause 30."""
         await self._write(pruning.Deleting(job_id))
 
-    async def prune(self, keep: Mapping[JobState, float], *, now: float, place: int, limit: int) -> Pruned:
+    async def prune(
+        self, keep: Mapping[JobState, float], *, shortest: float, now: float, place: int, limit: int
+    ) -> Pruned:
         """Clause 31."""
-        portion = pruning.Pruning(keep, now, place, limit)
+        portion = pruning.Pruning(keep, shortest, now, place, limit)
         # Looked for first: nearly always nothing is old, and then nothing is locked for it.
         found: pruning.Portion = await self._read(portion.look)
         if found.place is None:

@@ -1,0 +1,41 @@
+"""How long jobs are kept after their end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from postlude.durations import Duration, seconds_of
+from postlude.job import JobState
+
+_DAY: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long jobs are kept after their end, by how they ended; seconds, or a `timedelta`."""
+
+    succeeded: Duration = 1 * _DAY
+    failed: Duration = 30 * _DAY
+    cancelled: Duration = 30 * _DAY
+
+    def seconds(self) -> dict[JobState, float]:
+        """The same as seconds, by state."""
+        states = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+        given = (self.succeeded, self.failed, self.cancelled)
+        return {state: seconds_of(value) or 0.0 for state, value in zip(states, given, strict=True)}
+
+    def wrong(self) -> bool:
+        """Whether one of them is no duration."""
+        return any(seconds_of(value) is None for value in (self.succeeded, self.failed, self.cancelled))
+
+
+EXPECTED: Final = "seconds, 0 or more, a timedelta, or Retention(succeeded=, failed=, cancelled=)"
+
+
+def retention_of(value: Duration | Retention) -> Retention | None:
+    """What a setting or an option stands for: one duration counts for every end; None if it makes no sense."""
+    if isinstance(value, int | float | timedelta) and not isinstance(value, bool):
+        value = Retention(value, value, value)
+    return value if isinstance(value, Retention) and not value.wrong() else None

@@ -1,0 +1,262 @@
+"""After whom, and beside how many others, a job may run: what `@task` and `options` say of it, checked and worked out.
+
+Queue and priority, expiry, the key that one job at a time may have, and the partition that its task's limits count.
+"""
+
+from __future__ import annotations
+
+import inspect
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
+from uuid import UUID
+
+from postlude.durations import seconds_of
+from postlude.errors import CallError
+from postlude.job import DEFAULT_QUEUE, Key, Terms, WhenTaken
+from postlude.limits import UNLIMITED, Limit, rate_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from postlude.durations import Duration
+
+PRIORITIES: Final = 100
+"""Priorities go from minus this to this: each that is in use costs a claim one look."""
+MAX_NAME: Final = 500
+"""Characters that a queue, a key or a partition may have."""
+
+queues: Final = {DEFAULT_QUEUE}
+"""The queues that tasks of this process declare."""
+
+
+class Asked(NamedTuple):
+    """What one call asks for; None: as its task says."""
+
+    queue: str | None = None
+    priority: int | None = None
+    expires_after: float | None = None
+    """Seconds from the call on."""
+    key: str | None = None
+    on_conflict: WhenTaken | None = None
+    key_period: float | None = None
+
+    @property
+    def has_key(self) -> bool:
+        """Whether it says something of a key."""
+        return self.key is not None or self.on_conflict is not None or self.key_period is not None
+
+
+NOTHING: Final = Asked()
+
+
+class TaskTerms(NamedTuple):
+    """What a task declares for all its calls."""
+
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    key: str | Callable[..., object] | None = None
+    on_conflict: WhenTaken = "return"
+    key_period: float | None = None
+    limit: Limit = UNLIMITED
+    partition_by: Callable[..., object] | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether its jobs have partitions."""
+        return self.limit != UNLIMITED or self.partition_by is not None
+
+    @property
+    def needed(self) -> str | None:
+        """The option, if there is one, that only a stored call can have."""
+        return "key" if self.key is not None else "max_running, rate or partition_by" if self.limited else None
+
+    def terms(self, asked: Asked, arguments: Callable[[], Mapping[str, Any]], now: float) -> Terms:
+        """The terms of one call.
+
+        Args:
+            asked: by the call.
+            arguments: gives those of the call by their names, with the defaults.
+            now: seconds since the epoch.
+
+        Raises:
+            CallError: a function of the task gave something for these arguments that is no key or no partition.
+        """
+        value = asked.key if asked.key is not None else _named("key", self.key, arguments)
+        period = self.key_period if asked.key_period is None else asked.key_period
+        return Terms(
+            queue=self.queue if asked.queue is None else asked.queue,
+            rank=-(self.priority if asked.priority is None else asked.priority),
+            expires_at=None if asked.expires_after is None else now + asked.expires_after,
+            partition=(_named("partition_by", self.partition_by, arguments) or "") if self.limited else None,
+            key=None
+            if value is None
+            else Key(value, asked.on_conflict or self.on_conflict, None if period is None else now + period),
+        )
+
+
+NO_TERMS: Final = TaskTerms()
+"""Of a task that declares none, as nearly all."""
+
+
+def _named(
+    option: str, given: str | Callable[..., object] | None, arguments: Callable[[], Mapping[str, Any]]
+) -> str | None:
+    if given is None or isinstance(given, str):
+        return given
+    known = arguments()
+    value = given(*(known[name] for name in inspect.signature(given).parameters))
+    if isinstance(value, Enum):
+        value = value.value
+    if value is None:
+        return None
+    if not isinstance(value, str | int | UUID) or len(str(value)) > MAX_NAME:
+        expected = f"text of up to {MAX_NAME} characters, a whole number, a UUID or None"
+        message = f"the task's {option} gave {value!r}: expected {expected}."
+        raise CallError(message)
+    return str(value)
+
+
+class Declared(NamedTuple):
+    """The options of a task as they were given; None: not given."""
+
+    queue: str | None = None
+    priority: int | None = None
+    key: str | Callable[..., object] | None = None
+    on_conflict: WhenTaken | None = None
+    key_period: Duration | None = None
+    max_running: int | None = None
+    rate: str | None = None
+    partition_by: Callable[..., object] | None = None
+
+
+def task_terms(function: Callable[..., Any], given: Declared) -> tuple[TaskTerms, list[str]]:
+    """What the options of a task come to, and what is wrong with them."""
+    limit = Limit(given.max_running, None if given.rate is None else rate_of(given.rate))
+    period, problems = _seconds("key_period", given.key_period)
+    problems += _wrong(Asked(given.queue, given.priority, on_conflict=given.on_conflict))
+    problems += [*_wrong_limit(given, limit), *_wrong_function("partition_by", given.partition_by, function)]
+    problems += _wrong_key(given, function)
+    if given.queue is not None and not problems:
+        queues.add(given.queue)
+    terms = TaskTerms(
+        queue=given.queue or DEFAULT_QUEUE,
+        priority=given.priority or 0,
+        key=given.key,
+        on_conflict=given.on_conflict or "return",
+        key_period=period,
+        limit=limit,
+        partition_by=given.partition_by,
+    )
+    return NO_TERMS if terms == NO_TERMS else terms, problems
+
+
+def _wrong_limit(given: Declared, limit: Limit) -> list[str]:
+    problems = []
+    if given.max_running is not None and (not _is_whole(given.max_running) or given.max_running < 1):
+        problems.append(f"max_running must be a whole number, 1 or more, got {given.max_running!r}")
+    if given.rate is not None and limit.rate is None:
+        problems.append(f'rate must be text such as "100/min", "5/s" or "10/30s", got {given.rate!r}')
+    return problems
+
+
+def _wrong_key(given: Declared, function: Callable[..., Any]) -> list[str]:
+    if given.key is None and (given.on_conflict is not None or given.key_period is not None):
+        return ["on_conflict and key_period say what a taken key means: give a key"]
+    if isinstance(given.key, str):
+        return [] if _is_name(given.key) else [_not_a_name("key", given.key)]
+    return _wrong_function("key", given.key, function)
+
+
+def asked_terms(given: Mapping[str, Any], before: Asked) -> tuple[Asked, list[str]]:
+    """What the options of a call come to, in place of those before, and what is wrong with them.
+
+    Args:
+        given: those of the options of `Asked` that are given.
+        before: what was asked for before.
+    """
+    values = dict(given)
+    problems: list[str] = []
+    for name in ("expires_after", "key_period"):
+        if name in values:
+            values[name], wrong = _seconds(name, values[name])
+            problems += wrong
+    asked = before._replace(**values)
+    key = asked.key
+    if key is not None and not _is_name(key):
+        problems.append(_not_a_name("key", key))
+    return asked, [*problems, *_wrong(asked)]
+
+
+def _wrong(asked: Asked) -> list[str]:
+    problems = []
+    if asked.queue is not None:
+        problems += wrong_queue(asked.queue)
+    if asked.priority is not None and (not _is_whole(asked.priority) or abs(asked.priority) > PRIORITIES):
+        expected = f"a whole number from {-PRIORITIES} to {PRIORITIES}, the larger the sooner"
+        problems.append(f"priority must be {expected}, got {asked.priority!r}")
+    if asked.on_conflict not in {None, *get_args(WhenTaken)}:
+        expected = ", ".join(map(repr, get_args(WhenTaken)))
+        problems.append(f"on_conflict must be one of {expected}, got {asked.on_conflict!r}")
+    return problems
+
+
+def wrong_queue(name: object) -> list[str]:
+    """What is wrong with the name of a queue: no name at all, or one that is nearly that of a queue of a task."""
+    if not isinstance(name, str) or not _is_name(name):
+        return [_not_a_name("queue", name)]
+    meant = None if name in queues else next((known for known in sorted(queues) if _one_slip_apart(name, known)), None)
+    if meant is None:
+        return []
+    return [f"queue {name!r} is nearly the queue {meant!r}: did you mean that? If not, give it a name less alike"]
+
+
+def _one_slip_apart(one: str, other: str) -> bool:
+    """Whether a letter that is missing, wrong or in its neighbour's place makes one of the other. Digits tell apart."""
+    if abs(len(one) - len(other)) > 1 or min(len(one), len(other)) < _SHORT:
+        return False
+    start = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    rest, others = one[start:], other[start:]
+    if any(letter.isdigit() for letter in (rest[:1], others[:1])):
+        return False
+    swapped = rest[:2] == others[:2][::-1] and rest[2:] == others[2:]
+    return swapped or rest[1:] == others[1:] or rest[1:] == others or rest == others[1:]
+
+
+_SHORT: Final = 4
+
+
+def _wrong_function(option: str, given: object, function: Callable[..., Any]) -> list[str]:
+    """What is wrong with a function of the arguments: it asks for one that the task does not have."""
+    if given is None:
+        return []
+    if not callable(given):
+        return [f"{option} must be a function of the task's arguments, got {given!r}"]
+    try:
+        wanted, known = inspect.signature(given).parameters, inspect.signature(function).parameters
+    except (TypeError, ValueError) as error:
+        return [f"{option}: its parameters cannot be read: {error}"]
+    strange = [name for name in wanted if name not in known]
+    if not strange:
+        return []
+    has = f"has {', '.join(known)}" if known else "has none"
+    return [f"{option} asks for the argument {strange[0]!r}, and the task {has}: name its parameters as the task does"]
+
+
+def _seconds(name: str, given: object) -> tuple[float | None, list[str]]:
+    if given is None:
+        return None, []
+    seconds = seconds_of(given)
+    problem = f"{name} must be seconds, 0 or more, or a timedelta, got {given!r}"
+    return seconds, [problem] if seconds is None else []
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable()
+
+
+def _not_a_name(option: str, value: object) -> str:
+    return f"{option} must be printable text of 1 to {MAX_NAME} characters, got {value!r}"
