@@ -18,6 +18,7 @@ from postlude.source import source_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from contextvars import ContextVar
     from datetime import timedelta
 
     from fastapi import FastAPI
@@ -43,6 +44,8 @@ class Postlude(Enqueuing):
         worker: `"embedded"` runs jobs in the server's process; `"off"` only stores them, for others to run.
         tasks: modules to import at start, so that the tasks they declare are known.
         allow: functions outside the application's own source that may be stored, such as `"os:remove"`.
+        carry: context variables, or where they are as `"module:name"`, whose values tasks find as they were at
+            `add_task`. Values are text, numbers, True, False, None, and lists and dicts of those.
         concurrency: how many attempts may run at once; a number is that of `async def` tasks. Default: 100 on the loop
             and 16 in threads.
         strict: refuse calls that cannot be stored with a `TypeError`, instead of running them unsaved.
@@ -68,6 +71,7 @@ class Postlude(Enqueuing):
         worker: WorkerMode | None = None,
         tasks: Iterable[str] | None = None,
         allow: Iterable[str] | None = None,
+        carry: Iterable[ContextVar[Any] | str] | None = None,
         concurrency: Concurrency | int | None = None,
         strict: bool | None = None,
         ordered: bool | None = None,
@@ -82,6 +86,7 @@ class Postlude(Enqueuing):
                 "worker": worker,
                 "tasks": tasks,
                 "allow": allow,
+                "carry": carry,
                 "concurrency": concurrency,
                 "strict": strict,
                 "ordered": ordered,

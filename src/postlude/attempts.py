@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from postlude.clock import wait
-from postlude.context import enter
 from postlude.events import (
     CallsLost,
     EphemeralFailed,
@@ -79,6 +78,7 @@ class Attempts:
             "thread": Line(places.threads, places.concurrency.threads),
         }
         self._resolver = places.resolver
+        self._carry = places.carry
         self._running: dict[UUID, Attempt] = {}
         """Oldest first."""
         self._oversight = Oversight(store, owner, clock, events, self._running)
@@ -221,7 +221,7 @@ class Attempts:
         self.watch()
         context = call.context if call.context is not None else contextvars.copy_context()  # an empty one is false
         self._loop = asyncio.get_running_loop()
-        context.run(enter, attempt.open_job(partial(self._reported, attempt)))
+        attempt.open_job(context, self._carry, partial(self._reported, attempt), self._oversight.save)
         work = Work(call.definition.name, call.definition.function, call.args, call.kwargs, context)
         executor = attempt.line.executor
         if call.definition.plan is not None:
@@ -239,7 +239,7 @@ class Attempts:
             asyncio.get_running_loop().call_soon(self._not_begun, attempt, error)
 
     def _reported(self, attempt: Attempt) -> None:
-        """An attempt has made progress; in any thread."""
+        """An attempt has something to report; in any thread."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop was closed: nobody is left to write it down
                 self._loop.call_soon_threadsafe(self._note_progress, attempt)
@@ -283,7 +283,6 @@ class Attempts:
         else:
             retry = call.definition.retries_of(claim) if isinstance(outcome, Failed) else None
             settlement = decide(outcome, claim, self.clock.now(), started_at=attempt.started_at, retry=retry)
-            settlement = settlement._replace(progress=attempt.hear_progress())
             if settlement.state is JobState.QUEUED:
                 self._abandon_behind(attempt, "the one before it runs later")
             self._settle(attempt, settlement, outcome)
@@ -298,7 +297,7 @@ class Attempts:
 
     def _settle(self, attempt: Attempt, settlement: Settlement, outcome: Outcome) -> None:
         told = None if attempt.ended is None else partial(attempt.tell, outcome)
-        self.settling.put(settlement, told)
+        self.settling.put(attempt.with_report(settlement), told)
 
     def _leave(self, line: Line) -> None:
         """A slot is free: the next in line takes it, or whoever fetches work from the queue."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from postlude.client import Job, Jobs
     from postlude.job import Attempt, JobState
+    from postlude.loglines import LogLine
     from postlude.pauses import Pause
 
 P = ParamSpec("P")
@@ -139,6 +140,10 @@ class BlockingJobs:
     def history(self, job_id: UUID | str) -> Sequence[Attempt]:
         """See `Jobs.history`."""
         return self._portal.call(self._jobs.history(job_id))
+
+    def logs(self, job_id: UUID | str) -> Sequence[LogLine]:
+        """See `Jobs.logs`."""
+        return self._portal.call(self._jobs.logs(job_id))
 
     def wait(self, job_id: UUID | str, *, timeout: float | None = None) -> Job[Any]:
         """See `Jobs.wait`."""

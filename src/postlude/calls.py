@@ -169,6 +169,7 @@ class Call:
         "answered",
         "args",
         "around",
+        "carried",
         "claim",
         "context",
         "definition",
@@ -208,6 +209,8 @@ class Call:
         """The ownership under which it is committed; None while it is not, and for a call that has no row."""
         self.answered: bool = False
         """Whether another job, that has its key, answers in its place: then it does not run."""
+        self.carried: str | None = None
+        """The context variables that come along, as a JSON object; None: none."""
         self.around: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]] | None = None
         """Runs the attempt that it is given inside something, such as a span; None: the attempt runs as it is."""
         self.context: contextvars.Context | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from postlude.clock import Clock
     from postlude.job import Attempt, Failure, Progress, Settlement
+    from postlude.loglines import LogLine
     from postlude.stores.contract import Store
 
 R_co = TypeVar("R_co", covariant=True)
@@ -112,6 +114,11 @@ class Job(Generic[R_co]):
         return None if self._record is None else _moment(self._record.expires_at)
 
     @property
+    def saved(self) -> Any:  # noqa: ANN401 - whatever its task has saved
+        """The state that its task has saved for the next attempt; None if it has saved none."""
+        return None if self._record is None or self._record.saved is None else json.loads(self._record.saved)
+
+    @property
     def ephemeral(self) -> bool:
         """Whether its arguments never left its process, so that no other process can run it."""
         return self._record is not None and self._record.ephemeral
@@ -158,6 +165,10 @@ class Job(Generic[R_co]):
     async def history(self) -> Sequence[Attempt]:
         """Its attempts that did not succeed, oldest first."""
         return await self._jobs.history(self.id)
+
+    async def logs(self) -> Sequence[LogLine]:
+        """What was logged while it ran, oldest first; see `Jobs.logs`."""
+        return await self._jobs.logs(self.id)
 
     async def wait(self, timeout: float | None = None) -> Job[R_co]:  # noqa: ASYNC109 - part of the public face
         """The job when it has ended, however it has; see `Jobs.wait`."""
@@ -339,6 +350,10 @@ class Jobs:
     async def history(self, job_id: UUID | str) -> Sequence[Attempt]:
         """The attempts of a job that did not succeed, oldest first."""
         return await (await self._opened()).attempts(_id(job_id))
+
+    async def logs(self, job_id: UUID | str) -> Sequence[LogLine]:
+        """What was logged while a job ran, over all its attempts, oldest first: the last 1,000 lines and 64 KiB."""
+        return await (await self._opened()).logs(_id(job_id))
 
     async def wait(self, job_id: UUID | str, *, timeout: float | None = None) -> Job[Any]:  # noqa: ASYNC109 - part of the public face
         """The job when it has ended, however it has: look at its `state`.

@@ -2,30 +2,63 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from postlude.errors import CallError, NotInTask
+from postlude.errors import CallError, ClaimLost, LoopBlocking, NotInTask
 from postlude.executors.contract import storable
-from postlude.job import Progress
+from postlude.job import Progress, Report
+from postlude.loglines import NewLines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from uuid import UUID
+
+    from postlude.loglines import LogLine
+
+    Save = Callable[[UUID, str], Awaitable[None]]
+    """Writes the state of a job, as JSON, for the attempt that runs. Awaited on any event loop."""
 
 
 MAX_NOTE: Final = 1_000
+MAX_STATE: Final = 16 * 1024
+"""Bytes of a saved state as JSON: it is where to go on, and not the work itself."""
+CARRY: Final = "carry"
+"""Where an origin has the context variables that are carried; the rest of it is about the request."""
 _NUMBERS: Final = frozenset({int, float})
 
 
 class CurrentJob:
     """The job that this code runs for."""
 
-    __slots__ = ("_cancel_requested", "_origin", "_progress", "_reported", "_told", "attempt", "id", "task")
+    __slots__ = (
+        "_cancel_requested",
+        "_closed",
+        "_lines",
+        "_origin",
+        "_progress",
+        "_reported",
+        "_request_id",
+        "_save",
+        "_saved",
+        "_told",
+        "attempt",
+        "id",
+        "task",
+    )
 
     def __init__(
-        self, job_id: UUID, task: str, attempt: int, origin: str | None, reported: Callable[[], None] | None
+        self,
+        job_id: UUID,
+        task: str,
+        attempt: int,
+        origin: str | None,
+        reported: Callable[[], None] | None,
+        *,
+        saved: str | None = None,
+        save: Save | None = None,
     ) -> None:
         self.id: UUID = job_id
         """The same for every attempt: what a repeated piece of work is known by elsewhere, as an idempotency key."""
@@ -34,10 +67,17 @@ class CurrentJob:
         self.attempt: int = attempt
         """Which try this is; the first is 1."""
         self._origin = origin
+        self._request_id: str | None = None
+        """Read when it is first asked for: each record that is logged may ask."""
         self._reported = reported
-        """Called once after progress was made, in any thread; None: there is nobody to tell, and no row to keep it."""
+        """Called once after it has something to say, in any thread; None: nobody to tell, and no row to keep it."""
+        self._saved = saved
+        self._save = save
         self._progress: Progress | None = None
+        self._lines: NewLines | None = None
+        """What was logged; made when there is something."""
         self._told = False
+        self._closed = False
         self._cancel_requested = False
 
     def __repr__(self) -> str:
@@ -46,8 +86,26 @@ class CurrentJob:
     @property
     def origin(self) -> Mapping[str, Any]:
         """The request that added the job: `request_id`, `route` and `traceparent`, as far as they were there."""
-        found: Mapping[str, Any] = {} if self._origin is None else json.loads(self._origin)
+        found: dict[str, Any] = {} if self._origin is None else json.loads(self._origin)
+        found.pop(CARRY, None)
         return found
+
+    @property
+    def request_id(self) -> str:
+        """That of the request which added the job; empty if it had none."""
+        if self._request_id is None:
+            self._request_id = str(self.origin.get("request_id", ""))
+        return self._request_id
+
+    @property
+    def saved(self) -> Any:  # noqa: ANN401 - whatever the task has saved
+        """The state that was saved last, by this attempt or one before it; None if none was."""
+        return None if self._saved is None else json.loads(self._saved)
+
+    @property
+    def blocking(self) -> BlockingJob:
+        """`save` for a `def` task, which cannot await."""
+        return BlockingJob(self)
 
     @property
     def cancel_requested(self) -> bool:
@@ -57,6 +115,27 @@ class CurrentJob:
     def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
         """Say how far it has come; see `progress` beside this class."""
         self._progress = _checked(done, total, note)
+        self._tell()
+
+    async def save(self, state: object) -> None:
+        """Write down where the work stands: on disk when this returns, and given to the next attempt as `saved`.
+
+        It takes the place of what was saved before. What JSON has no form for comes back as what it writes instead: a
+        tuple as a list, the keys of a mapping as text. An ephemeral call has no next attempt, so nothing is written.
+
+        Raises:
+            CallError: JSON cannot write it, or it takes more than 16,384 bytes.
+            ClaimLost: this attempt has ended, or its job was given to another one.
+            StoreUnavailable: the write is not known to have succeeded.
+        """
+        text = _state_text(state)
+        if self._closed:
+            raise ClaimLost(self.id)
+        if self._save is not None:
+            await self._save(self.id, text)
+        self._saved = text
+
+    def _tell(self) -> None:
         reported = self._reported  # which the end of the attempt may take away, in another thread
         if not self._told and reported is not None:
             self._told = True
@@ -64,25 +143,67 @@ class CurrentJob:
 
     # For whoever runs the attempt
 
-    def hear_progress(self) -> Progress | None:
-        """The last progress that was made; what is made from now on is told of again."""
-        # Down before the value is read: what comes in between is told of once more, and is not lost.
+    @property
+    def keeps_lines(self) -> bool:
+        """Whether what is logged now can be kept: it has a row, and its attempt has not ended."""
+        return self._reported is not None
+
+    def keep(self, line: LogLine) -> None:
+        """Keep what was logged, from any thread."""
+        if self._lines is None:
+            with NewLines.lock:
+                self._lines = self._lines or NewLines()
+        self._lines.add(line)
+        self._tell()
+
+    def hear(self) -> Report | None:
+        """What there is to report since it was last heard, and the last progress; None: nothing."""
+        # Down before anything is read: what comes in between is told of once more, and is not lost.
         self._told = False
-        return self._progress
+        lines = () if self._lines is None else self._lines.take()
+        return Report(self._progress, None, lines) if lines or self._progress is not None else None
+
+    def not_taken(self, report: Report) -> None:
+        """What was heard has not reached the store: it is part of the next report."""
+        if self._lines is not None:
+            self._lines.put_back(report.lines)
 
     def close(self) -> None:
-        """Its attempt has ended: from now on progress tells nobody."""
-        self._reported = None
+        """Its attempt has ended: from now on nobody hears what it says."""
+        self._reported = self._save = None
+        self._closed = True
 
     def ask_to_cancel(self) -> None:
         """From now on `cancel_requested` is true."""
         self._cancel_requested = True
 
 
+class BlockingJob:
+    """What a `def` task does with its job where an `async def` awaits."""
+
+    def __init__(self, job: CurrentJob) -> None:
+        self._job = job
+
+    def save(self, state: object) -> None:
+        """See `CurrentJob.save`.
+
+        Raises:
+            LoopBlocking: called on the thread of an event loop.
+        """
+        if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the documented one raises where there is none
+            raise LoopBlocking("current_job().blocking", "`await current_job().save(...)`", "`def` tasks")
+        asyncio.run(self._job.save(state))  # a store can be written to from any loop, this one's own too
+
+
 _current: ContextVar[CurrentJob] = ContextVar("postlude_job")
 
 enter: Callable[[CurrentJob], object] = _current.set
 """Make a job the current one, in the context in which its attempt runs."""
+
+
+def running_job() -> CurrentJob | None:
+    """The job that this code runs for; None outside a task."""
+    return _current.get(None)
 
 
 def current_job() -> CurrentJob:
@@ -136,3 +257,19 @@ def _checked(done: float, total: float | None, note: str | None) -> Progress:
     except (TypeError, ValueError):
         message = f"progress(done, total, note): expected numbers for the first two, got {done!r} and {total!r}."
         raise CallError(message) from None
+
+
+def _state_text(state: object) -> str:
+    """The state as JSON that every store can write down: what is not ASCII is escaped."""
+    try:
+        text = json.dumps(state, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        message = f"save(state): expected a value that JSON can write, got a {type(state).__name__}: {error}."
+        raise CallError(message) from None
+    if len(text) > MAX_STATE:
+        message = (
+            f"save(state): expected at most {MAX_STATE:,} bytes as JSON, got {len(text):,}. Write the data to a file "
+            "or a table, and save its path or id."
+        )
+        raise CallError(message)
+    return text

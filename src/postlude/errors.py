@@ -34,13 +34,17 @@ class InstallError(PostludeError, RuntimeError):
 
 
 class LoopBlocking(PostludeError, RuntimeError):
-    """`durable.blocking` was used on the thread of an event loop."""
+    """`durable.blocking`, or `current_job().blocking`, was used on the thread of an event loop."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        what: str = "durable.blocking",
+        instead: str = "`await durable.enqueue(...)` or `await durable.jobs...`",
+        meant_for: str = "scripts, threads and `def` endpoints",
+    ) -> None:
         super().__init__(
-            "durable.blocking was used on the thread of an event loop, which would stand still meanwhile, and for ever "
-            "if it waits for a job that runs there. Write `await durable.enqueue(...)` or `await durable.jobs...` in "
-            "`async def`; durable.blocking is for scripts, threads and `def` endpoints."
+            f"{what} was used on the thread of an event loop, which would stand still meanwhile, and for ever "
+            f"if it waits for a job that runs there. Write {instead} in `async def`; {what} is for {meant_for}."
         )
 
 
@@ -125,6 +129,18 @@ class NotInTask(PostludeError, RuntimeError):
         super().__init__(
             "current_job() was called outside a task that Postlude runs: directly, in an endpoint, or in a thread that "
             "the task has started by itself. Take the job where the task begins, and hand it on."
+        )
+
+
+class ClaimLost(PostludeError, RuntimeError):
+    """An attempt wanted to save its state, and its job is not its own any more; `job_id` says which."""
+
+    def __init__(self, job_id: UUID) -> None:
+        self.job_id: UUID = job_id
+        super().__init__(
+            f"The state of job {job_id} was not saved, and what the store has is not touched: this attempt has ended, "
+            "or was given up for dead and its job given to another. Let the task end here: whatever it still does is "
+            "not recorded."
         )
 
 

@@ -22,6 +22,8 @@ class AttemptFailed(NamedTuple):
     failure: Failure
     again_in: float | None = None
     """Seconds until its job is tried again; None: it has failed."""
+    origin: str | None = None
+    """JSON: the request that added the job, as `NewJob.origin`."""
 
 
 class AttemptInterrupted(NamedTuple):
@@ -32,6 +34,8 @@ class AttemptInterrupted(NamedTuple):
     interruptions: int
     again: bool
     reason: str
+    origin: str | None = None
+    """As in `AttemptFailed`."""
 
 
 class AttemptSlow(NamedTuple):
@@ -78,6 +82,13 @@ class CallNotStored(NamedTuple):
 
     task: str
     site: str
+    reason: str
+
+
+class ValueNotCarried(NamedTuple):
+    """A context variable has a value that cannot be stored, and does not come along; said once for each variable."""
+
+    variable: str
     reason: str
 
 
@@ -137,6 +148,7 @@ Event = (
     | CallsDiscarded
     | CallsLost
     | CallNotStored
+    | ValueNotCarried
     | CallsUnsaved
     | EphemeralFailed
     | LoopBlocked

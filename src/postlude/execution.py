@@ -98,10 +98,10 @@ def what_happened(claim: Claim, settlement: Settlement, outcome: Outcome) -> Att
     match outcome:
         case Failed(failure):
             wait = settlement.run_at - settlement.at if settlement.run_at is not None else None
-            return AttemptFailed(claim.job_id, claim.task, settlement.attempt, failure, wait)
+            return AttemptFailed(claim.job_id, claim.task, settlement.attempt, failure, wait, claim.origin)
         case Interrupted() if settlement.outcome is not None:
             again, reason = settlement.state is JobState.QUEUED, settlement.reason or ""
-            return AttemptInterrupted(claim.job_id, claim.task, settlement.interruptions, again, reason)
+            return AttemptInterrupted(claim.job_id, claim.task, settlement.interruptions, again, reason, claim.origin)
         case _:
             return None
 
@@ -130,6 +130,7 @@ def unwritable(settlement: Settlement) -> Settlement:
         followers=Followers.CANCEL,
         alone=False,
         progress=None,
+        lines=(),
     )
 
 

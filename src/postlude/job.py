@@ -14,10 +14,15 @@ from collections import deque
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from uuid import UUID
 
 from postlude.errors import IllegalTransition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from postlude.loglines import LogLine
 
 
 class JobState(StrEnum):
@@ -235,7 +240,7 @@ class NewJob(NamedTuple):
     policy: str | None = None
     """`Policy.dumps()`."""
     origin: str | None = None
-    """JSON: the request that added the job (`request_id`, `route`, `traceparent`)."""
+    """JSON: the request that added the job (`request_id`, `route`, `traceparent`), and what is carried (`carry`)."""
     chain: UUID | None = None
     """The first job of the request, when this one belongs to a chain of several."""
     after: UUID | None = None
@@ -273,6 +278,8 @@ class Claim(NamedTuple):
     """Its worker had announced its stop: if it is gone now, that was no interruption."""
     run_at: float = 0.0
     """When it is due, of a staged job and of an orphan; one that was claimed from the queue is."""
+    saved: str | None = None
+    """JSON: the state that an attempt before this one has saved."""
 
 
 class Failure(NamedTuple):
@@ -342,6 +349,16 @@ class Progress(NamedTuple):
     note: str | None = None
 
 
+class Report(NamedTuple):
+    """What an attempt that runs has to say; None, or nothing, leaves what the store has."""
+
+    progress: Progress | None = None
+    saved: str | None = None
+    """JSON: the state to give to the next attempt."""
+    lines: Sequence[LogLine] = ()
+    """What it has logged since the last report, oldest first."""
+
+
 class Settlement(NamedTuple):
     """The one write that ends a claim. Made by `execution.decide`, applied by a store, fenced by the claim."""
 
@@ -364,6 +381,8 @@ class Settlement(NamedTuple):
     """The next attempt must have no other attempt beside it in its process: one more interruption sets it aside."""
     progress: Progress | None = None
     """The last progress it made, where the store may not have it yet."""
+    lines: Sequence[LogLine] = ()
+    """What it has logged and the store does not have yet, oldest first."""
 
 
 class Attempt(NamedTuple):
@@ -410,6 +429,8 @@ class Record(NamedTuple):
     key: str | None
     result: str | None
     """JSON, as `codec/results.py` writes it; None: the task returned None, or has not returned."""
+    saved: str | None = None
+    """JSON: the state that its last attempt has saved."""
 
     @property
     def ephemeral(self) -> bool:

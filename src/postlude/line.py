@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from postlude.context import CurrentJob
+from postlude.context import CurrentJob, enter
 from postlude.dependencies import Resolver
 from postlude.executors import ThreadExecutor
 from postlude.executors.contract import failed
@@ -13,11 +13,14 @@ from postlude.job import Cancelled, Failed, Failure, Interrupted, JobState, Poli
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextvars import Context
 
     from postlude.calls import Call
+    from postlude.carry import Carry
+    from postlude.context import Save
     from postlude.dependencies import Overrides
     from postlude.executors import Executor, Running
-    from postlude.job import Outcome, Progress
+    from postlude.job import Outcome, Report, Settlement
     from postlude.settings import Concurrency
 
     Ended = Callable[[Outcome | None], None]
@@ -35,18 +38,21 @@ class Places(NamedTuple):
     concurrency: Concurrency
     resolver: Resolver
     """Gives tasks what they depend on."""
+    carry: Carry | None = None
+    """Gives them the context variables that came along; None: there are none."""
 
     @classmethod
-    def made(cls, concurrency: Concurrency, overrides: Callable[[], Overrides]) -> Self:
+    def made(cls, concurrency: Concurrency, overrides: Callable[[], Overrides], carry: Carry | None = None) -> Self:
         """Places of their own, with so many slots.
 
         Args:
             concurrency: the slots.
             overrides: gives the application's `dependency_overrides`.
+            carry: the context variables that come along.
         """
         # A thread for every attempt there may be: one that closes its session must not wait for one that wants one.
         for_dependencies = ThreadExecutor(concurrency.loop + concurrency.threads)
-        return cls(ThreadExecutor(concurrency.threads), concurrency, Resolver(for_dependencies, overrides))
+        return cls(ThreadExecutor(concurrency.threads), concurrency, Resolver(for_dependencies, overrides), carry)
 
     def close(self) -> None:
         """Let the threads end when they have nothing left to do; waits for none of them."""
@@ -98,15 +104,26 @@ class Attempt:
         self.abandoned: bool = False
         """It did not end when it was told to, and its slot was given away."""
 
-    def open_job(self, reported: Callable[[], None]) -> CurrentJob:
-        """What the task sees of its job; `reported` is called, in any thread, when it makes progress."""
+    def open_job(self, context: Context, carry: Carry | None, reported: Callable[[], None], save: Save) -> None:
+        """Let the task see its job, and what came along with it, in its context.
+
+        Args:
+            context: the context that it runs in.
+            carry: which variables come along.
+            reported: called, in any thread, when it has something to report.
+            save: writes the state that it saves.
+        """
         call, claim = self.call, self.call.claim
         if claim is None:
             self.job = CurrentJob(call.id, call.definition.name, 1, None, None)
         else:
             number = claim.attempt + (claim.state is JobState.STAGED)
-            self.job = CurrentJob(call.id, call.definition.name, number, claim.origin, reported)
-        return self.job
+            self.job = CurrentJob(
+                call.id, call.definition.name, number, claim.origin, reported, saved=claim.saved, save=save
+            )
+        context.run(enter, self.job)
+        if carry is not None:
+            carry.restore(context, call)
 
     def counted(self, outcome: Outcome) -> Outcome:
         """What it came to, seen together with what it was told while it ran."""
@@ -139,9 +156,19 @@ class Attempt:
             if self.running is not None:
                 self.running.cancel()
 
-    def hear_progress(self) -> Progress | None:
-        """How far it has come, if it says so."""
-        return None if self.job is None else self.job.hear_progress()
+    def hear(self) -> Report | None:
+        """What it has to report; None: nothing."""
+        return None if self.job is None else self.job.hear()
+
+    def not_taken(self, report: Report) -> None:
+        """What it had to report has not reached the store."""
+        if self.job is not None:
+            self.job.not_taken(report)
+
+    def with_report(self, settlement: Settlement) -> Settlement:
+        """The settlement with what there is to report beside it."""
+        report = self.hear()
+        return settlement if report is None else settlement._replace(progress=report.progress, lines=report.lines)
 
     def tell(self, outcome: Outcome | None, confirmed: bool = True) -> None:  # noqa: FBT001, FBT002 - called back
         """Tell whoever waits what it came to; None where that is not what is on disk."""

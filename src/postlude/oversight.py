@@ -1,11 +1,12 @@
-"""Looking after attempts that run: what ran for a while is recorded, progress goes out, and cancellations come in."""
+"""Looking after attempts that run: what ran for a while is recorded, reports go out, and cancellations come in."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from postlude.errors import ClaimLost
 from postlude.events import AttemptSlow
-from postlude.job import JobState
+from postlude.job import JobState, Report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ RECORD_AFTER: Final = 1.0
 """Seconds after which a staged attempt that still runs is recorded as started, and a call that still waits for a slot
 is given back to the queue, for whoever has one."""
 REPORT_EVERY: Final = 0.5
-"""Seconds between two writes of progress, however often tasks report."""
+"""Seconds between two writes of progress and of what was logged, however often tasks report."""
 SLOW_AFTER: Final = 300.0
 """Seconds after which an attempt without a timeout is named in a warning."""
 SUPERSEDED: Final = "its claim was given to another worker"
@@ -46,7 +47,7 @@ class Oversight:
         self._unrecorded: dict[UUID, Attempt] = {}
         """Those that the store still has as staged, oldest first."""
         self._reporting: dict[UUID, Attempt] = {}
-        """Those that have made progress since it was last written."""
+        """Those that have something to say which is not written yet."""
         self._report_at = 0.0
         self._timed: dict[UUID, Attempt] = {}
         """Those that may run for a limited time, and have not been told to end."""
@@ -81,7 +82,7 @@ class Oversight:
         return over
 
     def reported(self, attempt: Attempt) -> None:
-        """An attempt has made progress."""
+        """An attempt has something to report."""
         if attempt.call.id in self._running:
             self._reporting[attempt.call.id] = attempt
 
@@ -143,19 +144,33 @@ class Oversight:
     async def _report(self) -> None:
         reporting, self._reporting = self._reporting, {}
         made = {
-            attempt.call.claim: progress
+            attempt.call.claim: report
             for attempt in reporting.values()
-            if attempt.call.claim is not None and (progress := attempt.hear_progress()) is not None
+            if attempt.call.claim is not None and (report := attempt.hear()) is not None
         }
         try:
             refused = await self._store.report(made)
         except BaseException:
             still = {job_id: attempt for job_id, attempt in reporting.items() if job_id in self._running}
+            for claim, report in made.items():
+                reporting[claim.job_id].not_taken(report)
             self._reporting = still | self._reporting
             raise
         for job_id in refused:
             if job_id in self._running:
                 self._running[job_id].cancel(SUPERSEDED)
+
+    async def save(self, job_id: UUID, text: str) -> None:
+        """Write the state of an attempt that runs; on any event loop.
+
+        Raises:
+            ClaimLost: the job is not its own any more.
+            StoreUnavailable: the write is not known to have succeeded.
+        """
+        attempt = self._running.get(job_id)
+        claim = None if attempt is None else attempt.call.claim
+        if claim is None or await self._store.report({claim: Report(saved=text)}):
+            raise ClaimLost(job_id)
 
     async def _tell_cancelled(self) -> None:
         """Read who was asked to cancel, and tell those that run."""

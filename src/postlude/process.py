@@ -15,6 +15,7 @@ from postlude.errors import StoreError
 from postlude.events import StoreFailed
 from postlude.execution import decide
 from postlude.job import Cancelled
+from postlude.logs import listen
 from postlude.maintenance import Prune, Rescue
 from postlude.memory import LoadedObjects
 from postlude.service import Service
@@ -97,6 +98,8 @@ class Process:
         self._rescue = Rescue(store, clock, events, queued=self._worker.wake)
         self._rescues = Service("rescue", self._rescue, events)
         self._prunes = Service("prune", Prune(store, clock, retention, registry.shortest_retention), events)
+        self._end_listening: Callable[[], None] = lambda: None
+        """Ends the keeping of what tasks log."""
         self._stopping: asyncio.Task[Collection[str]] | None = None
         self._announcing: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
@@ -116,9 +119,11 @@ class Process:
         watch = Service("attempts", attempts, self._events)
         attempts.watch = watch.wake
         watch.start()
+        end_listening = listen()
         try:
             yield attempts
         finally:
+            end_listening()
             await watch.stop()
 
     def cancel(self, call: Call, reason: str) -> None:
@@ -152,6 +157,7 @@ class Process:
         """Begin to rescue and to claim on the current loop; returns how many jobs were rescued at once."""
         await self._rescue.run_once()
         self.loop = asyncio.get_running_loop()
+        self._end_listening = listen()
         self._rescues.start()
         self._prunes.start()
         self._worker.start()
@@ -221,6 +227,7 @@ class Process:
 
     async def _let_go(self, *, still_runs: bool) -> None:
         self._loaded.thaw()
+        self._end_listening()
         await self.withdrawals.end(SETTLE_WITHIN)
         self._places.close()
         if still_runs or self.withdrawals.tasks:

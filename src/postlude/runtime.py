@@ -68,7 +68,7 @@ class Runtime:
             open_store(settings.url)  # which opens nothing yet, and refuses a URL that names no store
         self._clock = clock
         self.dependency_overrides: Callable[[], Overrides] = dependency_overrides
-        self._staging = Staging(registry, clock, self.events, strict=settings.strict)
+        self._staging = Staging(registry, clock, self.events, strict=settings.strict, carry=settings.carry)
         self.jobs: Jobs = Jobs(
             self.store,
             clock,
@@ -127,6 +127,7 @@ class Runtime:
 
     async def _open(self) -> Process:
         import_tasks(self.settings.tasks)
+        self._staging.find_carried()
         store = open_store(self.settings.url)
         try:
             description = await store.open()
@@ -148,7 +149,7 @@ class Runtime:
         )
 
     def _places(self) -> Places:
-        return Places.made(self.settings.concurrency, self.dependency_overrides)
+        return Places.made(self.settings.concurrency, self.dependency_overrides, self._staging.carry)
 
     # From the application's start to its end
 

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from difflib import get_close_matches
@@ -47,6 +48,8 @@ class Settings:
     """Modules to import at start, so that the tasks they declare are known."""
     allow: tuple[str, ...] = ()
     """Functions outside the application's source root that may be stored, as `module:name`."""
+    carry: tuple[ContextVar[Any] | str, ...] = ()
+    """Context variables that come along with each call, or where they are, as `module:name`."""
     concurrency: Concurrency = field(default_factory=Concurrency)
     strict: bool = False
     """Whether a call that cannot be stored is refused with a TypeError instead of being run unsaved."""
@@ -90,7 +93,12 @@ class Settings:
         problems += [
             f"allow: expected 'module:name', such as 'os:remove', got {name!r}"
             for name in self.allow
-            if not isinstance(name, str) or name.count(":") != 1 or name.startswith(":") or name.endswith(":")
+            if not _names_a_thing(name)
+        ]
+        problems += [
+            f"carry: expected a ContextVar, or 'module:name' of one, got {each!r}"
+            for each in self.carry
+            if not isinstance(each, ContextVar) and not _names_a_thing(each)
         ]
         if problems:
             raise SettingsError(problems)
@@ -99,6 +107,10 @@ class Settings:
 def _one_of(name: str, value: object, literal: object) -> list[str]:
     expected = get_args(literal)
     return [] if value in expected else [f"{name}: expected one of {', '.join(map(repr, expected))}, got {value!r}"]
+
+
+def _names_a_thing(name: object) -> bool:
+    return isinstance(name, str) and name.count(":") == 1 and not name.startswith(":") and not name.endswith(":")
 
 
 def _is_count(value: object) -> bool:
@@ -158,11 +170,11 @@ def read_settings(given: Mapping[str, Any], environ: Mapping[str, str] | None = 
         **variables,
         **arguments,
     }
-    for name in ("tasks", "allow"):
+    for name, what in (("tasks", "strings"), ("allow", "strings"), ("carry", "context variables")):
         if isinstance(values.get(name), str):
-            problems.append(f"{name}: expected a sequence of strings, got the single string {values.pop(name)!r}")
+            problems.append(f"{name}: expected a sequence of {what}, got the single string {values.pop(name)!r}")
         elif name in values and not isinstance(values[name], Iterable):
-            problems.append(f"{name}: expected a sequence of strings, got {values.pop(name)!r}")
+            problems.append(f"{name}: expected a sequence of {what}, got {values.pop(name)!r}")
         elif name in values:
             values[name] = tuple(values[name])
     _read_shorthands(values)
@@ -275,6 +287,7 @@ _READERS: dict[str, Callable[[str], object]] = cast(
     {
         "tasks": _names,
         "allow": _names,
+        "carry": _names,
         "concurrency": _concurrency,
         "strict": _boolean,
         "ordered": _boolean,

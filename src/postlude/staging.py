@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from postlude.calls import Call, CallOptions
+from postlude.carry import Carry, with_carried
 from postlude.errors import NotStorable
 from postlude.events import CallNotStored
 from postlude.job import Claim, JobState, NewJob, new_job_id, new_token
@@ -14,6 +15,7 @@ from postlude.terms import NO_TERMS, NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextvars import ContextVar
 
     from postlude.calls import Chain
     from postlude.clock import Clock
@@ -33,13 +35,24 @@ class Staging:
         clock: when jobs are created.
         events: told of calls that cannot be stored.
         strict: whether such a call is an error.
+        carry: the context variables that come along, or where they are.
     """
 
-    def __init__(self, registry: Registry, clock: Clock, events: Events, *, strict: bool) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        clock: Clock,
+        events: Events,
+        *,
+        strict: bool,
+        carry: Sequence[ContextVar[Any] | str] = (),
+    ) -> None:
         self._registry = registry
         self._clock = clock
         self._events = events
         self._strict = strict
+        self.carry: Carry | None = Carry(carry, events) if carry else None
+        """The context variables that come along; None: there are none."""
         self._warned: set[tuple[str, str]] = set()
 
     def prepare(
@@ -54,7 +67,7 @@ class Staging:
         """
         definition = self._registry.of(function)
         try:
-            return self._stored(definition, args, kwargs, options)
+            return self._with_context(self._stored(definition, args, kwargs, options))
         except NotStorable as error:
             needed = options.needed() or definition.needed
             if needed is not None:
@@ -62,7 +75,7 @@ class Staging:
             if self._strict:
                 raise
             self._warn(error)
-            return Call(definition, new_job_id(), args, kwargs, None, options, error)
+            return self._with_context(Call(definition, new_job_id(), args, kwargs, None, options, error))
 
     def prepare_stored(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], options: CallOptions
@@ -74,7 +87,7 @@ class Staging:
             ArgumentsTooLarge: its arguments do not fit into a job.
             NotStorable: it cannot be stored.
         """
-        return self._stored(self._registry.of(function), args, kwargs, options)
+        return self._with_context(self._stored(self._registry.of(function), args, kwargs, options))
 
     def _stored(
         self, definition: TaskDefinition, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: CallOptions
@@ -87,6 +100,20 @@ class Staging:
             arguments = partial(definition.arguments, encoded.args, encoded.kwargs)
             call.terms = definition.terms.terms(options.asked, arguments, self._clock.now())
         return call
+
+    def _with_context(self, call: Call) -> Call:
+        if self.carry is not None:
+            call.carried = self.carry.capture()
+        return call
+
+    def find_carried(self) -> None:
+        """Find the context variables that come along.
+
+        Raises:
+            SettingsError: one cannot be found, or two have the same name.
+        """
+        if self.carry is not None:
+            self.carry.variables()
 
     @staticmethod
     def needed_by(call: Call) -> str | None:
@@ -129,7 +156,7 @@ class Staging:
                 0,
                 0,
                 call.policy_text,
-                chain.origin,
+                chain.origin if call.carried is None else with_carried(chain.origin, call.carried),
                 chain.first if in_chain else None,
                 after,
                 now,
@@ -153,6 +180,7 @@ class Staging:
                 run_at=call.options.due(now),
                 policy=call.policy_text,
                 terms=call.terms,
+                origin=None if call.carried is None else with_carried(None, call.carried),
             )
             for call in calls
         ]

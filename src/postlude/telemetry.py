@@ -1,11 +1,13 @@
-"""Events as log records. The only place that logs."""
+"""Events as log records, and what records say of the job that they are about. The only place that logs."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from postlude.context import running_job
 from postlude.events import (
     AttemptFailed,
     AttemptInterrupted,
@@ -22,7 +24,9 @@ from postlude.events import (
     StoreFailed,
     StoreRecovered,
     ThreadAbandoned,
+    ValueNotCarried,
 )
+from postlude.logs import is_heard
 
 if TYPE_CHECKING:
     from postlude.events import Event
@@ -34,7 +38,41 @@ def log(event: Event) -> None:
     """Write an event to the logger `postlude`."""
     level, text = _record_of(event)
     if _logger.isEnabledFor(level):
-        _logger.log(level, "%s", text, extra={"postlude": event})
+        _logger.log(level, "%s", text, extra={"postlude": event, **_fields_of(event)})
+
+
+class JobFields(logging.Filter):
+    """Gives each record the fields `job_id`, `task`, `attempt` and `request_id` of the task in which it was made.
+
+    For a handler, so that its formatter can name them: `handler.addFilter(JobFields())`. Outside a task they are empty
+    text. A field that the record has already, from `extra=`, stays as it is.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the fields; every record passes."""
+        job = running_job()
+        fields = _NO_FIELDS if job is None else _fields(str(job.id), job.task, job.attempt, job.request_id)
+        for name, value in fields.items():
+            record.__dict__.setdefault(name, value)
+        return True
+
+
+def _fields(job_id: str, task: str, attempt: int | str, request_id: str) -> dict[str, int | str]:
+    return {"job_id": job_id, "task": task, "attempt": attempt, "request_id": request_id}
+
+
+_NO_FIELDS: Final = _fields("", "", "", "")
+
+
+def _fields_of(event: Event) -> dict[str, int | str]:
+    """The fields of the job that an event is about, the unknown ones empty; none for one that is about no job."""
+    job_id = getattr(event, "job_id", None)
+    if job_id is None:
+        return {}
+    origin = getattr(event, "origin", None)
+    request: dict[str, Any] = {} if origin is None else json.loads(origin)
+    task, attempt = getattr(event, "task", ""), getattr(event, "attempt", "")
+    return _fields(str(job_id), task, attempt, request.get("request_id", ""))
 
 
 def make_heard() -> None:
@@ -42,8 +80,9 @@ def make_heard() -> None:
 
     What Postlude says of lost or unsaved work must not depend on that.
     """
-    if not _logger.hasHandlers():
+    if not is_heard(_logger.name):
         handler = logging.StreamHandler(sys.stderr)
+        handler.addFilter(JobFields())
         handler.setFormatter(logging.Formatter("%(levelname)s:     postlude: %(message)s"))
         _logger.addHandler(handler)
         _logger.setLevel(logging.INFO)
@@ -61,11 +100,11 @@ def warn(line: str) -> None:
 
 def _record_of(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912 - a table: one line for each event
     match event:
-        case AttemptFailed(job_id, task, attempt, failure, again_in):
+        case AttemptFailed(job_id, task, attempt, failure, again_in, _):
             then = "" if again_in is None else f", and is tried again in {again_in:.3g} s"
             level = logging.ERROR if again_in is None else logging.WARNING
             return level, f"{task} failed (job {job_id}, attempt {attempt}){then}\n{failure.traceback.rstrip()}"
-        case AttemptInterrupted(job_id, task, interruptions, again, reason):
+        case AttemptInterrupted(job_id, task, interruptions, again, reason, _):
             then = "it runs again" if again else "it does not run again by itself"
             return logging.WARNING, f"{task} was interrupted (job {job_id}, time {interruptions}): {reason}; {then}"
         case AttemptSlow(job_id, task, seconds):
@@ -91,6 +130,8 @@ def _record_of(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912
             return logging.WARNING, f"{', '.join(tasks)} lost: {reason}"
         case CallNotStored(_, site, reason):
             return logging.WARNING, f"{reason} It runs in this process only, and is lost with it. [{site}]"
+        case ValueNotCarried(variable, reason):
+            return logging.WARNING, f"the context variable {variable!r} is not carried into tasks: {reason}"
         case CallsUnsaved(tasks, reason):
             return logging.ERROR, f"{', '.join(tasks)} run WITHOUT having been stored: {reason}"
         case EphemeralFailed(task, failure):

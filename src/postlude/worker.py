@@ -72,6 +72,7 @@ class Worker:
         """When they were read, on the clock that never goes backwards."""
         self.held_back: bool = False
         """Whether a limit holds back what is due: something that ends may let it go."""
+        self._stopping = False
         self._alone_waits = False
         self._alone_since: float | None = None
         """Since when a job that must run alone waits, on the clock that never goes backwards; None: there is none."""
@@ -82,6 +83,7 @@ class Worker:
 
     def start(self) -> None:
         """Begin to claim, on the running loop."""
+        self._stopping = False
         self._claims.start()
         self._watch.start()
         self._attempts.freed = self._claims.wake
@@ -106,6 +108,7 @@ class Worker:
 
     async def stop(self, grace: float) -> Collection[str]:
         """Claim nothing more, and end what runs; see `Attempts.stop`."""
+        self._stopping = True  # also for the turn under way
         await self._claims.stop()
         left = await self._attempts.stop(grace)
         await self._watch.stop()
@@ -159,6 +162,8 @@ class Worker:
             if self._alone_since is None:
                 return POLL
             # Does it still wait? Another process may have taken it, or somebody has cancelled it.
+        if self._stopping:
+            return POLL
         self._more.discard(executor)
         limits = {name: self._registry.find(name).terms.limit for name in tasks}
         taken = await self._store.claim(

@@ -79,3 +79,26 @@ def test_long_header(length: int) -> None:
     app.get("/")(_adds)
     request(app, headers={"x-request-id": "a" * length})
     assert _origin(desk)["request_id"] == "a" * 200
+
+
+@pytest.mark.parametrize(
+    ("header", "kept"),
+    [
+        (TRACE, True),
+        (f"cc{TRACE[2:]}-what-later-versions-add", True),
+        (f"{TRACE}-more", False),
+        (f"ff{TRACE[2:]}", False),
+        (TRACE.upper(), False),
+        (TRACE[:-1], False),
+        (f"00-{'0' * 32}-b7ad6b7169203331-01", False),
+        (f"00-0af7651916cd43dd8448eb211c80319c-{'0' * 16}-01", False),
+        (f"cc{TRACE[2:]}-{'x' * 200}", False),
+        ("", False),
+    ],
+)
+def test_only_a_valid_traceparent_is_kept(header: str, kept: bool) -> None:
+    """What is none would be taken for one by whatever goes on with the trace."""
+    app, desk = durable()
+    app.get("/")(_adds)
+    request(app, headers={"traceparent": header})
+    assert _origin(desk).get("traceparent") == (header if kept else None)

@@ -24,6 +24,7 @@ from postlude.events import (
     StoreFailed,
     StoreRecovered,
     ThreadAbandoned,
+    ValueNotCarried,
 )
 from postlude.job import Failure, new_job_id
 
@@ -76,6 +77,11 @@ def test_a_subscriber_that_raises_keeps_nobody_from_hearing(capsys: pytest.Captu
 
 
 LINES: list[tuple[Event, int, str]] = [
+    (
+        ValueNotCarried("tenant", "it is too deep"),
+        logging.WARNING,
+        "the context variable 'tenant' is not carried into tasks: it is too deep",
+    ),
     (
         AttemptFailed(JOB, "main:f", 2, FAILURE),
         logging.ERROR,

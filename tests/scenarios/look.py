@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 from postlude import Job, Jobs, JobState, Postlude
 from postlude.job import Attempt
+from postlude.loglines import LogLine
 
 T = TypeVar("T")
 
@@ -59,3 +60,6 @@ class Look:
 
     def history(self, job: Job[Any]) -> Sequence[Attempt]:
         return self._run(self._jobs.history(job.id))
+
+    def logs(self, job: Job[Any]) -> Sequence[LogLine]:
+        return self._run(self._jobs.logs(job.id))

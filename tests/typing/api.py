@@ -3,7 +3,9 @@
 A mistake is marked with what both checkers say of it: an unused mark is an error itself, so each must stay a mistake.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 from uuid import UUID
@@ -31,7 +33,9 @@ from postlude import (
 )
 from postlude.errors import JobNotFound, NotStorable, UnknownTask, WaitTimeout
 from postlude.job import Attempt, Failure, Progress
+from postlude.loglines import LogLine
 from postlude.retries import Exponential
+from postlude.telemetry import JobFields
 
 app = FastAPI()
 durable = Postlude(app)
@@ -43,6 +47,7 @@ every_option = Postlude(
     worker="off",
     tasks=["app.tasks"],
     allow=("os:remove",),
+    carry=[ContextVar[str]("tenant"), "app.context:user"],
     concurrency=Concurrency(loop=10, threads=2),
     strict=True,
     ordered=False,
@@ -124,6 +129,8 @@ def inside() -> None:
     assert_type(job.id, UUID)
     assert_type(job.attempt, int)
     assert_type(job.origin, Mapping[str, Any])
+    assert_type(job.saved, Any)
+    job.blocking.save({"page": 1})
     assert_type(cancel_requested(), bool)
     progress(1)
     progress(0.5, 1, "half")
@@ -135,6 +142,11 @@ def inside() -> None:
     raise Retry("why", after=5)
 
 
+async def inside_and_awaited() -> None:
+    assert_type(await current_job().save({"page": 1}), None)
+
+
+logging.StreamHandler().addFilter(JobFields())
 assert_type(bare(1), int)
 assert_type(declared(1), int)
 assert_type(tried_by_policy(1), int)
@@ -239,6 +251,8 @@ async def a_job(job: Job[str]) -> None:
     assert_type(await job.wait(timeout=1.0), Job[str])
     assert_type(await job.refresh(), Job[str])
     assert_type(await job.history(), Sequence[Attempt])
+    assert_type(await job.logs(), Sequence[LogLine])
+    assert_type(job.saved, Any)
     job.state = JobState.FAILED  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -255,6 +269,7 @@ async def all_jobs(jobs: Jobs) -> None:
     assert_type(await jobs.retry(one.id), Job[Any])
     assert_type(await jobs.wait(one.id, timeout=5), Job[Any])
     assert_type(await jobs.history(one.id), Sequence[Attempt])
+    assert_type(await jobs.logs(one.id), Sequence[LogLine])
     await jobs.get(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await jobs.list(state=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
@@ -272,6 +287,7 @@ def in_a_thread() -> None:
     assert_type(blocking.jobs.retry(one.id), Job[Any])
     assert_type(blocking.jobs.wait(one.id, timeout=1), Job[Any])
     assert_type(blocking.jobs.history(one.id), Sequence[Attempt])
+    assert_type(blocking.jobs.logs(one.id), Sequence[LogLine])
     blocking.close()
     blocking.enqueue(add, "1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 

@@ -140,6 +140,8 @@ class Form:
             return self._read(stored)
         except DoesNotFit:
             raise
+        except ValidationError as error:
+            raise DoesNotFit(_reason(error)) from None  # its own text has the value, which may be a secret
         except Exception as error:
             raise DoesNotFit(_reason(error)) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     Around = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 
+_TRACE: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+"""What W3C's Trace Context calls a valid `traceparent`, up to what later versions of it may add."""
+
 _HEADERS: Final = {b"x-request-id": "request_id", b"traceparent": "traceparent"}
 
 MAX_HEADER: Final = 200
@@ -26,10 +30,18 @@ def origin(scope: Scope) -> str:
     """The request as compact JSON: `request_id`, `route` and `traceparent`, as far as they are there."""
     text = _route(scope["method"] if scope["type"] == "http" else "WS", _prefix(scope) + _path(scope))
     for name, value in scope["headers"]:
-        if name in _HEADERS:
+        if name in _HEADERS and (name != b"traceparent" or _is_trace(value)):
             header = json.dumps(value[:MAX_HEADER].decode("latin-1"))
             text = f'{text[:-1]},"{_HEADERS[name]}":{header}}}'
     return text
+
+
+def _is_trace(value: bytes) -> bool:
+    found = _TRACE.match(value)
+    if found is None:
+        return False
+    rest = value[found.end() :]
+    return not rest or (rest.startswith(b"-") and not value.startswith(b"00") and len(value) <= MAX_HEADER)
 
 
 @lru_cache(maxsize=1024)

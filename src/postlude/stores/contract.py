@@ -23,8 +23,8 @@ Claims
        due (`Claimed.alone_waits`).
 
 Settling
-    10. **One commit.** `settle` writes the outcome, the line of history, the last progress and what follows for the
-        chain in one commit.
+    10. **One commit.** `settle` writes the outcome, the line of history, the last progress, what was logged since the
+        last report and what follows for the chain in one commit.
     11. **Advance.** When a job succeeds, the job whose `after` it is stops waiting, whatever `followers` says.
     12. **Behind.** When it is queued again with `Followers.QUEUE`, the jobs behind it that are still staged become
         queued, and wait. An ephemeral one among them fails instead, because its arguments lived only in a process that
@@ -86,6 +86,14 @@ Reading
 Servers
     22. **One speaks.** `speaks_for` is true in one of the processes that name the same server: the first that asks is
         the one until it ends, however it does, or closes its store; then the next that asks.
+
+Reports
+    32. **What is there stays.** A `Report` changes what it has: no progress and no saved state in it leave those of the
+        job as they are. Progress is that of one attempt, and is gone with the next `claim`.
+    33. **The newest lines.** The lines of reports and settlements are kept in the order in which they were written,
+        over all attempts. `logs` gives the newest of them: at most `MAX_LINES`, and `MAX_BYTES` by `LogLine.size`.
+    34. **Handed on.** What was saved last is in every later claim of the job (`Claim.saved`), however the attempt that
+        saved it ended, and in its record.
 """
 
 from __future__ import annotations
@@ -96,8 +104,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
 
-    from postlude.job import Attempt, Claim, JobState, NewJob, Progress, Record, Settlement
+    from postlude.job import Attempt, Claim, JobState, NewJob, Record, Report, Settlement
     from postlude.limits import Limit
+    from postlude.loglines import LogLine
     from postlude.pauses import Pause
 
 
@@ -177,8 +186,8 @@ class JobStore(Protocol):
         """End claims; returns the refused (clauses 5, 10 to 13)."""
         ...
 
-    async def report(self, claims: Mapping[Claim, Progress]) -> frozenset[UUID]:
-        """Note the progress of running attempts; returns the refused (clause 5)."""
+    async def report(self, claims: Mapping[Claim, Report]) -> frozenset[UUID]:
+        """Note what running attempts have to say; returns the refused (clauses 5, 23 to 25)."""
         ...
 
     async def cancellations(self, owner: int) -> frozenset[UUID]:
@@ -225,6 +234,10 @@ class JobStore(Protocol):
 
     async def attempts(self, job_id: UUID) -> list[Attempt]:
         """The history of a job: its attempts that did not succeed, oldest first."""
+        ...
+
+    async def logs(self, job_id: UUID) -> list[LogLine]:
+        """What the attempts of a job have logged, oldest first (clause 33)."""
         ...
 
     async def list(self, filter: Filter, *, limit: int, before: UUID | None) -> list[Record]:  # noqa: A002

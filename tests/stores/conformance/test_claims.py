@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from postlude.job import Event, JobState, Progress
+from postlude.job import Event, JobState, Progress, Report
 from postlude.stores.contract import Claimed, Filter, Store
 from tests.stores.making import chain_of, claim_all, claim_of, ended, queued, read, staged
 from tests.stores.other_process import OtherProcess
@@ -18,7 +18,7 @@ async def test_clause_5_a_late_finisher_loses(store: Store, owner: int) -> None:
     (current,) = await claim_all(store, owner)
 
     assert await store.settle([ended(late, Event.FAIL)]) == {job.id}
-    assert await store.report({late: Progress(1)}) == {job.id}
+    assert await store.report({late: Report(Progress(1))}) == {job.id}
     assert await store.start([late], now=11.0) == {job.id}
     record = await read(store, job)
     assert (record.state, record.attempt, record.interruptions) == (JobState.RUNNING, 2, 1)
@@ -62,7 +62,7 @@ async def test_clause_5_the_id_of_another_jobs_claim_does_not_fit(store: Store, 
     crossed = claim_of(first)._replace(id=claim_of(second).id)
     assert await store.settle([ended(crossed, Event.SUCCEED)]) == {first.id}
     assert await store.start([crossed], now=2.0) == {first.id}
-    assert await store.report({crossed: Progress(1)}) == {first.id}
+    assert await store.report({crossed: Report(Progress(1))}) == {first.id}
 
 
 async def test_clause_6_two_processes_never_claim_the_same(url: str, store: Store) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from postlude.job import Event, Followers, JobState, Progress
+from postlude.job import Event, Followers, JobState, Progress, Report
 from postlude.stores.contract import Filter, Store
 from tests.stores.making import FAILURE, chain_of, claim_all, claim_of, ended, queued, read, staged, states
 
@@ -162,9 +162,9 @@ async def test_progress_is_kept_until_the_next_attempt(store: Store, owner: int)
     job = queued()
     await store.insert([job])
     (claim,) = await claim_all(store, owner)
-    assert await store.report({claim: Progress(3, 10, "three")}) == frozenset()
+    assert await store.report({claim: Report(Progress(3, 10, "three"))}) == frozenset()
     assert (await read(store, job)).progress == Progress(3, 10, "three")
-    await store.report({claim: Progress(4.5)})
+    await store.report({claim: Report(Progress(4.5))})
     await store.settle([ended(claim, Event.POSTPONE)])
     assert (await read(store, job)).progress == Progress(4.5)
     await claim_all(store, owner, now=30.0)
@@ -174,7 +174,7 @@ async def test_progress_is_kept_until_the_next_attempt(store: Store, owner: int)
 async def test_a_staged_job_may_report(store: Store, owner: int) -> None:
     job = staged(owner)
     await store.insert([job])
-    assert await store.report({claim_of(job): Progress(1)}) == frozenset()
+    assert await store.report({claim_of(job): Report(Progress(1))}) == frozenset()
     assert (await read(store, job)).progress == Progress(1)
     assert await store.count(Filter()) == {S.STAGED: 1}
 

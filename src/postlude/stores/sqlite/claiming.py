@@ -11,7 +11,7 @@ from uuid import UUID
 
 from postlude.job import Event, JobState, new_token, transition
 from postlude.stores.contract import Claimed
-from postlude.stores.sqlite import chains
+from postlude.stores.sqlite import chains, logs
 from postlude.stores.sqlite.lanes import lanes_of, read_pauses
 from postlude.stores.sqlite.limiting import Due, Limiter
 from postlude.stores.sqlite.rows import claim_of, dumps
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from apsw import Connection
 
-    from postlude.job import Claim, Progress
+    from postlude.job import Claim, Report
     from postlude.limits import Limit
     from postlude.pauses import Pauses
     from postlude.stores.sqlite.lanes import Lane
@@ -139,15 +139,17 @@ class Starting:
 class Reporting:
     """What `report` is given."""
 
-    claims: Mapping[Claim, Progress]
+    claims: Mapping[Claim, Report]
 
     def __call__(self, connection: Connection) -> frozenset[UUID]:
-        """Note the progress."""
+        """Note what there is."""
         refused = set()
-        for claim, progress in self.claims.items():
-            connection.execute(sql("report"), (dumps(progress), claim.job_id.bytes, claim.id))
+        for claim, report in self.claims.items():
+            connection.execute(sql("report"), (dumps(report.progress), report.saved, claim.job_id.bytes, claim.id))
             if not connection.changes():
                 refused.add(claim.job_id)
+            elif report.lines:
+                logs.append(connection, claim.job_id, report.lines)
         return frozenset(refused)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from postlude.stores.sqlite.rows import Row
 
-_OF_A_JOB: Final = ("delete_attempts", "delete_keys", "delete_aliases", "delete_jobs")
+_OF_A_JOB: Final = ("delete_attempts", "delete_logs", "delete_keys", "delete_aliases", "delete_jobs")
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def new_job_values(job: NewJob) -> tuple[SQLiteValue, ...]:
 def claim_of(row: Row) -> Claim:
     """The claim in a row of `claim.sql` or `claims_of.sql`, whose first two columns only give the order."""
     (_, _, claim, job_id, task, arguments, state, attempt, interruptions, policy, origin, chain, after,
-     created_at, started_at, owner, *orphaned) = row  # fmt: skip
+     created_at, started_at, owner, saved, *orphaned) = row  # fmt: skip
     stopping, run_at = orphaned or (False, 0.0)
     return Claim(
         id=claim,
@@ -58,6 +58,7 @@ def claim_of(row: Row) -> Claim:
         owner=owner,
         stopping=bool(stopping),
         run_at=run_at,
+        saved=saved,
     )
 
 
@@ -65,7 +66,7 @@ def record_of(row: Row) -> Record:
     """The job in a row of `get.sql` or of one of the lists."""
     (job_id, task, state, arguments, attempt, interruptions, created_at, run_at, started_at, finished_at, failure,
      reason, progress, origin, policy, chain, after, waiting, cancel_requested, cancelled_by, queue, rank, expires_at,
-     partition, key, result) = row[:26]  # fmt: skip
+     partition, key, result, saved) = row[:27]  # fmt: skip
     return Record(
         id=UUID(bytes=job_id),
         task=task,
@@ -93,6 +94,7 @@ def record_of(row: Row) -> Record:
         partition=partition,
         key=key,
         result=result,
+        saved=saved,
     )
 
 

@@ -11,6 +11,7 @@ from postlude.errors import StoreClosed
 from postlude.stores.contract import Pruned
 from postlude.stores.sqlite import by_hand, claiming, pruning, reading, writing
 from postlude.stores.sqlite.liveness import new_worker_id
+from postlude.stores.sqlite.logs import Logs
 from postlude.stores.sqlite.reader import Reader
 from postlude.stores.sqlite.writer import Writer, call, prepare
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
     from apsw import Connection
 
-    from postlude.job import Attempt, Claim, JobState, NewJob, Progress, Record, Settlement
+    from postlude.job import Attempt, Claim, JobState, NewJob, Record, Report, Settlement
     from postlude.limits import Limit
+    from postlude.loglines import LogLine
     from postlude.pauses import Pause
     from postlude.stores.contract import Claimed, Description, Filter
     from postlude.stores.sqlite.limiting import Cursors
@@ -109,8 +111,8 @@ class SQLiteStore:
         refused: frozenset[UUID] = await self._now().writer.submit(writing.settle, settlements)
         return refused
 
-    async def report(self, claims: Mapping[Claim, Progress]) -> frozenset[UUID]:
-        """Clause 5."""
+    async def report(self, claims: Mapping[Claim, Report]) -> frozenset[UUID]:
+        """Clauses 5 and 23 to 25."""
         refused: frozenset[UUID] = await self._write(claiming.Reporting(claims))
         return refused
 
@@ -169,6 +171,11 @@ class SQLiteStore:
     async def attempts(self, job_id: UUID) -> list[Attempt]:
         """Oldest first."""
         lines: list[Attempt] = await self._read(reading.History(job_id))
+        return lines
+
+    async def logs(self, job_id: UUID) -> list[LogLine]:
+        """Clause 33."""
+        lines: list[LogLine] = await self._read(Logs(job_id))
         return lines
 
     async def count(self, filter: Filter) -> Mapping[JobState, int]:  # noqa: A002 - the contract's word

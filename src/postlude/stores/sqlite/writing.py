@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from postlude.errors import PostludeError
 from postlude.job import Event, Followers, JobState, transition
-from postlude.stores.sqlite import chains, keys
+from postlude.stores.sqlite import chains, keys, logs
 from postlude.stores.sqlite.rows import dumps, new_job_values
 from postlude.stores.sqlite.statements import portions, sql, sql_for
 
@@ -96,7 +96,8 @@ def settle_carefully(connection: Connection, payloads: Sequence[Sequence[Settlem
 def _is_plain(settlement: Settlement) -> bool:
     """Whether it says no more than that the task returned."""
     s = settlement
-    return s.state is JobState.SUCCEEDED and s.outcome is None and s.reason is None and s.progress is None
+    plain = s.state is JobState.SUCCEEDED and s.outcome is None and s.reason is None
+    return plain and s.progress is None and not s.lines
 
 
 def _succeed(connection: Connection, portion: Sequence[Settlement]) -> None:
@@ -137,6 +138,8 @@ def _settle(connection: Connection, settlement: Settlement) -> bool:
     if s.outcome is not None:
         line = (s.job_id.bytes, s.attempt, s.outcome, s.started_at, s.at, dumps(s.failure), s.reason)
         connection.execute(sql("add_attempt"), line)
+    if s.lines:
+        logs.append(connection, s.job_id, s.lines)
     _follow(connection, s)
     return True
 

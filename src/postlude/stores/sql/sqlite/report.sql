@@ -1,1 +1,1 @@
-UPDATE jobs SET progress = ? WHERE id = ? AND claim = ?
+UPDATE jobs SET progress = coalesce(?, progress), saved = coalesce(?, saved) WHERE id = ? AND claim = ?

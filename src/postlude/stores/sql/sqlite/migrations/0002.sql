@@ -5,7 +5,8 @@ ALTER TABLE jobs ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;      -- minus the p
 ALTER TABLE jobs ADD COLUMN expires_at REAL;                      -- no attempt starts from then on
 ALTER TABLE jobs ADD COLUMN partition TEXT;                       -- what limits count together; NULL: nothing limits it
 ALTER TABLE jobs ADD COLUMN key TEXT;
-ALTER TABLE jobs ADD COLUMN result TEXT;
+ALTER TABLE jobs ADD COLUMN result TEXT;                          -- JSON: what the task has returned
+ALTER TABLE jobs ADD COLUMN saved TEXT;                           -- JSON: the state that its last attempt has saved
 
 -- A lane holds the jobs of one queue, task and rank, in the order in which they are due. Those that are limited have
 -- lanes of their own, and in them a line for each partition: no claim has to read past the jobs of one that is full.
@@ -58,3 +59,15 @@ CREATE TABLE pauses (
     since REAL NOT NULL,
     PRIMARY KEY (kind, name, partition)
 ) STRICT, WITHOUT ROWID;
+
+-- What tasks have logged: a row for each report of an attempt, so that to append is to write what is new. The totals are
+-- those of all that the job has ever logged, up to the end of the row: from them it is known which rows have to go.
+CREATE TABLE logs (
+    seq INTEGER PRIMARY KEY,
+    job BLOB NOT NULL,
+    total_lines INTEGER NOT NULL,
+    total_bytes INTEGER NOT NULL,
+    lines TEXT NOT NULL                           -- a JSON array of them, oldest first
+) STRICT;
+
+CREATE INDEX logs_of_job ON logs (job, total_lines, total_bytes);

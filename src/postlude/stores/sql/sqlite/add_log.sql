@@ -1,0 +1,1 @@
+INSERT INTO logs (job, total_lines, total_bytes, lines) VALUES (?, ?, ?, ?)

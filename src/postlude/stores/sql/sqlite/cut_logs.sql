@@ -1,0 +1,1 @@
+DELETE FROM logs WHERE job = ? AND (total_lines <= ? OR total_bytes <= ?)

@@ -1,0 +1,1 @@
+SELECT lines FROM logs WHERE job = ? ORDER BY total_lines
