@@ -31,6 +31,10 @@ def count_def(email: str, message: str = "") -> None:  # noqa: ARG001
         ran += 1
 
 
+async def tick() -> None:
+    """For a schedule."""
+
+
 async def note_delay(added: float) -> None:
     """Note how long ago it was added, by the clock of the same process."""
     delays.append(time.perf_counter() - added)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
+from postlude import scheduling
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
@@ -19,3 +21,11 @@ def no_blocking() -> Iterator[BlockBuster]:
     """
     with blockbuster_ctx("postlude") as blockbuster:
         yield blockbuster
+
+
+@pytest.fixture(autouse=True)
+def own_schedules() -> Iterator[None]:
+    """A schedule is declared for the whole process: what one test declares must not come due in another."""
+    scheduling.declared.clear()
+    yield
+    scheduling.declared.clear()

@@ -8,6 +8,7 @@ from postlude.control import Cancel, Retry, Snooze
 from postlude.errors import JobNotFound, PostludeError
 from postlude.job import JobState
 from postlude.retries import RetryPolicy
+from postlude.scheduling import schedule
 from postlude.settings import Concurrency
 from postlude.tasks import task
 
@@ -27,5 +28,6 @@ __all__ = [
     "cancel_requested",
     "current_job",
     "progress",
+    "schedule",
     "task",
 ]

@@ -15,6 +15,7 @@ from postlude.registry import Registry
 from postlude.runtime import Runtime
 from postlude.settings import read_settings
 from postlude.source import source_root
+from postlude.timetable import Schedules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +43,7 @@ class Postlude(Enqueuing):
         url: where jobs are kept: `sqlite:///relative.db` or `sqlite:////absolute.db`. Default: `.postlude/jobs.db` in
             the working directory.
         worker: `"embedded"` runs jobs in the server's process; `"off"` only stores them, for others to run.
-        tasks: modules to import at start, so that the tasks they declare are known.
+        tasks: modules to import at start, so that the tasks and schedules they declare are known.
         allow: functions outside the application's own source that may be stored, such as `"os:remove"`.
         carry: context variables, or where they are as `"module:name"`, whose values tasks find as they were at
             `add_task`. Values are text, numbers, True, False, None, and lists and dicts of those.
@@ -100,7 +101,10 @@ class Postlude(Enqueuing):
         root = source_root(caller.get("__file__"), caller.get("__name__", "__main__"))
         self._registry = Registry(root, allow=self.settings.allow, interrupted=self.settings.interrupted)
         self._applications: list[FastAPI] = []
-        runtime = Runtime(self.settings, self._registry, SystemClock(), open_call_ids, self._dependency_overrides)
+        clock = SystemClock()
+        runtime = Runtime(self.settings, self._registry, clock, open_call_ids, self._dependency_overrides)
+        self.schedules: Schedules = Schedules(runtime.store, self._registry, clock)
+        """Look at schedules."""
         super().__init__(runtime, CallOptions())
         self._portal = Portal()
         if app is not None:

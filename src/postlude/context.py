@@ -85,7 +85,11 @@ class CurrentJob:
 
     @property
     def origin(self) -> Mapping[str, Any]:
-        """The request that added the job: `request_id`, `route` and `traceparent`, as far as they were there."""
+        """What added the job.
+
+        A request: `request_id`, `route` and `traceparent`, as far as they were there. A schedule: `schedule`, which is
+        its name, and `moment`, for which the job was made, as ISO 8601 in the schedule's zone.
+        """
         found: dict[str, Any] = {} if self._origin is None else json.loads(self._origin)
         found.pop(CARRY, None)
         return found

@@ -106,7 +106,7 @@ class ArgumentsDoNotFit(PostludeError, TypeError):
 
 
 class TaskDeclarationError(PostludeError, ValueError):
-    """A `@task` that contradicts itself or another task."""
+    """A `@task` or a `@schedule` that contradicts itself, its function or another one."""
 
 
 class UnknownTask(PostludeError, LookupError):

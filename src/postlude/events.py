@@ -126,6 +126,33 @@ class StoreRecovered(NamedTuple):
     during: str
 
 
+class MomentsMissed(NamedTuple):
+    """Nobody was there when a schedule came due; `jobs` were made for it afterwards."""
+
+    schedule: str
+    since: float
+    """The first of the moments; seconds since the epoch."""
+    jobs: int
+
+
+class MomentSkipped(NamedTuple):
+    """A schedule came due while the job of an earlier moment was unfinished, and made none."""
+
+    schedule: str
+    moment: float
+    """Seconds since the epoch."""
+    unfinished: UUID
+
+
+class ClockSetBack(NamedTuple):
+    """A schedule was moved on beyond what the system's clock shows; said once for each."""
+
+    schedule: str
+    last_moment: float
+    next_at: float
+    """When it comes again; seconds since the epoch, like `last_moment`."""
+
+
 class ServiceFailed(NamedTuple):
     """A background service raised; it goes on at its next turn."""
 
@@ -154,6 +181,9 @@ Event = (
     | LoopBlocked
     | StoreFailed
     | StoreRecovered
+    | MomentsMissed
+    | MomentSkipped
+    | ClockSetBack
     | ServiceFailed
     | StopDelayed
 )

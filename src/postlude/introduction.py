@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from postlude.process import Process
+    from postlude.scheduler import Scheduler
     from postlude.settings import Settings
 
 
@@ -64,6 +65,7 @@ async def introduce(
         f"worker: {f'embedded, {runs}' if embedded else 'off, jobs are only stored here'}",
         f"routes: {coverage.covered} with durable background tasks",
         f"queue: {_jobs(waiting)} waiting, {rescued} left by a process that is gone",
+        *_schedules(process.scheduler),
     ):
         telemetry.announce(line)
     gaps = [f"not covered: {gap}" for gap in coverage.gaps]
@@ -76,6 +78,21 @@ async def introduce_another(process: Process, coverage: Coverage) -> None:
     """Say what another application adds, that shares the process with the one that was introduced."""
     if await process.store.speaks_for(_name(_server())):
         telemetry.announce(f"routes: {coverage.covered} more with durable background tasks")
+
+
+def _schedules(scheduler: Scheduler) -> list[str]:
+    """A line about the schedules, if this application or the store has any."""
+    rows = scheduler.rows
+    if not rows:
+        return []
+    fired = [row for row in rows if scheduler.fires(row)]
+    line = f"schedules: {len(fired)}"
+    if fired:
+        first = min(fired, key=lambda row: row.next_at)
+        line += f", the next one is {first.name!r} at {telemetry.utc(first.next_at)}"
+    if left := [repr(row.name) for row in rows if not scheduler.fires(row)]:
+        line += f"; in the store, and not in this code as it is: {', '.join(left)}"
+    return [line]
 
 
 def _server() -> int:

@@ -240,7 +240,8 @@ class NewJob(NamedTuple):
     policy: str | None = None
     """`Policy.dumps()`."""
     origin: str | None = None
-    """JSON: the request that added the job (`request_id`, `route`, `traceparent`), and what is carried (`carry`)."""
+    """JSON: the request that added the job (`request_id`, `route`, `traceparent`), or the `schedule` and `moment`; and
+    what is carried (`carry`)."""
     chain: UUID | None = None
     """The first job of the request, when this one belongs to a chain of several."""
     after: UUID | None = None

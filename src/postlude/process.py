@@ -18,6 +18,7 @@ from postlude.job import Cancelled
 from postlude.logs import listen
 from postlude.maintenance import Prune, Rescue
 from postlude.memory import LoadedObjects
+from postlude.scheduler import Scheduler
 from postlude.service import Service
 from postlude.settling import Settling
 from postlude.stores import open_store
@@ -100,6 +101,8 @@ class Process:
         self._prunes = Service("prune", Prune(store, clock, retention, registry.shortest_retention), events)
         self._end_listening: Callable[[], None] = lambda: None
         """Ends the keeping of what tasks log."""
+        self.scheduler: Scheduler = Scheduler(store, registry, clock, events, queued=self._worker.wake)
+        self._schedules = Service("scheduler", self.scheduler, events)
         self._stopping: asyncio.Task[Collection[str]] | None = None
         self._announcing: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
@@ -154,12 +157,14 @@ class Process:
             self.wake()  # to be back when the first of them is due, and for what their end makes room for
 
     async def start(self) -> int:
-        """Begin to rescue and to claim on the current loop; returns how many jobs were rescued at once."""
+        """Begin to rescue, to claim and to fire schedules on the current loop; returns how many jobs were rescued."""
         await self._rescue.run_once()
+        await self.scheduler.begin()
         self.loop = asyncio.get_running_loop()
         self._end_listening = listen()
         self._rescues.start()
         self._prunes.start()
+        self._schedules.start()
         self._worker.start()
         self._loaded.freeze()
         return self._rescue.rescued
@@ -196,7 +201,9 @@ class Process:
         # may start, and the grace goes by.
         announcing = self._tried("announcing the stop", self.store.announce_stop(self.owner))
         self._announcing = asyncio.get_running_loop().create_task(announcing, name="postlude announcement")
-        _, left, _ = await asyncio.gather(self._rescues.stop(), self._worker.stop(grace), self._prunes.stop())
+        _, left, *_ = await asyncio.gather(
+            self._rescues.stop(), self._worker.stop(grace), self._schedules.stop(), self._prunes.stop()
+        )
         return left
 
     async def _tried(self, during: str, write: Awaitable[None]) -> None:

@@ -208,7 +208,7 @@ _CURE = "Use a function at the top level of a module, and pass what it needs as 
 
 def _misled(function: Callable[..., Any], name: str) -> tuple[str, str] | None:
     """Why a name given by `@task(name=)` leads another process to something else; None if it does not."""
-    bound = _bound_here(function, default_name(function))
+    bound = bound_here(function, default_name(function))
     if bound is not None:
         return bound
     if _is_same(_declared_as(name), function):
@@ -221,7 +221,7 @@ def _misled(function: Callable[..., Any], name: str) -> tuple[str, str] | None:
     return f"the name {name!r} does not lead back to it", "Give it a name of its own with @task(name=...)."
 
 
-def _bound_here(function: Callable[..., Any], name: str) -> tuple[str, str] | None:
+def bound_here(function: Callable[..., Any], name: str) -> tuple[str, str] | None:
     """Why this callable is part of what only this process has; None if it is not."""
     if "<lambda>" in name:
         return "it is a lambda", _CURE
@@ -237,7 +237,7 @@ def _unreachable(function: Callable[..., Any], name: str) -> tuple[str, str] | N
     """Why another process could not find this function by its name: the reason and the cure; None if it could."""
     if isinstance(function, functools.partial):
         return "it is a partial", "Pass the function itself and its arguments: add_task(function, ...)."
-    bound = _bound_here(function, name)
+    bound = bound_here(function, name)
     if bound is not None:
         return bound
     module_name, _, qualname = name.partition(":")

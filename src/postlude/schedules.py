@@ -77,7 +77,7 @@ class Schedule:
     def next_after(self, moment: float) -> float:
         """The first moment that is later than this one."""
         if self.cron is not None:
-            return _next_match(self.cron, self._zone, moment)
+            return _next_match(self.cron, self.zone, moment)
         period = seconds_of(self.every) or inf
         count = floor(moment / period)
         while count * period <= moment:  # broken periods round: the count may be one short
@@ -85,11 +85,13 @@ class Schedule:
         return count * period
 
     def next_runs(self, n: int, after: float) -> list[datetime]:
-        """The next `n` moments later than `after`, in the schedule's zone, for people."""
+        """The next `n` moments later than `after`, in the schedule's zone, for people; fewer if there are no more."""
         runs: list[datetime] = []
         for _ in range(n):
             after = self.next_after(after)
-            runs.append(datetime.fromtimestamp(after, self._zone))
+            if after == inf:
+                break
+            runs.append(datetime.fromtimestamp(after, self.zone))
         return runs
 
     def spec(self) -> str:
@@ -102,7 +104,8 @@ class Schedule:
         return f"every {self.every!r} s"
 
     @property
-    def _zone(self) -> tzinfo:
+    def zone(self) -> tzinfo:
+        """That in which the line is read; UTC for a period."""
         # Needs no time zone data on the machine, and cronsim has a quicker way for it.
         return UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
 
@@ -114,7 +117,7 @@ class Schedule:
         if self.cron is None:
             return ["give a cron line such as '0 9 * * mon-fri', or every= such as timedelta(minutes=5), got neither"]
         zone = _wrong_zone(self.timezone)
-        return [*_wrong_line(self.cron, UTC if zone else self._zone), *zone]
+        return [*_wrong_line(self.cron, UTC if zone else self.zone), *zone]
 
     def _wrong_choices(self) -> list[str]:
         problems = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from postlude.calls import Call, CallOptions
@@ -97,8 +96,7 @@ class Staging:
             raise definition.unstorable.with_traceback(None)
         call = Call(definition, new_job_id(), encoded.args, encoded.kwargs, encoded.text, options, None)
         if definition.terms is not NO_TERMS or options.asked is not NOTHING:
-            arguments = partial(definition.arguments, encoded.args, encoded.kwargs)
-            call.terms = definition.terms.terms(options.asked, arguments, self._clock.now())
+            call.terms = definition.terms_of(options.asked, encoded.args, encoded.kwargs, self._clock.now())
         return call
 
     def _with_context(self, call: Call) -> Call:

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from postlude.dependencies import Plan
     from postlude.durations import Duration
     from postlude.errors import NotStorable
-    from postlude.job import Claim, WhenInterrupted, WhenTaken
+    from postlude.job import Claim, Terms, WhenInterrupted, WhenTaken
     from postlude.retries import Backoff, Kinds
+    from postlude.terms import Asked
 
 F = TypeVar("F", bound="Callable[..., Any]")
 ExecutorName = Literal["loop", "thread"]
@@ -293,8 +294,15 @@ class TaskDefinition:
         """The option, if there is one, that only a stored call can have."""
         return "remote" if self.remote else self.terms.needed
 
-    def arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The arguments of a call by their names, with the defaults."""
+    def terms_of(self, asked: Asked, args: Sequence[Any], kwargs: Mapping[str, Any], now: float) -> Terms:
+        """The terms of a call with these arguments.
+
+        Raises:
+            CallError: a function of the task gave something for them that is no key or no partition.
+        """
+        return self.terms.terms(asked, functools.partial(self._named, args, kwargs), now)
+
+    def _named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
         bound = inspect.signature(self.function).bind_partial(*args, **kwargs)
         bound.apply_defaults()
         return bound.arguments

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from datetime import UTC, datetime
+from math import isinf
 from typing import TYPE_CHECKING, Any, Final
 
 from postlude.context import running_job
@@ -16,8 +18,11 @@ from postlude.events import (
     CallsDiscarded,
     CallsLost,
     CallsUnsaved,
+    ClockSetBack,
     EphemeralFailed,
     LoopBlocked,
+    MomentSkipped,
+    MomentsMissed,
     OutcomeRefused,
     ServiceFailed,
     StopDelayed,
@@ -98,6 +103,11 @@ def warn(line: str) -> None:
     _logger.warning("%s", line)
 
 
+def utc(moment: float) -> str:
+    """A moment as people read it."""
+    return "never" if isinf(moment) else f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def _record_of(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912 - a table: one line for each event
     match event:
         case AttemptFailed(job_id, task, attempt, failure, again_in, _):
@@ -146,6 +156,18 @@ def _record_of(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912
             return logging.ERROR, f"the store did not confirm a write ({during}): {reason}"
         case StoreRecovered(during):
             return logging.WARNING, f"the store takes writes again ({during})"
+        case MomentsMissed(schedule, since, jobs):
+            made = f"{jobs or 'no'} job{'' if jobs == 1 else 's'}"
+            return logging.WARNING, f"schedule {schedule!r} was missed from {utc(since)} on; {made} made for it now"
+        case MomentSkipped(schedule, moment, unfinished):
+            return logging.INFO, f"schedule {schedule!r} skipped {utc(moment)}: its job {unfinished} is unfinished"
+        case ClockSetBack(schedule, last_moment, next_at):
+            text = (
+                f"schedule {schedule!r} has come to {utc(last_moment)} already, so the system's clock was set back: it "
+                f"comes to no moment twice, and next: {utc(next_at)}. If the clock was wrong before, and that is too "
+                "late, give the schedule another name"
+            )
+            return logging.WARNING, text
         case ServiceFailed(service, failure):
             return logging.ERROR, f"the service {service!r} failed and goes on\n{failure.traceback.rstrip()}"
         case StopDelayed(tasks):

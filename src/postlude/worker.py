@@ -13,12 +13,13 @@ from postlude.pauses import Pauses
 from postlude.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from postlude.attempts import Attempts
     from postlude.clock import Clock
     from postlude.events import Events
     from postlude.job import Claim, Outcome
+    from postlude.limits import Limit
     from postlude.registry import Registry
     from postlude.settling import Settling
     from postlude.stores.contract import Store
@@ -165,14 +166,8 @@ class Worker:
         if self._stopping:
             return POLL
         self._more.discard(executor)
-        limits = {name: self._registry.find(name).terms.limit for name in tasks}
         taken = await self._store.claim(
-            owner=self._owner,
-            tasks=tasks,
-            limit=free,
-            now=now,
-            idle=idle,
-            limits={name: limit for name, limit in limits.items() if limit is not UNLIMITED},
+            owner=self._owner, tasks=tasks, limit=free, now=now, idle=idle, limits=self._limits(tasks)
         )
         if free and len(taken.claims) == free:
             self._more.add(executor)
@@ -185,6 +180,10 @@ class Worker:
         self._attempts.wanted = bool(taken.claims) or taken.alone_waits or not free
         self.held_back = self.held_back or taken.held_back
         return POLL if taken.again_at is None else max(0.0, taken.again_at - now)
+
+    def _limits(self, tasks: Collection[str]) -> Mapping[str, Limit]:
+        declared = {name: self._registry.find(name).terms.limit for name in tasks}
+        return {name: limit for name, limit in declared.items() if limit is not UNLIMITED}
 
     def _rest(self) -> None:
         self._alone_waits = True

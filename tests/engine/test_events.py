@@ -1,6 +1,7 @@
 """What happened is said once, to everybody who listens, and reads well in a log."""
 
 import logging
+from math import inf
 from typing import get_args
 
 import pytest
@@ -14,10 +15,13 @@ from postlude.events import (
     CallsDiscarded,
     CallsLost,
     CallsUnsaved,
+    ClockSetBack,
     EphemeralFailed,
     Event,
     Events,
     LoopBlocked,
+    MomentSkipped,
+    MomentsMissed,
     OutcomeRefused,
     ServiceFailed,
     StopDelayed,
@@ -173,6 +177,25 @@ LINES: list[tuple[Event, int, str]] = [
         "the store did not confirm a write (settling): disk full",
     ),
     (StoreRecovered("settling"), logging.WARNING, "the store takes writes again (settling)"),
+    (
+        MomentsMissed("nightly", 1_780_282_800.0, 1),
+        logging.WARNING,
+        "schedule 'nightly' was missed from 2026-06-01 03:00:00 UTC on; 1 job made for it now",
+    ),
+    (
+        MomentSkipped("nightly", 1_780_282_800.0, JOB),
+        logging.INFO,
+        f"schedule 'nightly' skipped 2026-06-01 03:00:00 UTC: its job {JOB} is unfinished",
+    ),
+    (
+        ClockSetBack("nightly", 1_780_282_800.0, inf),
+        logging.WARNING,
+        (
+            "schedule 'nightly' has come to 2026-06-01 03:00:00 UTC already, so the system's clock was set back: it "
+            "comes to no moment twice, and next: never. If the clock was wrong before, and that is too late, give the "
+            "schedule another name"
+        ),
+    ),
     (
         ServiceFailed("rescue", FAILURE),
         logging.ERROR,

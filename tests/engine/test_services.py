@@ -9,6 +9,7 @@ import postlude.service
 from postlude.errors import StoreUnavailable
 from postlude.events import Events, ServiceFailed, StoreFailed, StoreRecovered
 from postlude.maintenance import Rescue
+from postlude.scheduler import Scheduler
 from postlude.service import Service, Turn
 from tests.engine.conftest import Engine
 from tests.engine.fakes import Heard, turns
@@ -67,7 +68,13 @@ def _rescue(engine: Engine) -> Turn:
     return Rescue(engine.store, engine.clock, engine.events, queued=lambda: None)
 
 
-@pytest.mark.parametrize("make", [_worker, _attempts, _rescue], ids=["worker", "attempts", "rescue"])
+def _scheduler(engine: Engine) -> Turn:
+    return Scheduler(engine.store, engine.registry, engine.clock, engine.events, queued=lambda: None)
+
+
+@pytest.mark.parametrize(
+    "make", [_worker, _attempts, _rescue, _scheduler], ids=["worker", "attempts", "rescue", "scheduler"]
+)
 class TestEveryService:
     async def test_stop_before_start_is_fine(self, engine: Engine, make: Made) -> None:
         service = Service("service", make(engine), engine.events)

@@ -96,6 +96,9 @@ class Told:
     async def speaks_for(self, server: str) -> bool:
         return await self.store.speaks_for(server)
 
+    async def schedules(self) -> list[str]:
+        return [row.name for row in await self.store.schedules()]
+
     async def orphans(self) -> list[str]:
         return [str(claim.job_id) for claim in await self.store.orphans(limit=100)]
 

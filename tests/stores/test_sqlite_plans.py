@@ -25,13 +25,14 @@ SMALL = (
     "SCAN workers",
     "SCAN pauses",
     "SCAN migrations",
+    "SCAN schedules",
     "SCAN behind",
     "SCAN claimable",
     "SCAN owner",
     "SCAN CONSTANT",
     "jobs_alone",
 )
-"""What may be read whole: as many rows as there are workers, names, or suspects."""
+"""What may be read whole: as many rows as there are workers, schedules, names, or suspects."""
 
 
 @pytest.fixture(scope="module")

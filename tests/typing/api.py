@@ -29,6 +29,7 @@ from postlude import (
     cancel_requested,
     current_job,
     progress,
+    schedule,
     task,
 )
 from postlude.errors import JobNotFound, NotStorable, UnknownTask, WaitTimeout
@@ -36,6 +37,7 @@ from postlude.job import Attempt, Failure, Progress
 from postlude.loglines import LogLine
 from postlude.retries import Exponential
 from postlude.telemetry import JobFields
+from postlude.timetable import ScheduleInfo
 
 app = FastAPI()
 durable = Postlude(app)
@@ -122,6 +124,40 @@ task(timeout=5)
 task(timeout=timedelta(minutes=1))
 task(timeout="5")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 task(retries=3, retry_on=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+
+
+@schedule("0 9 * * mon-fri", timezone="Europe/Berlin", missed="once", overlap="skip")
+@task(retries=3)
+def report(day: int = 0) -> int:
+    return day
+
+
+@task
+@schedule(every=timedelta(minutes=5), missed="all", overlap="allow", name="often", kwargs={"text": "hello"})
+@schedule(every=60.5, missed="skip", kwargs={"text": "hello"})
+async def greet(text: str) -> str:
+    return text
+
+
+assert_type(report(1), int)
+assert_type(report(), int)
+report("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+schedule("0 9 * * *", missed="never")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+schedule("0 9 * * *", overlap="maybe")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+schedule(every="60")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+schedule(report)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+schedule("0 9 * * *", zone="UTC")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+schedule(every=60)(5)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+
+
+async def all_schedules() -> None:
+    assert_type(await greet("text"), str)
+    for each in await durable.schedules.list():
+        assert_type(each, ScheduleInfo)
+        assert_type(each.declared, bool)
+        assert_type(each.next_at, datetime | None)
+        assert_type(each.next_runs(5), list[datetime])
+        assert_type(each.last_job, UUID | None)
 
 
 def inside() -> None:

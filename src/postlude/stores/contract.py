@@ -94,6 +94,14 @@ Reports
         over all attempts. `logs` gives the newest of them: at most `MAX_LINES`, and `MAX_BYTES` by `LogLine.size`.
     34. **Handed on.** What was saved last is in every later claim of the job (`Claim.saved`), however the attempt that
         saved it ended, and in its record.
+Schedules
+    35. **Put.** `put_schedules` adds the rows that are missing. One that is there with the same spec keeps its moment;
+        one with another spec takes the spec and the moment that are given, unless that moment is not later than the
+        row's `last_moment`: such a row stays as it is, and its name is returned.
+    36. **One job a moment.** `fire` compares the row's spec and next moment with those it was given, moves the row on
+        and inserts the jobs, all in one commit. When either differs, nothing happens and it returns False.
+    37. **Kept.** A row stays until somebody removes it. `schedules` sees every commit that was confirmed before, and
+        waits for no writer.
 """
 
 from __future__ import annotations
@@ -138,6 +146,36 @@ class Pruned(NamedTuple):
     """How many were removed."""
     place: int | None
     """Where the next portion begins; None: there is nothing more that could be old enough."""
+
+
+class ScheduleRow(NamedTuple):
+    """How far a schedule has come."""
+
+    name: str
+    task: str
+    """The name under which a worker finds the function."""
+    spec: str
+    """`Schedule.spec()`: which moments it has."""
+    next_at: float
+    """The first moment that was not decided on; seconds since the epoch, infinity when there is none any more."""
+    last_moment: float | None = None
+    """The latest moment that was decided on, whether it made a job or not; None: there was none."""
+    last_job: UUID | None = None
+    """The last job that it made, which may be gone by now."""
+
+
+class Firing(NamedTuple):
+    """The step of a schedule from one moment to a later one."""
+
+    name: str
+    spec: str
+    expected: float
+    """The row's `next_at` as it was read."""
+    next_at: float
+    moment: float
+    """The latest moment that this decides on: `last_moment` from now on."""
+    jobs: Sequence[NewJob]
+    """The jobs of its moments, earliest first; empty when they make none."""
 
 
 class Description(NamedTuple):
@@ -187,7 +225,7 @@ class JobStore(Protocol):
         ...
 
     async def report(self, claims: Mapping[Claim, Report]) -> frozenset[UUID]:
-        """Note what running attempts have to say; returns the refused (clauses 5, 23 to 25)."""
+        """Note what running attempts have to say; returns the refused (clauses 5, 32 to 34)."""
         ...
 
     async def cancellations(self, owner: int) -> frozenset[UUID]:
@@ -289,7 +327,23 @@ class WorkerStore(Protocol):
         ...
 
 
-class Store(JobStore, PauseStore, WorkerStore, Protocol):
+class ScheduleStore(Protocol):
+    """The operations on schedules."""
+
+    async def schedules(self) -> Sequence[ScheduleRow]:
+        """All rows, in the order of their names (clause 37)."""
+        ...
+
+    async def put_schedules(self, rows: Sequence[ScheduleRow]) -> frozenset[str]:
+        """Make these schedules known, by name, task, spec and next moment; returns the refused (clause 35)."""
+        ...
+
+    async def fire(self, firing: Firing) -> bool:
+        """Move a schedule on, and make the jobs of its moments; returns whether this call did it (clause 36)."""
+        ...
+
+
+class Store(JobStore, PauseStore, ScheduleStore, WorkerStore, Protocol):
     """Everything that the engine asks of persistence."""
 
     async def open(self) -> Description:

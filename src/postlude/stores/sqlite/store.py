@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from postlude.errors import StoreClosed
 from postlude.stores.contract import Pruned
-from postlude.stores.sqlite import by_hand, claiming, pruning, reading, writing
+from postlude.stores.sqlite import by_hand, claiming, pruning, reading, scheduling, writing
 from postlude.stores.sqlite.liveness import new_worker_id
 from postlude.stores.sqlite.logs import Logs
 from postlude.stores.sqlite.reader import Reader
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from postlude.limits import Limit
     from postlude.loglines import LogLine
     from postlude.pauses import Pause
-    from postlude.stores.contract import Claimed, Description, Filter
+    from postlude.stores.contract import Claimed, Description, Filter, Firing, ScheduleRow
     from postlude.stores.sqlite.limiting import Cursors
     from postlude.stores.sqlite.writer import Prepared
 
@@ -112,7 +112,7 @@ class SQLiteStore:
         return refused
 
     async def report(self, claims: Mapping[Claim, Report]) -> frozenset[UUID]:
-        """Clauses 5 and 23 to 25."""
+        """Clauses 5 and 32 to 34."""
         refused: frozenset[UUID] = await self._write(claiming.Reporting(claims))
         return refused
 
@@ -242,6 +242,23 @@ class SQLiteStore:
     async def speaks_for(self, server: str) -> bool:
         """Clause 22."""
         return self._now().liveness.speaks_for(server)
+
+    # -- schedules
+
+    async def schedules(self) -> Sequence[ScheduleRow]:
+        """Clause 37."""
+        rows: Sequence[ScheduleRow] = await self._read(scheduling.schedules)
+        return rows
+
+    async def put_schedules(self, rows: Sequence[ScheduleRow]) -> frozenset[str]:
+        """Clause 35."""
+        refused: frozenset[str] = await self._write(scheduling.Putting(rows))
+        return refused
+
+    async def fire(self, firing: Firing) -> bool:
+        """Clause 36."""
+        fired: bool = await self._write(scheduling.FiringOne(firing))
+        return fired
 
     # -- inside
 

@@ -71,3 +71,12 @@ CREATE TABLE logs (
 ) STRICT;
 
 CREATE INDEX logs_of_job ON logs (job, total_lines, total_bytes);
+
+CREATE TABLE schedules (
+    name TEXT PRIMARY KEY,
+    task TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    next_at REAL NOT NULL,
+    last_moment REAL,                             -- the latest that was decided on, with a job or without
+    last_job BLOB
+) STRICT;

@@ -1,0 +1,61 @@
+"""The rows of the schedules: putting them there, and the step from one moment to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from postlude.stores.contract import ScheduleRow
+from postlude.stores.sqlite.rows import id_of
+from postlude.stores.sqlite.statements import sql
+from postlude.stores.sqlite.writing import insert
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apsw import Connection
+
+    from postlude.stores.contract import Firing
+    from postlude.stores.sqlite.rows import Row
+
+
+def schedules(connection: Connection) -> list[ScheduleRow]:
+    """Read all rows, by name."""
+    rows: list[Row] = connection.execute(sql("schedules")).fetchall()
+    return [
+        ScheduleRow(name, task, spec, next_at, last_moment, id_of(last_job))
+        for name, task, spec, next_at, last_moment, last_job in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Putting:
+    """What `put_schedules` is given."""
+
+    rows: Sequence[ScheduleRow]
+
+    def __call__(self, connection: Connection) -> frozenset[str]:
+        """Write each; returns the names of those that would have come to a moment again."""
+        refused: list[str] = []
+        for row in self.rows:
+            connection.execute(sql("put_schedule"), (row.name, row.task, row.spec, row.next_at))
+            if not connection.changes():
+                refused.append(row.name)
+        return frozenset(refused)
+
+
+@dataclass(frozen=True, slots=True)
+class FiringOne:
+    """What `fire` is given."""
+
+    firing: Firing
+
+    def __call__(self, connection: Connection) -> bool:
+        """Take the step if nobody has taken it, and insert the jobs with it."""
+        f = self.firing
+        last_job = f.jobs[-1].id.bytes if f.jobs else None
+        connection.execute(sql("fire"), (f.next_at, f.moment, last_job, f.name, f.spec, f.expected))
+        if not connection.changes():
+            return False
+        insert(connection, [f.jobs])
+        return True

@@ -1,0 +1,96 @@
+"""What people see of the schedules: `durable.schedules`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import isinf
+from typing import TYPE_CHECKING
+
+from postlude.scheduling import scheduled_tasks
+from postlude.stores.contract import ScheduleRow
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from uuid import UUID
+
+    from postlude.clock import Clock
+    from postlude.registry import Registry
+    from postlude.schedules import Schedule
+    from postlude.stores.contract import Store
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleInfo:
+    """A schedule as it was when it was read."""
+
+    name: str
+    task: str
+    """The name of its task."""
+    spec: str
+    """Its cron line and zone, or its period, as the store has it."""
+    schedule: Schedule | None
+    """As the code of this process declares it; None: it does not, or with another spec, and so fires it no more."""
+    next_at: datetime | None
+    """When it comes next, in its own zone; None: never, as far as this process knows."""
+    last_moment: datetime | None
+    """The latest moment to which it has come, whether that made a job or not; in UTC."""
+    last_job: UUID | None
+    """The last job that it made, which may be gone by now."""
+
+    @property
+    def declared(self) -> bool:
+        """Whether the code of this process declares it."""
+        return self.schedule is not None
+
+    def next_runs(self, n: int) -> list[datetime]:
+        """The next `n` moments, in its own zone; fewer if there are no more."""
+        if self.schedule is None or self.next_at is None or n < 1:
+            return []
+        return [self.next_at, *self.schedule.next_runs(n - 1, self.next_at.timestamp())]
+
+
+class Schedules:
+    """Look at schedules.
+
+    Args:
+        store: opens it where that was not done yet.
+        registry: the tasks of the application.
+        clock: what time it is.
+    """
+
+    def __init__(self, store: Callable[[], Awaitable[Store]], registry: Registry, clock: Clock) -> None:
+        self._store = store
+        self._registry = registry
+        self._clock = clock
+
+    async def list(self) -> list[ScheduleInfo]:
+        """All schedules, by name: those in the code of this process, and those that only the store still has.
+
+        Raises:
+            StoreError: the store cannot be opened, or does not answer.
+        """
+        store = await self._store()  # which imports the modules of `tasks=`
+        rows = {row.name: row for row in await store.schedules()}
+        tasks = scheduled_tasks(self._registry)
+        for name, code in tasks.items():
+            if name not in rows:  # no process with a worker has been started since it was declared
+                next_at = code.schedule.next_after(self._clock.now())
+                rows[name] = ScheduleRow(name, code.task.name, code.schedule.spec(), next_at)
+        schedules = {name: code.schedule for name, code in tasks.items()}
+        return [_info(rows[name], schedules.get(name)) for name in sorted(rows)]
+
+
+def _info(row: ScheduleRow, schedule: Schedule | None) -> ScheduleInfo:
+    if schedule is not None and schedule.spec() != row.spec:
+        schedule = None
+    never = schedule is None or isinf(row.next_at)
+    return ScheduleInfo(
+        name=row.name,
+        task=row.task,
+        spec=row.spec,
+        schedule=schedule,
+        next_at=None if never or schedule is None else datetime.fromtimestamp(row.next_at, schedule.zone),
+        last_moment=None if row.last_moment is None else datetime.fromtimestamp(row.last_moment, UTC),
+        last_job=row.last_job,
+    )
