@@ -295,9 +295,9 @@ class Attempts:
         else:
             self._leave(attempt.line)
 
-    def _settle(self, attempt: Attempt, settlement: Settlement, outcome: Outcome) -> None:
+    def _settle(self, attempt: Attempt, settlement: Settlement, outcome: Outcome, *, perhaps: bool = False) -> None:
         told = None if attempt.ended is None else partial(attempt.tell, outcome)
-        self.settling.put(attempt.with_report(settlement), told)
+        self.settling.put(attempt.with_report(settlement), told, perhaps=perhaps)
 
     def _leave(self, line: Line) -> None:
         """A slot is free: the next in line takes it, or whoever fetches work from the queue."""
@@ -319,11 +319,13 @@ class Attempts:
         now = self.clock.now()
         before = "its process stopped before its turn" if self._stopping else "the one before it runs later"
         self._abandon_behind(attempt, before)
-        claim = attempt.call.claim
-        if claim is not None and not attempt.call.ephemeral:
-            self._settle(attempt, release(claim, now + after)._replace(at=now), GIVEN_BACK)
+        call, claim = attempt.call, attempt.call.claim
+        if claim is not None and not call.ephemeral:
+            # A call with the same key may have queued it in the meantime.
+            released = release(claim, now + after)._replace(at=now)
+            self._settle(attempt, released, GIVEN_BACK, perhaps=call.needs_queue)
         else:
-            self.lost([attempt.call], "the process stops, or it was to run later, and it was not stored")
+            self.lost([call], "the process stops, or it was to run later, and it was not stored")
             attempt.tell(None)
 
     def _abandon_behind(self, attempt: Attempt, before: str) -> None:

@@ -1,23 +1,28 @@
 """Jobs and settlements for tests of the stores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from postlude.job import (
+    DEFAULT_TERMS,
     Claim,
     Event,
     Failure,
     Followers,
     JobState,
+    Key,
     NewJob,
     Record,
     Settlement,
+    Terms,
+    WhenTaken,
     new_job_id,
     new_token,
     transition,
 )
-from postlude.stores.contract import Store
+from postlude.limits import Limit
+from postlude.stores.contract import Claimed, Pruned, Store
 
 FAILURE = Failure("ValueError", "no", "Traceback …")
 
@@ -117,3 +122,56 @@ async def claim_all(
 ) -> list[Claim]:
     claimed = await store.claim(owner=owner, tasks=["app:work"], limit=limit, now=now, idle=idle)
     return claimed.claims
+
+
+def limited(partition: str = "", *, terms: Terms = DEFAULT_TERMS, **other: Any) -> NewJob:
+    """A job that limits count."""
+    return queued(terms=terms._replace(partition=partition), **other)
+
+
+def keyed(
+    key: str = "k",
+    on_conflict: WhenTaken = "return",
+    *,
+    until: float | None = None,
+    owner: int | None = None,
+    **other: Any,
+) -> NewJob:
+    """A job with a key: staged if it has an owner."""
+    terms = Terms(key=Key(key, on_conflict, until))
+    return queued(terms=terms, **other) if owner is None else staged(owner, terms=terms, **other)
+
+
+async def ask(
+    store: Store,
+    owner: int,
+    *,
+    limits: Mapping[str, Limit] | Limit | None = None,
+    tasks: Sequence[str] = ("app:work",),
+    now: float = 10.0,
+    limit: int = 100,
+    idle: bool = False,
+) -> Claimed:
+    """Claim; one limit alone is that of all the tasks."""
+    of_tasks = dict.fromkeys(tasks, limits) if isinstance(limits, Limit) else limits or {}
+    return await store.claim(owner=owner, tasks=tasks, limit=limit, now=now, idle=idle, limits=of_tasks)
+
+
+async def fail(store: Store, owner: int, job: NewJob) -> None:
+    """Run a queued job, and let it fail."""
+    (claim,) = [claim for claim in await claim_all(store, owner) if claim.job_id == job.id]
+    await store.settle([ended(claim, Event.FAIL)])
+
+
+KEEP = {JobState.SUCCEEDED: 100.0, JobState.FAILED: 200.0, JobState.CANCELLED: 300.0}
+
+
+async def prune_all(store: Store, *, now: float, portion: int = 100, shortest: float = 0.0) -> int:
+    """Prune from the beginning to the end; returns how many were removed."""
+    removed, place = 0, 0
+    while True:
+        pruned: Pruned = await store.prune(KEEP, shortest=shortest, now=now, place=place, limit=portion)
+        removed += pruned.jobs
+        if pruned.place is None:
+            return removed
+        place = pruned.place

@@ -2,15 +2,20 @@
 
 import asyncio
 import json
+import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
 
-from postlude.job import JobState, NewJob, new_job_id, new_token
+from postlude.clock import SystemClock
+from postlude.job import Event, JobState, NewJob, new_job_id, new_token
+from postlude.limits import Limit, Rate
 from postlude.stores import open_store
-from postlude.stores.contract import Store
+from postlude.stores.contract import Filter, Store
+from tests.stores.making import ended, keyed
 
 
 class OtherProcess:
@@ -89,6 +94,29 @@ class Told:
             await self.store.insert([job])
             ids.append(str(job.id))
         return ids
+
+    async def work_within_limits(self, most: int, starts: int, seconds: float, seed: int) -> list[Any]:
+        """Until nothing is left: the job, the start as it was recorded, and from when to when it ran for sure."""
+        dice = random.Random(seed)
+        limits = {"app:work": Limit(most, Rate(starts, seconds))}
+        lines: list[Any] = []
+        while set(await self.store.count(Filter())) - {JobState.SUCCEEDED}:
+            claimed = await self.store.claim(
+                owner=self.owner, tasks=["app:work"], limit=3, now=SystemClock().now(), idle=False, limits=limits
+            )
+            begin = time.monotonic()
+            for claim in claimed.claims:
+                await self.store.get([claim.job_id])
+                event = Event.RELEASE if dice.random() < 0.1 else Event.SUCCEED
+                lines.append((str(claim.job_id), claim.started_at, begin, time.monotonic()))
+                await self.store.settle([ended(claim, event)])
+        return lines
+
+    async def insert_key(self, key: str, count: int) -> list[str]:
+        """Add so many jobs with this key, side by side; returns the ids that they lead to."""
+        jobs = [keyed(key) for _ in range(count)]
+        found = await asyncio.gather(*(self.store.insert([job]) for job in jobs))
+        return [str(answered.get(job.id, job.id)) for job, answered in zip(jobs, found, strict=True)]
 
     async def announce_stop(self) -> None:
         await self.store.announce_stop(self.owner)

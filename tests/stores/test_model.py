@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from postlude.errors import IllegalTransition
-from postlude.job import Claim, Event, Followers, JobState, NewJob, new_job_id, new_token, transition
+from postlude.job import Claim, Event, Followers, JobState, NewJob, Terms, new_job_id, new_token, transition
 from postlude.stores.contract import Filter
 from postlude.stores.sqlite import SQLiteStore, location
 from tests.stores.making import ended
@@ -110,7 +110,8 @@ class Model:
             and job.run_at <= now
             and job.new.task in KNOWN
         ]
-        return sorted(found, key=lambda job: (job.run_at, job.seq))
+        # What is alone comes before all others, whatever its rank.
+        return sorted(found, key=lambda job: (0 if alone else job.new.terms.rank, job.run_at, job.seq))
 
     def settle(self, job: Job, event: Event, **other: Any) -> None:
         target = transition(job.state, event)
@@ -191,7 +192,7 @@ class StoreAndModel(RuleBasedStateMachine):
         self.run(self.store.insert(jobs))
         self.model.insert(jobs)
 
-    def new(self, state: JobState, task: int, delay: float, after: NewJob | None, owner: int) -> NewJob:
+    def new(self, state: JobState, task: int, delay: float, after: NewJob | None, owner: int, rank: int = 0) -> NewJob:
         is_staged = state is S.STAGED
         # What is put into the queue at once has its arguments there.
         arguments = None if is_staged and task == EPHEMERAL else "[]"
@@ -199,6 +200,7 @@ class StoreAndModel(RuleBasedStateMachine):
             new_job_id(), TASKS[min(task, 2)], arguments, state, created_at=self.now, run_at=self.now + delay,
             after=after.id if after else None, chain=(after.chain or after.id) if after else None,
             owner=owner if is_staged else None, claim=new_token() if is_staged else None,
+            terms=Terms(rank=rank),
         )  # fmt: skip
         if is_staged:
             self.claims[job.id] = Claim(
@@ -227,11 +229,12 @@ class StoreAndModel(RuleBasedStateMachine):
         tasks=st.lists(st.integers(0, EPHEMERAL), min_size=1, max_size=4),
         delay=st.sampled_from([0.0, 0.0, 5.0]),
         owner=st.integers(0, 1),
+        rank=st.sampled_from([0, 0, -1, 2]),
     )
-    def insert_chain(self, state: JobState, tasks: list[int], delay: float, owner: int) -> None:
+    def insert_chain(self, state: JobState, tasks: list[int], delay: float, owner: int, rank: int) -> None:
         jobs: list[NewJob] = []
         for task in tasks:
-            jobs.append(self.new(state, task, delay, jobs[-1] if jobs else None, self.owners[owner]))
+            jobs.append(self.new(state, task, delay, jobs[-1] if jobs else None, self.owners[owner], rank))
         self.add(jobs)
 
     @precondition(lambda self: self.model.jobs)

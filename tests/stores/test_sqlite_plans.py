@@ -8,6 +8,7 @@ import pytest
 from postlude.job import JobState, NewJob, new_job_id
 from postlude.stores.sqlite import location
 from postlude.stores.sqlite.connection import connect
+from postlude.stores.sqlite.lanes import all_lanes
 from postlude.stores.sqlite.migrations import migrate, transaction
 from postlude.stores.sqlite.statements import FOLDER, sql_for
 from postlude.stores.sqlite.writing import insert
@@ -79,6 +80,15 @@ def test_no_statement_reads_the_jobs_one_by_one(connection: apsw.Connection, nam
         ("next_partition", "jobs_partitioned (queue=? AND task=? AND rank=? AND partition>?"),
         ("due_in_partition", "jobs_partitioned (queue=? AND task=? AND rank=? AND partition=? AND run_at<?"),
         ("running_of", "jobs_limited"),
+        ("starts_of", "PRIMARY KEY (task=? AND partition=? AND at>?)"),
+        ("delete_starts", "starts_until (until<?)"),
+        ("holder", "keys_held (task=? AND key=?)"),
+        ("lose_key", "keys_held (task=? AND key=?)"),
+        ("keeps_key", "PRIMARY KEY (job=?)"),
+        ("keyed_cancelled_by", "jobs_cancelled_by"),
+        ("alias", "PRIMARY KEY (id=?)"),
+        ("delete_aliases", "aliases_of_job"),
+        ("delete_jobs", "sqlite_autoindex_jobs_1"),
         ("chain_goes_on", "jobs_of_chain"),
         ("portion", "INTEGER PRIMARY KEY"),
         ("due", "jobs_claimable"),
@@ -119,6 +129,29 @@ def test_each_uses_the_index_made_for_it(connection: apsw.Connection, name: str,
 def test_what_is_ordered_is_read_in_order(connection: apsw.Connection, name: str) -> None:
     """Sorting would read all that waits before the first is given."""
     assert "TEMP B-TREE" not in " ".join(plan(connection, name))
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_a_step_from_lane_to_lane_reads_past_no_jobs(connection: apsw.Connection, limited: bool) -> None:
+    """What the plan does not say: where in the index a step begins."""
+    steps = 0
+
+    def count() -> bool:
+        nonlocal steps
+        steps += 1
+        return False
+
+    with connection:
+        if limited:
+            connection.execute("UPDATE jobs SET partition = '' WHERE state = 'queued'")
+        lanes = [lane for lane in all_lanes(connection) if lane.limited is limited]
+        connection.set_progress_handler(count, 100)
+        assert list(all_lanes(connection)) == lanes
+        connection.set_progress_handler(None)
+        if limited:
+            connection.execute("UPDATE jobs SET partition = NULL")
+    assert len(lanes) == 7
+    assert 100 * steps < 2_000
 
 
 def test_every_index_is_of_use(connection: apsw.Connection) -> None:

@@ -69,8 +69,9 @@ Keys
     27. **Held.** A job holds its key until it fails or is cancelled; after success until the moment that came with the
        key, or as long as it is kept.
     28. **Changed while it waits.** A job with `"replace"` gives its arguments, policy and terms to a holder that is
-       replaceable and waits, with `"debounce"` its moment too. A replaceable holder that runs or has succeeded loses
-       the key to it, as does one that is not replaceable and has succeeded; else the holder answers.
+       replaceable and waits, with `"debounce"` its moment too; one that is staged becomes queued by that. A replaceable
+       holder that runs or has succeeded loses the key to it, as does one that is not replaceable and has succeeded;
+       else the holder answers.
     29. **Taken meanwhile.** `retry` of a job whose key another one holds raises `KeyTaken`, with the id of that one.
 
 Keeping

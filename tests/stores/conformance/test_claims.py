@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
-from postlude.job import Event, JobState, Progress, Report
+from postlude.job import Event, JobState, Progress, Report, Terms
+from postlude.limits import Limit, Rate
 from postlude.stores.contract import Claimed, Filter, Store
-from tests.stores.making import chain_of, claim_all, claim_of, ended, queued, read, staged
+from tests.stores.making import ask as ask_for
+from tests.stores.making import chain_of, claim_all, claim_of, ended, limited, queued, read, staged, states
 from tests.stores.other_process import OtherProcess
 
 
@@ -131,6 +133,89 @@ async def test_clause_7_a_claim_carries_all_that_the_attempt_needs(store: Store,
     assert claim._replace(id=0) == claim_of(job._replace(owner=owner, claim=0))._replace(
         state=JobState.RUNNING, attempt=1, started_at=10.0
     )
+
+
+async def test_clause_7_the_smallest_rank_first_whatever_is_due_when(store: Store, owner: int) -> None:
+    names = ["app:work", "app:alpha"]
+    ranks = [0, 5, -3, 0, -3, 100, -100, 5]
+    jobs = [
+        queued(names[n % 2], run_at=9.0 - n, terms=Terms(rank=rank, queue=f"q{n % 3}")) for n, rank in enumerate(ranks)
+    ]
+    later = queued(run_at=11.0, terms=Terms(rank=-100))
+    await store.insert([*jobs, later])
+    taken = [
+        claim.job_id
+        for limit in (1, 2, 2, 100)
+        for claim in (await ask_for(store, owner, tasks=names, limit=limit)).claims
+    ]
+    assert taken == [job.id for job in sorted(jobs, key=lambda job: (job.terms.rank, job.run_at))]
+
+
+async def test_clause_7_what_has_expired_is_cancelled_with_all_behind_it(store: Store, owner: int) -> None:
+    expired = queued(terms=Terms(expires_at=10.0))
+    behind = queued(after=expired.id, chain=expired.id)
+    further = queued(after=behind.id, chain=expired.id)
+    in_time = queued(run_at=2.0, terms=Terms(expires_at=10.001))
+    await store.insert([expired, behind, further, in_time])
+    assert [claim.job_id for claim in await claim_all(store, owner)] == [in_time.id]
+    assert await states(store, [expired, behind, further]) == [JobState.CANCELLED] * 3
+    assert [(await read(store, job)).cancelled_by for job in (expired, behind, further)] == [
+        None,
+        expired.id,
+        expired.id,
+    ]
+    assert "expire" in str((await read(store, expired)).reason)
+    assert (await read(store, expired)).attempt == 0
+
+
+@pytest.mark.parametrize("partition", [None, "p"])
+async def test_clause_7_what_stands_behind_many_expired_ones_is_given(
+    store: Store, owner: int, partition: str | None
+) -> None:
+    gone = [queued(run_at=1.0, terms=Terms(expires_at=5.0, partition=partition)) for _ in range(1_000)]
+    good = queued(run_at=2.0, terms=Terms(partition=partition))
+    await store.insert([*gone, good])
+    calls = 0
+    while not (claimed := await ask_for(store, owner, limit=1)).claims:
+        calls += 1
+        assert calls < 50  # some may be left to the next call, so that no commit waits long behind one, but not each
+        assert claimed.again_at is not None
+        assert claimed.again_at <= 10.0
+    assert [claim.job_id for claim in claimed.claims] == [good.id]
+    assert await store.count(Filter()) == {JobState.RUNNING: 1, JobState.CANCELLED: 1_000}
+
+
+async def test_clause_7_what_has_expired_takes_no_room_in_a_limit(store: Store, owner: int) -> None:
+    await store.insert([limited(terms=Terms(expires_at=5.0)), limited(run_at=2.0)])
+    claimed = await ask_for(store, owner, limits=Limit(max_running=1, rate=Rate(1, 60.0)))
+    while not claimed.claims:
+        assert claimed.again_at is not None
+        claimed = await ask_for(store, owner, limits=Limit(max_running=1, rate=Rate(1, 60.0)))
+    assert len(claimed.claims) == 1
+
+
+async def test_clause_7_an_expired_job_that_ran_before_is_cancelled_as_well(store: Store, owner: int) -> None:
+    job = queued(terms=Terms(expires_at=30.0))
+    await store.insert([job])
+    (claim,) = await claim_all(store, owner)
+    await store.settle([ended(claim, Event.POSTPONE)])
+    assert await claim_all(store, owner, now=30.0) == []
+    record = await read(store, job)
+    assert (record.state, record.attempt) == (JobState.CANCELLED, 1)
+
+
+@pytest.mark.parametrize("idle", [True, False])
+async def test_clause_9_no_worker_comes_to_rest_for_an_expired_job(store: Store, owner: int, idle: bool) -> None:
+    suspect, other = queued(terms=Terms(expires_at=15.0)), queued()
+    await store.insert([suspect])
+    (claim,) = await claim_all(store, owner)
+    await store.settle([ended(claim, Event.RESCUE, alone=True)])
+    await store.insert([other])
+    assert not (await ask_for(store, owner, now=20.0, limit=0)).alone_waits
+    claimed = await ask_for(store, owner, now=20.0, idle=idle)
+    assert [claim.job_id for claim in claimed.claims] == [other.id]
+    assert not claimed.alone_waits
+    assert (await read(store, suspect)).state is JobState.CANCELLED
 
 
 async def test_clause_8_claim_counts_the_attempt(store: Store, owner: int) -> None:

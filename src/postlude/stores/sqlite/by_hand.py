@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from postlude.errors import IllegalTransition, JobNotFound
 from postlude.job import Event, JobState, Policy, transition
@@ -14,6 +13,8 @@ from postlude.stores.sqlite.rows import id_of
 from postlude.stores.sqlite.statements import sql
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from apsw import Connection
 
     from postlude.pauses import Pause
@@ -67,8 +68,7 @@ class Retrying:
         keyed: list[Row] = [(self.job_id.bytes, task, key)] if key is not None else []
         for root in (self.job_id, *gone):
             keyed += connection.execute(sql("keyed_cancelled_by"), (root.bytes,)).fetchall()
-        for value, task, key in keyed:
-            keys.take_again(connection, UUID(bytes=value), task, key, self.now)
+        keys.take_again(connection, keyed, self.now)
         # As after any interruption: one that was set aside for it must not take others with it (see `Claimed`).
         alone = 0 < interruptions >= Policy.loads(text).max_interruptions - 1
         connection.execute(sql("retry"), (queued, self.now, alone, self.job_id.bytes))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from postlude.job import Event, JobState, transition
+from postlude.stores.sqlite.keys import resolved
 from postlude.stores.sqlite.rows import id_of
 from postlude.stores.sqlite.statements import portions, sql, sql_for
 
@@ -80,6 +81,11 @@ def tie_on(connection: Connection, job: NewJob, after: UUID) -> None:
         # Its first job was stored while it was the only one, and belonged to none.
         connection.execute(sql("put_into_chain"), (after.bytes,))
     row: Row | None = connection.execute(sql("predecessor"), (after.bytes,)).fetchone()
+    holder = resolved(connection, after) if row is None else after
+    if holder != after:
+        connection.execute(sql("put_behind"), (holder.bytes, job.id.bytes))
+        tie_on(connection, job, holder)
+        return
     if row is None or row[0] == JobState.SUCCEEDED:
         # Nobody would ever let go of a job that waits for one which is not there.
         connection.execute(sql("stop_waiting"), (job.id.bytes,))

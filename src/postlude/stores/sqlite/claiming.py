@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from heapq import merge
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 EXPIRED: Final = "it was not started before it expired (expires_after)"
 
+MOST_EXPIRED: Final = 200
+"""Expired jobs after which a claim that has found nothing else ends: with more, the next one goes on."""
+
 _rank = attrgetter("rank")
 
 
@@ -51,17 +55,24 @@ class Claiming:
     def __call__(self, connection: Connection) -> Claimed:
         """Take what is due."""
         pauses = read_pauses(connection)
-        limiter = Limiter(connection, self.now, self.limits, pauses, self.cursors)
-        alone = self._due_alone(connection, pauses, limiter)
-        taking_alone = alone is not None and self.idle and self.limit > 0
-        found = [alone] if alone is not None and taking_alone else self._due(connection, pauses, limiter)
-        fresh = [due for due in found if due.expires_at is None or due.expires_at > self.now]
-        if len(fresh) < len(found):
-            self._cancel_expired(connection, found)
-            limiter.come_back(self.now)  # others may stand behind them
+        expired = 0
+        while True:
+            limiter = Limiter(connection, self.now, self.limits, pauses, self.cursors)
+            alone = self._due_alone(connection, pauses, limiter)
+            taking_alone = alone is not None and self.limit > 0 and (self.idle or self._expired(alone))
+            found = [alone] if alone is not None and taking_alone else self._due(connection, pauses, limiter)
+            fresh = [due for due in found if not self._expired(due)]
+            expired += len(found) - len(fresh)
+            if len(fresh) < len(found):
+                self._cancel_expired(connection, found)
+                limiter.come_back(self.now)  # others may stand behind them
+            if fresh or not found or expired >= MOST_EXPIRED:
+                break
         limiter.record(fresh)
         claims = self._take(connection, [due.seq for due in fresh])
-        alone_waits = alone is not None and not taking_alone
+        if len(claims) < self.limit:
+            limiter.look_behind()
+        alone_waits = alone is not None and not taking_alone and not self._expired(alone)
         return Claimed(claims, alone_waits, limiter.again_at, limiter.held_back)
 
     def _due_alone(self, connection: Connection, pauses: Pauses, limiter: Limiter) -> Due | None:
@@ -81,14 +92,17 @@ class Claiming:
         lanes.sort(key=_rank)
         found: list[Due] = []
         for _, of_rank in groupby(lanes, _rank):
-            candidates: list[Due] = []
             left = self.limit - len(found)
-            for lane in of_rank if left else ():
-                candidates += limiter.due(lane, left) if lane.limited else self._in_lane(connection, lane, left)
-            candidates.sort()
-            for due in candidates:
+            candidates = [
+                limiter.due(lane, left) if lane.limited else self._in_lane(connection, lane, left)
+                for lane in (of_rank if left else ())
+            ]
+            # By what stands first in each, and no lane is put into another order: a partition whose jobs are older than
+            # those of others must not have two turns before they have one.
+            for due in merge(*candidates):
                 if len(found) < self.limit and limiter.admit(due):
                     found.append(due)
+        limiter.took(found)
         return found
 
     def _in_lane(self, connection: Connection, lane: Lane, most: int) -> list[Due]:
@@ -97,9 +111,12 @@ class Claiming:
 
     def _cancel_expired(self, connection: Connection, found: Sequence[Due]) -> None:
         for due in found:
-            if due.expires_at is not None and due.expires_at <= self.now:
+            if self._expired(due):
                 job_id = UUID(bytes=connection.execute(sql("id_at"), (due.seq,)).get)
                 chains.cancel_queued(connection, job_id, at=self.now, reason=EXPIRED)
+
+    def _expired(self, due: Due) -> bool:
+        return due.expires_at is not None and due.expires_at <= self.now
 
     def _take(self, connection: Connection, rows: list[int]) -> list[Claim]:
         running = transition(JobState.QUEUED, Event.START)

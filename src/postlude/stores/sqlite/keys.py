@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from postlude.errors import KeyTaken
-from postlude.job import JobState
+from postlude.job import Event, JobState, transition
+from postlude.stores.sqlite import chains
 from postlude.stores.sqlite.rows import new_job_values
 from postlude.stores.sqlite.statements import sql, sql_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from apsw import Connection
 
@@ -38,6 +39,7 @@ def insert_unique(connection: Connection, jobs: Sequence[NewJob]) -> tuple[list[
         connection.execute(sql_for("insert", 1), new_job_values(job))
         key = job.terms.key
         if key is not None:
+            connection.execute(sql("lose_key"), (job.task, key.value))
             connection.execute(sql("hold_key"), (job.task, key.value, job.id.bytes, key.until, key.replaceable))
         written.append(job)
     return written, answered
@@ -57,6 +59,11 @@ def _holder_instead(connection: Connection, job: NewJob) -> UUID | None:
             return None
         if replaceable:
             _change(connection, holder, job, key)
+            if state == JobState.STAGED:
+                # Its process has its own copy of the arguments: from now on it is for whoever claims it.
+                queued = transition(JobState.STAGED, Event.RELEASE)
+                connection.execute(sql("queue_staged"), (queued, holder))
+                chains.queue_behind(connection, UUID(bytes=holder), at=job.created_at)
     return UUID(bytes=holder)
 
 
@@ -75,20 +82,27 @@ def _change(connection: Connection, holder: bytes, job: NewJob, key: Key) -> Non
     run_at = job.run_at if key.on_conflict == "debounce" else None
     values = (job.arguments, job.policy, job.origin, *job.terms[:4], run_at, holder)
     connection.execute(sql("change"), values)
+    connection.execute(sql("change_key"), (key.until, holder))
 
 
-def take_again(connection: Connection, job_id: UUID, task: str, key: str, now: float) -> None:
-    """A job that had let go of its key is to run again (clause 29).
+def take_again(connection: Connection, keyed: Iterable[Row], now: float) -> None:
+    """Jobs that had let go of their keys are to run again: each in `keyed` with its id, task and key (clause 29).
 
     Raises:
-        KeyTaken: another one holds it.
+        KeyTaken: another one holds it, or two of them would.
     """
-    row = _holder(connection, task, key)
-    if row is None or row[0] == job_id.bytes:
-        return
-    if _holds(row[1], row[2], now):
-        raise KeyTaken(job_id, key, UUID(bytes=row[0]))
-    connection.execute(sql("hold_key"), (task, key, job_id.bytes, None, False))
+    taken: dict[tuple[str, str], UUID] = {}
+    for value, task, key in keyed:
+        job_id = UUID(bytes=value)
+        row = _holder(connection, task, key)
+        holder = taken.get((task, key))
+        if holder is None and row is not None and row[0] != value and _holds(row[1], row[2], now):
+            holder = UUID(bytes=row[0])
+        if holder is not None:
+            raise KeyTaken(job_id, key, holder)
+        connection.execute(sql("lose_key"), (task, key))
+        connection.execute(sql("hold_key_again"), (value,))
+        taken[task, key] = job_id
 
 
 def resolved(connection: Connection, job_id: UUID) -> UUID:

@@ -76,7 +76,7 @@ def _scan(connection: Connection, names: Sequence[str] | None, pauses: Pauses, *
             start = (lane.queue, _AFTER_NAMES if whole_queue else lane.task, _AFTER_RANKS)
         else:
             yield lane
-            start = lane.place
+            start = (lane.queue, lane.task, lane.rank + 1)
 
 
 def _leap(names: Sequence[str], lane: Lane) -> Place | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from postlude.job import new_token
 from postlude.limits import UNLIMITED
 from postlude.stores.sqlite.statements import sql
 
@@ -40,6 +41,20 @@ class Due(NamedTuple):
     partition: str | None = None
 
 
+class Visit(NamedTuple):
+    """What was found in one lane."""
+
+    lane: Lane
+    due: list[Due]
+    """In turn: the first of each partition, then the second of each."""
+    firsts: int
+    """How many of them are the first of their partition."""
+    left_at: str | None
+    """Where the visit ended before it was once around; None: it has seen every partition, or enough jobs."""
+    partitions: list[str]
+    """Those that had something due."""
+
+
 @dataclass(slots=True)
 class Limiter:
     """Looks at the lanes with limits during one claim.
@@ -63,25 +78,53 @@ class Limiter:
     """Whether something due is held back by a limit."""
     _room: dict[tuple[str, str], int] = field(default_factory=dict)
     """How many more may start, by task and partition."""
+    _took_from: set[tuple[str, str]] = field(default_factory=set)
+    """Where this claim takes something."""
+    _visits: list[Visit] = field(default_factory=list)
 
     def due(self, lane: Lane, most: int) -> list[Due]:
         """Up to so many jobs of the lane, one from each partition in turn."""
-        one_each: list[Due] = []
-        deeper: list[tuple[str, int]] = []
+        firsts: list[Due] = []
+        partitions: list[str] = []
+        left_at: str | None = None
         for partition, first in self._visit(lane):
-            room = self.room(lane.task, partition)
-            if room > 0:
-                one_each.append(first)
-                deeper.append((partition, room))
-                if len(one_each) == most:
-                    return one_each
-        rows = [
-            self._in(lane, partition, min(room, most))[1:]
-            for partition, room in deeper
-            if room > 1 and len(one_each) < most
-        ]
+            if first is None:
+                left_at = _after(partition)
+                break
+            partitions.append(partition)
+            if self.room(lane.task, partition) > 0:
+                firsts.append(first)
+                if len(firsts) == most:
+                    break
+        due = firsts if len(firsts) == most else self._in_turn(lane, firsts, most)
+        self._visits.append(Visit(lane, due, len(firsts), left_at, partitions))
+        return due
+
+    def _in_turn(self, lane: Lane, firsts: Sequence[Due], most: int) -> list[Due]:
+        rooms = [(first.partition or "", self.room(lane.task, first.partition or "")) for first in firsts]
+        rows = [self._in(lane, partition, min(room, most))[1:] for partition, room in rooms if room > 1]
         in_turn = chain.from_iterable(zip_longest(*rows))
-        return [*one_each, *(each for each in in_turn if each is not None)][:most]
+        return [*firsts, *(each for each in in_turn if each is not None)][:most]
+
+    def took(self, found: Sequence[Due]) -> None:
+        """These are what the claim came to: whoever was given nothing comes first the next time."""
+        taken = {due.seq for due in found}
+        for visit in self._visits:
+            given = [due.partition for due in visit.due if due.seq in taken]
+            if visit.left_at is not None and all(due.seq in taken for due in visit.due[: visit.firsts]):
+                self.cursors[visit.lane.place] = visit.left_at
+            elif given:
+                self.cursors[visit.lane.place] = _after(given[-1] or "")
+
+    def look_behind(self) -> None:
+        """Ask what the limits hold back now that the claim has taken its part."""
+        for lane, _, _, _, partitions in self._visits:
+            for partition in partitions:
+                place = lane.task, partition
+                if place in self._took_from and self._room[place] <= 0 and self._in(lane, partition, 1):
+                    self._took_from.discard(place)
+                    del self._room[place]
+                    self.room(*place)
 
     def room(self, task: str, partition: str) -> int:
         """How many more may start there now."""
@@ -95,8 +138,11 @@ class Limiter:
         """Whether there is room for this one too, which it then takes."""
         if due.partition is None:
             return True
+        if due.expires_at is not None and due.expires_at <= self.now:
+            return True  # it only has to be cancelled
         room = self.room(due.task, due.partition)
         self._room[due.task, due.partition] = room - 1
+        self._took_from.add((due.task, due.partition))
         return room > 0
 
     def _read_room(self, task: str, partition: str) -> int:
@@ -107,8 +153,7 @@ class Limiter:
             room = limit.max_running - running
         if limit.rate is not None and room > 0:
             # Whatever lies in the future counts too: the clock was set back, and no limit is exceeded for that.
-            since = self.now - limit.rate.seconds
-            (row,) = self._rows("starts_of", task, partition, since)
+            (row,) = self._rows("starts_of", task, partition, self.now, limit.rate.seconds)
             count, oldest = row
             room = min(room, limit.rate.starts - count)
             if room <= 0 and oldest is not None:
@@ -120,28 +165,31 @@ class Limiter:
         for due in started:
             rate = None if due.partition is None else self.limits.get(due.task, UNLIMITED).rate
             if rate is not None:
-                values = (due.task, due.partition, self.now, due.seq, self.now + rate.seconds)
+                values = (due.task, due.partition, self.now, new_token(), self.now + rate.seconds)
                 self.connection.execute(sql("add_start"), values)
 
     def come_back(self, at: float) -> None:
         """There may be something for a claim at this moment."""
         self.again_at = at if self.again_at is None else min(at, self.again_at)
 
-    def _visit(self, lane: Lane) -> Iterator[tuple[str, Due]]:
-        """The partitions that have something due and are not paused, from the next in turn, once around."""
+    def _visit(self, lane: Lane) -> Iterator[tuple[str, Due | None]]:
+        """The partitions that have something due and are not paused, from the next in turn, once around.
+
+        One without a job says that the visit ends there, before its time.
+        """
         visits = 0
         begin = self.cursors.get(lane.place, "")
         for start, end in ((begin, None), ("", begin)):
             place = start
             while (row := self._next(lane, place)) is not None and (end is None or row[0] < end):
                 partition, run_at, seq, expires_at = row
-                first = Due(run_at, seq, expires_at, lane.task, partition)
-                place = self.cursors[lane.place] = partition + "\0"  # no text lies between these two
-                if first.run_at <= self.now and not self.pauses.cover(lane.queue, lane.task, partition):
-                    yield partition, first
+                place = _after(partition)
+                if run_at <= self.now and not self.pauses.cover(lane.queue, lane.task, partition):
+                    yield partition, Due(run_at, seq, expires_at, lane.task, partition)
                 visits += 1
                 if visits == MOST_VISITS:
                     self.come_back(self.now + REST)
+                    yield partition, None
                     return
 
     def _next(self, lane: Lane, start: str) -> Row | None:
@@ -153,3 +201,7 @@ class Limiter:
 
     def _rows(self, name: str, *values: SQLiteValue) -> list[Row]:
         return self.connection.execute(sql(name), values).fetchall()
+
+
+def _after(partition: str) -> str:
+    return partition + "\0"  # no text lies between these two

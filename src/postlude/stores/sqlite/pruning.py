@@ -84,8 +84,10 @@ class Pruning:
         kept = Policy.loads(text).kept(JobState(state))
         if finished_at + (self.keep[JobState(state)] if kept is None else kept) > self.now:
             return False
-        holds = key is not None and connection.execute(sql("keeps_key"), (job_id, self.now)).fetchone() is not None
-        return not holds and not _goes_on(connection, chain)
+        if key is not None and state == JobState.SUCCEEDED:
+            holds = connection.execute(sql("keeps_key"), (job_id, self.now)).fetchone() is not None
+            return not holds and not _goes_on(connection, chain)
+        return not _goes_on(connection, chain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,7 @@ class Listing:
     def _place(self, connection: Connection) -> int | None:
         if self.before is None:
             return LATER_THAN_ALL
-        row: Row | None = connection.execute(sql("place"), (self.before.bytes,)).fetchone()
+        row: Row | None = connection.execute(sql("place"), (resolved(connection, self.before).bytes,)).fetchone()
         return None if row is None else row[0]
 
     def _query(self, state: JobState | None, place: int) -> tuple[str, tuple[Any, ...]]:

@@ -1,1 +1,1 @@
-INSERT INTO starts (task, partition, at, job, until) VALUES (?, ?, ?, ?, ?)
+INSERT INTO starts (task, partition, at, id, until) VALUES (?, ?, ?, ?, ?)

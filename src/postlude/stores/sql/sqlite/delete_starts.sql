@@ -1,3 +1,3 @@
-DELETE FROM starts WHERE (task, partition, at, job) IN (
-    SELECT task, partition, at, job FROM starts INDEXED BY starts_until WHERE until <= ? LIMIT ?
+DELETE FROM starts WHERE (task, partition, at, id) IN (
+    SELECT task, partition, at, id FROM starts INDEXED BY starts_until WHERE until <= ? LIMIT ?
 )

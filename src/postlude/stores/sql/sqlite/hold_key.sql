@@ -1,1 +1,1 @@
-INSERT OR REPLACE INTO keys (task, key, job, until, replaceable) VALUES (?, ?, ?, ?, ?)
+INSERT INTO keys (task, key, job, until, replaceable) VALUES (?, ?, ?, ?, ?)

@@ -1,1 +1,1 @@
-SELECT 1 FROM keys WHERE job = ? AND until > ?
+SELECT 1 FROM keys WHERE job = ? AND held = 1 AND until > ?

@@ -24,24 +24,24 @@ CREATE TABLE starts (
     task TEXT NOT NULL,
     partition TEXT NOT NULL,
     at REAL NOT NULL,
-    job INTEGER NOT NULL,                         -- its seq
+    id INTEGER NOT NULL,                          -- any number: a job can start twice in one moment
     until REAL NOT NULL,                          -- from then on no rate counts it
-    PRIMARY KEY (task, partition, at, job)
+    PRIMARY KEY (task, partition, at, id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX starts_until ON starts (until);
 
--- Who holds a key. Whether it still does is said by the state of that job.
+-- Who holds a key, and who has held it: whether the holder still does is said by its state.
 CREATE TABLE keys (
+    job BLOB PRIMARY KEY,
     task TEXT NOT NULL,
     key TEXT NOT NULL,
-    job BLOB NOT NULL,
     until REAL,                                   -- how long it holds the key after success; NULL: while it is kept
     replaceable INTEGER NOT NULL,                 -- whether it may be changed while it waits
-    PRIMARY KEY (task, key)
+    held INTEGER NOT NULL DEFAULT 1               -- 0: another one has taken it over
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX keys_of_job ON keys (job);
+CREATE UNIQUE INDEX keys_held ON keys (task, key) WHERE held = 1;
 
 -- The ids that were given to calls which another job answers.
 CREATE TABLE aliases (

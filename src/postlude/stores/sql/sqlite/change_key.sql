@@ -1,0 +1,1 @@
+UPDATE keys SET until = ? WHERE job = ?

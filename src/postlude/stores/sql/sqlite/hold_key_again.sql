@@ -1,0 +1,1 @@
+UPDATE keys SET held = 1 WHERE job = ?

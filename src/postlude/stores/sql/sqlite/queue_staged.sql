@@ -1,0 +1,1 @@
+UPDATE jobs SET state = ?, owner = NULL, claim = NULL WHERE id = ? AND state = 'staged'
