@@ -22,6 +22,7 @@ from postlude.job import JobState
 from postlude.line import Places
 from postlude.process import Process
 from postlude.registry import Registry
+from postlude.retention import Retention
 from postlude.settings import Concurrency
 from postlude.stores import open_store
 from postlude.stores.contract import Filter
@@ -104,6 +105,7 @@ async def _an_hour(file: Path, count: int) -> dict[str, float]:
         clock=clock,
         events=Events(),
         settled=told,
+        retention=Retention(),
     )
     postlude.service.wait = skip  # type: ignore[attr-defined]
     try:

@@ -26,7 +26,7 @@ from benchmarks.rounds import Plan
 if TYPE_CHECKING:
     from benchmarks.rounds import Figure
 
-NAMES = ("http", "enqueue", "drain", "claim", "latency", "recovery", "idle", "importing", "drift")
+NAMES = ("http", "enqueue", "drain", "claim", "latency", "recovery", "idle", "importing", "drift", "children")
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ from postlude.blocking import Portal
 from postlude.calls import CallOptions
 from postlude.clock import SystemClock
 from postlude.enqueuing import Blocking, Enqueuing
+from postlude.executors import Executors
 from postlude.registry import Registry
 from postlude.runtime import Runtime
 from postlude.settings import read_settings
@@ -48,7 +49,7 @@ class Postlude(Enqueuing):
         carry: context variables, or where they are as `"module:name"`, whose values tasks find as they were at
             `add_task`. Values are text, numbers, True, False, None, and lists and dicts of those.
         concurrency: how many attempts may run at once; a number is that of `async def` tasks. Default: 100 on the loop
-            and 16 in threads.
+            and 16 in threads, and in child processes as many as there are processors.
         strict: refuse calls that cannot be stored with a `TypeError`, instead of running them unsaved.
         ordered: whether each task of a request waits for the success of the one before it. Default: True.
         interrupted: what becomes of a job whose process died while it ran: `"rerun"` (default), or `"hold"` it for a
@@ -99,7 +100,11 @@ class Postlude(Enqueuing):
         )
         caller = sys._getframe(1).f_globals  # noqa: SLF001 - the application's own module
         root = source_root(caller.get("__file__"), caller.get("__name__", "__main__"))
-        self._registry = Registry(root, allow=self.settings.allow, interrupted=self.settings.interrupted)
+        self.executors: Executors = Executors()
+        """What tasks may name as their executor; `register` adds to it."""
+        self._registry = Registry(
+            root, allow=self.settings.allow, interrupted=self.settings.interrupted, executors=self.executors
+        )
         self._applications: list[FastAPI] = []
         clock = SystemClock()
         runtime = Runtime(self.settings, self._registry, clock, open_call_ids, self._dependency_overrides)

@@ -23,11 +23,12 @@ from postlude.events import (
     ThreadAbandoned,
 )
 from postlude.execution import abandon, decide, release, what_happened
-from postlude.executors import AroundExecutor, CompletedExecutor, LoopExecutor, Work, completed
+from postlude.executors import LoopExecutor
 from postlude.executors.contract import CannotStart, failed, failure_of, resolve
 from postlude.job import Cancelled, Failed, Interrupted, JobState, Policy
-from postlude.line import Attempt, Line
+from postlude.line import Attempt, Line, Lines
 from postlude.oversight import RECORD_AFTER, Oversight
+from postlude.tasks import default_executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -73,12 +74,8 @@ class Attempts:
         self.clock = clock
         self._events = events
         on_loop = LoopExecutor(clock, lambda task, seconds: events.emit(LoopBlocked(task, seconds)))
-        self._lines: dict[ExecutorName, Line] = {
-            "loop": Line(on_loop, places.concurrency.loop),
-            "thread": Line(places.threads, places.concurrency.threads),
-        }
-        self._resolver = places.resolver
-        self._carry = places.carry
+        self._lines = Lines(places, {"loop": Line(on_loop, places.concurrency.loop), "thread": places.line("thread")})
+        self._places = places
         self._running: dict[UUID, Attempt] = {}
         """Oldest first."""
         self._oversight = Oversight(store, owner, clock, events, self._running)
@@ -140,6 +137,8 @@ class Attempts:
             alone: nothing else starts until this has ended. Only when idle.
         """
         line = self._lines[call.definition.executor]
+        if line.elsewhere and call.ephemeral:
+            line = self._lines[default_executor(call.definition.function)]
         attempt = Attempt(line, call, ended, behind)
         if call.answered:
             attempt.tell(None)
@@ -221,18 +220,9 @@ class Attempts:
         self.watch()
         context = call.context if call.context is not None else contextvars.copy_context()  # an empty one is false
         self._loop = asyncio.get_running_loop()
-        attempt.open_job(context, self._carry, partial(self._reported, attempt), self._oversight.save)
-        work = Work(call.definition.name, call.definition.function, call.args, call.kwargs, context)
-        executor = attempt.line.executor
-        if call.definition.plan is not None:
-            complete = self._resolver.complete(call.definition.plan)
-            if call.definition.executor == "loop":
-                work = completed(work, complete)
-            else:
-                executor = CompletedExecutor(executor, complete)
-        if call.around is not None:
-            executor = AroundExecutor(executor, call.around)
+        job = attempt.open_job(context, self._places.carry, partial(self._reported, attempt), self._oversight.save)
         try:
+            executor, work = self._places.placed(attempt, job, context)
             attempt.running = executor.begin(work, partial(self._conclude, attempt))
         except Exception as error:  # noqa: BLE001 - the end of this call, and of no other
             # Later, as every end: the line behind it would be worked off in here, one inside the other.
@@ -278,7 +268,11 @@ class Attempts:
                 self._events.emit(EphemeralFailed(call.definition.name, outcome.failure))
             elif interrupted:
                 self.lost([call], "its process stopped while it ran, and it was not stored")
-        elif interrupted and not attempt.held and (attempt.given_back or claim.state is JobState.STAGED):
+        elif (
+            isinstance(outcome, Interrupted)
+            and not (outcome.begun or attempt.held)
+            and (attempt.given_back or claim.state is JobState.STAGED)
+        ):
             self._give_back(attempt)
         else:
             retry = call.definition.retries_of(claim) if isinstance(outcome, Failed) else None

@@ -122,6 +122,43 @@ class UnknownTask(PostludeError, LookupError):
         )
 
 
+class RaisedElsewhere(PostludeError, RuntimeError):
+    """What a task raised in another process: its exception stays there, and its text is here.
+
+    `type` and `message` are those of the exception, and its traceback is a note.
+    """
+
+    def __init__(
+        self,
+        type: str,  # noqa: A002 - as in `Failure`
+        message: str,
+        *,
+        retried: bool,
+        wait: float | None = None,
+        broken: str | None = None,
+    ) -> None:
+        self.type: str = type
+        self.message: str = message
+        self.retried: bool = retried
+        """Whether it is an exception that the task is tried again after."""
+        self.wait: float | None = wait
+        """What the task's backoff function said, in seconds; None to give up."""
+        self.broken: str | None = broken
+        """What the backoff function raised."""
+        super().__init__(f"{type}: {message}")
+
+
+class StartedInChild(PostludeError, RuntimeError):
+    """A module did, while a child of `executor="process"` loaded it, what only the program itself may do."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A child process of executor='process' has loaded this module to run a task of it, and the module started "
+            "the application, or used its store, at import. That was done already, by the process that the task comes "
+            'from. Put what starts the program under `if __name__ == "__main__":`.'
+        )
+
+
 class NotInTask(PostludeError, RuntimeError):
     """`current_job()` was called where no job runs."""
 

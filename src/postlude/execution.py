@@ -57,8 +57,8 @@ def decide(
             return _settle(claim, Event.CANCEL, now, started_at=started_at, followers=Followers.CANCEL)._replace(
                 reason=reason, outcome="cancelled"
             )
-        case Interrupted(reason):
-            return _interrupted(claim, reason, now)
+        case Interrupted():
+            return _interrupted(outcome, claim, now, started_at=started_at)
         case _:
             assert_never(outcome)
 
@@ -134,8 +134,8 @@ def unwritable(settlement: Settlement) -> Settlement:
     )
 
 
-def _interrupted(claim: Claim, reason: str, now: float) -> Settlement:
-    started = claim.state is JobState.RUNNING
+def _interrupted(outcome: Interrupted, claim: Claim, now: float, *, started_at: float | None) -> Settlement:
+    reason, started = outcome.reason, outcome.begun or claim.state is JobState.RUNNING
     if claim.arguments is None:
         return abandon(claim, now, f"{reason}; it was not stored, so no other process can run it")
     policy = Policy.loads(claim.policy)
@@ -149,7 +149,7 @@ def _interrupted(claim: Claim, reason: str, now: float) -> Settlement:
     elif interruptions >= policy.max_interruptions:
         why = f"{reason}; set aside after {interruptions} interruptions (max_interruptions)"
     else:
-        again = _settle(claim, Event.RESCUE, now, started_at=claim.started_at, followers=Followers.QUEUE)
+        again = _settle(claim, Event.RESCUE, now, started_at=started_at, followers=Followers.QUEUE)
         return again._replace(
             interruptions=interruptions,
             run_at=now,
@@ -157,7 +157,7 @@ def _interrupted(claim: Claim, reason: str, now: float) -> Settlement:
             reason=reason,
             alone=runs_alone(claim, interruptions),
         )
-    aside = _settle(claim, Event.SET_ASIDE, now, started_at=claim.started_at, followers=Followers.CANCEL)
+    aside = _settle(claim, Event.SET_ASIDE, now, started_at=started_at, followers=Followers.CANCEL)
     return aside._replace(interruptions=interruptions, outcome="interrupted", reason=why)
 
 

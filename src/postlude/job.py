@@ -324,6 +324,8 @@ class Interrupted(NamedTuple):
     """The attempt ended because its process did."""
 
     reason: str
+    begun: bool = False
+    """Whether it is known to have begun, so that it counts even if the store has not heard of its start."""
 
 
 Outcome = Succeeded | Failed | Snoozed | Cancelled | Interrupted

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from postlude.context import CurrentJob, enter
 from postlude.dependencies import Resolver
-from postlude.executors import ThreadExecutor
+from postlude.elsewhere import Setup, perform_submitted, sent
+from postlude.executors import (
+    AroundExecutor,
+    CompletedExecutor,
+    Executors,
+    FuturesExecutor,
+    LoopExecutor,
+    ProcessExecutor,
+    ThreadExecutor,
+    Work,
+    completed,
+)
 from postlude.executors.contract import failed
 from postlude.job import Cancelled, Failed, Failure, Interrupted, JobState, Policy, Snoozed
 
@@ -22,6 +33,7 @@ if TYPE_CHECKING:
     from postlude.executors import Executor, Running
     from postlude.job import Outcome, Report, Settlement
     from postlude.settings import Concurrency
+    from postlude.tasks import ExecutorName
 
     Ended = Callable[[Outcome | None], None]
     """Told what a call came to; None if that is not known to be on disk, or the call had no row and did not run."""
@@ -38,26 +50,96 @@ class Places(NamedTuple):
     concurrency: Concurrency
     resolver: Resolver
     """Gives tasks what they depend on."""
+    processes: ProcessExecutor
+    executors: Executors
+    """What the application has registered."""
+    made_here: dict[str, FuturesExecutor]
+    """Of those, the ones that were needed."""
+    setup: str
+    overrides: Callable[[], Overrides]
     carry: Carry | None = None
     """Gives them the context variables that came along; None: there are none."""
 
     @classmethod
-    def made(cls, concurrency: Concurrency, overrides: Callable[[], Overrides], carry: Carry | None = None) -> Self:
+    def made(
+        cls,
+        concurrency: Concurrency,
+        overrides: Callable[[], Overrides],
+        setup: Setup = Setup(),  # noqa: B008 - it does not change
+        executors: Executors | None = None,
+        carry: Carry | None = None,
+    ) -> Self:
         """Places of their own, with so many slots.
 
         Args:
             concurrency: the slots.
             overrides: gives the application's `dependency_overrides`.
+            setup: what other processes have to know of the application.
+            executors: what it has registered; None: nothing.
             carry: the context variables that come along.
         """
         # A thread for every attempt there may be: one that closes its session must not wait for one that wants one.
         for_dependencies = ThreadExecutor(concurrency.loop + concurrency.threads)
-        return cls(ThreadExecutor(concurrency.threads), concurrency, Resolver(for_dependencies, overrides), carry)
+        text = setup.dumps()
+        return cls(
+            ThreadExecutor(concurrency.threads),
+            concurrency,
+            Resolver(for_dependencies, overrides),
+            ProcessExecutor(concurrency.most_processes, text),
+            Executors() if executors is None else executors,
+            {},
+            text,
+            overrides,
+            carry,
+        )
+
+    def line(self, name: ExecutorName) -> Line:
+        """The slots of an executor outside the loop.
+
+        Raises:
+            KeyError: there is no such executor.
+        """
+        if name == "thread":
+            return Line(self.threads, self.concurrency.threads)
+        if name == "process":
+            return Line(self.processes, self.concurrency.most_processes, elsewhere=True)
+        registered = self.executors[name]
+        executor = self.made_here.get(name)
+        if executor is None:
+            executor = FuturesExecutor(name, registered, self.setup, perform_submitted)
+            executor = self.made_here.setdefault(name, executor)
+        return Line(executor, registered.slots, elsewhere=True)
+
+    def placed(self, attempt: Attempt, job: CurrentJob, context: Context) -> tuple[Executor, Work]:
+        """Where an attempt runs, and what runs there.
+
+        Args:
+            attempt: that is about to begin.
+            job: what the task sees of it.
+            context: in which it runs.
+        """
+        call, executor = attempt.call, attempt.line.executor
+        definition = call.definition
+        work = Work(definition.name, definition.function, call.args, call.kwargs, context)
+        if attempt.line.elsewhere:
+            work = work._replace(sent=sent(call, job, self.overrides() if definition.plan is not None else {}))
+        elif definition.plan is not None:
+            complete = self.resolver.complete(definition.plan)
+            if isinstance(executor, LoopExecutor):
+                work = completed(work, complete)
+            else:
+                executor = CompletedExecutor(executor, complete)
+        if call.around is not None:
+            executor = AroundExecutor(executor, call.around)
+        return executor, work
 
     def close(self) -> None:
-        """Let the threads end when they have nothing left to do; waits for none of them."""
+        """Let the threads and processes end when they have nothing left to do; waits for none of them."""
         self.threads.close()
         self.resolver.threads.close()
+        self.processes.close()
+        for executor in self.made_here.values():
+            executor.close()
 
 
 class Attempt:
@@ -104,7 +186,7 @@ class Attempt:
         self.abandoned: bool = False
         """It did not end when it was told to, and its slot was given away."""
 
-    def open_job(self, context: Context, carry: Carry | None, reported: Callable[[], None], save: Save) -> None:
+    def open_job(self, context: Context, carry: Carry | None, reported: Callable[[], None], save: Save) -> CurrentJob:
         """Let the task see its job, and what came along with it, in its context.
 
         Args:
@@ -124,6 +206,7 @@ class Attempt:
         context.run(enter, self.job)
         if carry is not None:
             carry.restore(context, call)
+        return self.job
 
     def counted(self, outcome: Outcome) -> Outcome:
         """What it came to, seen together with what it was told while it ran."""
@@ -195,10 +278,12 @@ class Attempt:
 class Line:
     """The slots of one executor, and the calls that wait for one of them."""
 
-    __slots__ = ("executor", "free", "waiting")
+    __slots__ = ("elsewhere", "executor", "free", "waiting")
 
-    def __init__(self, executor: Executor, slots: int) -> None:
+    def __init__(self, executor: Executor, slots: int, *, elsewhere: bool = False) -> None:
         self.executor: Executor = executor
+        self.elsewhere: bool = elsewhere
+        """Whether attempts run in other processes, or may: they are given text, and resolve what they depend on."""
         self.free: int = slots
         self.waiting: deque[tuple[Attempt, float]] = deque()
 
@@ -229,3 +314,15 @@ class Line:
         attempts = [attempt for attempt, _ in self.waiting]
         self.waiting.clear()
         return attempts
+
+
+class Lines(dict[str, Line]):
+    """The lines of the executors by name; that of one besides those that are given is made when it is first needed."""
+
+    def __init__(self, places: Places, given: dict[str, Line]) -> None:
+        super().__init__(given)
+        self._places = places
+
+    def __missing__(self, name: ExecutorName) -> Line:
+        line = self[name] = self._places.line(name)
+        return line

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from postlude.codec import check_callable
 from postlude.errors import NotStorable, TaskDeclarationError, UnknownTask
+from postlude.executors import Executors
 from postlude.source import belongs, may_import
 from postlude.tasks import DECLARATION, UNDECLARED, Declaration, TaskDefinition, declared, default_name, importable_name
 
@@ -29,17 +30,27 @@ class Registry:
             unless they are declared or allowed.
         allow: functions elsewhere that may be, as `module:name`.
         interrupted: the policy of tasks that declare none.
+        executors: those that tasks may name; None: those that are always there.
     """
 
-    def __init__(self, root: Path | None, *, allow: Iterable[str] = (), interrupted: WhenInterrupted = "rerun") -> None:
+    def __init__(
+        self,
+        root: Path | None,
+        *,
+        allow: Iterable[str] = (),
+        interrupted: WhenInterrupted = "rerun",
+        executors: Executors | None = None,
+    ) -> None:
         self.root = root
+        self.executors: Executors = Executors() if executors is None else executors
         self._interrupted = interrupted
         # By identity: callables may be equal and do different things. Only what can be stored is kept, and a definition
         # keeps its function, so no id here is given to another. The rest are often new objects at each request, and
         # keeping them would keep all that they refer to.
         self._by_function: dict[object, TaskDefinition] = {}
         self._by_name: dict[str, TaskDefinition] = {}
-        # A name that is not known may become so with the next declaration, so the count of them goes with it.
+        # A name that is not known may become so with the next declaration, or the next executor, so the count of them
+        # goes with it.
         self._unknown: dict[str, tuple[int, UnknownTask]] = {}
         self._allowed = {_identity(function): (name, function) for name, function in map(_load_allowed, allow)}
 
@@ -48,11 +59,15 @@ class Registry:
 
         Raises:
             CallError: it is not something that can be called.
+            TaskDeclarationError: it names an executor that is not there.
         """
         known = self._by_function.get(_identity(function))
         if known is not None:
             return known
         definition = self._define(function)
+        if definition.executor not in self.executors:
+            message = f"{definition.name} cannot be run: {self.executors.unknown(definition.executor)}."
+            raise TaskDeclarationError(message)
         if definition.unstorable is None:
             self._by_function[_identity(function)] = self._by_name[definition.name] = definition
         return definition
@@ -67,12 +82,13 @@ class Registry:
         if found is not None:
             return found
         declarations, error = self._unknown.get(name, (-1, None))
-        if error is not None and declarations == len(declared):
+        known = len(declared) + len(self.executors)
+        if error is not None and declarations == known:
             raise error.with_traceback(None)
         try:
             found = self._by_name[name] = self._resolve(name)
         except UnknownTask as unknown:
-            self._unknown[name] = (len(declared), unknown)
+            self._unknown[name] = (known, unknown)
             raise
         return found
 
@@ -127,7 +143,10 @@ class Registry:
         return self._runnable(name, self._import(name, module_name, qualname))
 
     def _runnable(self, name: str, function: Callable[..., Any]) -> TaskDefinition:
-        definition = self.of(function)
+        try:
+            definition = self.of(function)
+        except TaskDeclarationError as error:
+            raise UnknownTask(name, str(error)) from error
         if definition.unstorable is not None:
             raise UnknownTask(name, definition.unstorable.reason)
         return definition

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from pydantic import ValidationError
 
 from postlude.durations import Duration, seconds_of
-from postlude.errors import TaskDeclarationError
+from postlude.errors import RaisedElsewhere, TaskDeclarationError
 
 MANY: Final = 14
 """What `retries=True` stands for: with the usual backoff about six hours, longer than a mail server's bad afternoon."""
@@ -101,6 +101,8 @@ class RetryPolicy:
 
     def retries_after(self, error: BaseException) -> bool:
         """Whether this exception is one to retry after."""
+        if isinstance(error, RaisedElsewhere):
+            return error.retried
         kinds = self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
         if isinstance(error, NEVER):
             kinds = tuple(kind for kind in kinds if issubclass(kind, NEVER))
@@ -122,8 +124,21 @@ class RetryPolicy:
         if isinstance(backoff, Sequence):
             return seconds_of(backoff[min(number, len(backoff)) - 1])
         if callable(backoff):
-            return _asked(backoff, number, error)
+            return self.asked(number, error)
         return seconds_of(backoff)
+
+    def asked(self, number: int, error: BaseException) -> float | None:
+        """What a backoff that is a function says: seconds, or None to give up.
+
+        Raises:
+            TaskDeclarationError: it says something else. And whatever the function raises.
+        """
+        if isinstance(error, RaisedElsewhere):
+            if error.broken is not None:
+                message = f"{error.broken}, raised in another process"
+                raise TaskDeclarationError(message)
+            return error.wait
+        return _asked(self.backoff, number, error) if callable(self.backoff) else None
 
     def written(self) -> Written:
         """The backoff as it is kept with a job."""

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from postlude import telemetry
 from postlude.client import Job, Jobs
+from postlude.elsewhere import Setup
 from postlude.errors import PostludeError, StoreError
 from postlude.events import CallsDiscarded, CallsUnsaved, Events, StoreFailed
 from postlude.execution import release
+from postlude.executors.inside import refuse_to_open, refuse_to_start
 from postlude.introduction import introduce, introduce_another
 from postlude.job import JobState
 from postlude.line import Places
@@ -21,7 +23,7 @@ from postlude.order import run_all
 from postlude.process import Process, attempts_without_store
 from postlude.registry import import_tasks
 from postlude.signals import SignalWatch
-from postlude.staging import Staging
+from postlude.staging import Staging, unstage
 from postlude.stores import open_store
 
 if TYPE_CHECKING:
@@ -126,6 +128,7 @@ class Runtime:
             opened.set_result(process)
 
     async def _open(self) -> Process:
+        refuse_to_open()
         import_tasks(self.settings.tasks)
         self._staging.find_carried()
         store = open_store(self.settings.url)
@@ -149,7 +152,11 @@ class Runtime:
         )
 
     def _places(self) -> Places:
-        return Places.made(self.settings.concurrency, self.dependency_overrides, self._staging.carry)
+        root = None if self.registry.root is None else str(self.registry.root)
+        setup = Setup(root, self.settings.allow, self.settings.tasks)
+        return Places.made(
+            self.settings.concurrency, self.dependency_overrides, setup, self.registry.executors, self._staging.carry
+        )
 
     # From the application's start to its end
 
@@ -158,6 +165,7 @@ class Runtime:
 
         Several applications may share this, and each starts and stops: the first start and the last stop count.
         """
+        refuse_to_start()
         telemetry.make_heard()
         process = await self._opened()
         if self._applications:
@@ -255,7 +263,7 @@ class Runtime:
             try:
                 process = await self._opened()
             except StoreError as error:
-                _undo(chain, calls, chain.unconfirmed)
+                unstage(chain, calls, chain.unconfirmed)
                 self._refuse("opening it for the tasks of a request", calls, error)
                 return
         process.withdrawals.go_on()
@@ -281,7 +289,7 @@ class Runtime:
                 await after
             answered = await process.store.insert(jobs)
         except Exception as error:
-            _undo(chain, calls, jobs)
+            unstage(chain, calls, jobs)
             process.withdrawals.add(jobs)
             if not isinstance(error, StoreError):
                 raise
@@ -393,18 +401,6 @@ class Runtime:
     def _tell(self, what: Callable[[Process], None]) -> None:
         if self._process is not None:
             what(self._process)
-
-
-def _undo(chain: Chain, calls: Sequence[Call], jobs: Sequence[NewJob]) -> None:
-    """Make the chain what it was before these jobs were tied to it: what comes now comes after what is committed."""
-    after = {job.id: job.after for job in jobs}
-    while chain.last in after:
-        chain.last = after[chain.last]
-    if chain.first in after:
-        chain.first = None
-    chain.unconfirmed = ()
-    for call in calls:
-        call.claim = None
 
 
 def _names(calls: Sequence[Call]) -> tuple[str, ...]:

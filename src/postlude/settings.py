@@ -34,6 +34,14 @@ class Concurrency:
     """`async def` tasks on the event loop."""
     threads: int = 16
     """`def` tasks, each in a thread of Postlude's own."""
+    processes: int | None = None
+    """Tasks with `executor="process"`, each in a child process; None: as many as there are processors."""
+
+    @property
+    def most_processes(self) -> int:
+        """How many child processes there may be."""
+        # Since Python 3.13 the processors that this process may use can be asked for.
+        return self.processes or getattr(os, "process_cpu_count", os.cpu_count)() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +81,10 @@ class Settings:
             *_one_of("on_store_error", self.on_store_error, OnStoreError),
         ]
         if not isinstance(self.concurrency, Concurrency):
-            problems.append(f"concurrency: expected a number or Concurrency(loop=, threads=), got {self.concurrency!r}")
-        elif not all(map(_is_count, (self.concurrency.loop, self.concurrency.threads))):
+            problems.append(
+                f"concurrency: expected a number or Concurrency(loop=, threads=, processes=), got {self.concurrency!r}"
+            )
+        elif not all(map(_is_count, _counts(self.concurrency))):
             problems.append(f"concurrency: expected whole numbers, at least one of each, got {self.concurrency!r}")
         if retention_of(self.retention) is None:
             problems.append(f"retention: expected {EXPECTED}, got {self.retention!r}")
@@ -111,6 +121,10 @@ def _one_of(name: str, value: object, literal: object) -> list[str]:
 
 def _names_a_thing(name: object) -> bool:
     return isinstance(name, str) and name.count(":") == 1 and not name.startswith(":") and not name.endswith(":")
+
+
+def _counts(concurrency: Concurrency) -> list[int]:
+    return [count for count in (concurrency.loop, concurrency.threads, concurrency.processes) if count is not None]
 
 
 def _is_count(value: object) -> bool:
@@ -255,11 +269,11 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _concurrency(text: str) -> Concurrency:
-    """`loop=100,threads=16`, or one number for the loop."""
+    """`loop=100,threads=16,processes=4`, or one number for the loop."""
     pairs = dict(_pair(part) for part in _names(text))
     unknown = pairs.keys() - {option.name for option in fields(Concurrency)}
     if unknown or not all(value.strip().isdigit() for value in pairs.values()):
-        message = f"expected loop=NUMBER,threads=NUMBER, got {text!r}"
+        message = f"expected loop=NUMBER,threads=NUMBER,processes=NUMBER, got {text!r}"
         raise ValueError(message)
     return Concurrency(**{name.strip(): int(value) for name, value in pairs.items()})
 

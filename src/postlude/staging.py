@@ -190,6 +190,18 @@ class Staging:
             self._events.emit(CallNotStored(error.task, site, str(error)))
 
 
+def unstage(chain: Chain, calls: Sequence[Call], jobs: Sequence[NewJob]) -> None:
+    """Make the chain what it was before these jobs were tied to it: what comes now comes after what is committed."""
+    after = {job.id: job.after for job in jobs}
+    while chain.last in after:
+        chain.last = after[chain.last]
+    if chain.first in after:
+        chain.first = None
+    chain.unconfirmed = ()
+    for call in calls:
+        call.claim = None
+
+
 def _row(claim: Claim, terms: Terms) -> NewJob:
     return NewJob(
         claim.job_id,

@@ -10,7 +10,7 @@ import functools
 import inspect
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, overload
 
 from postlude.codec import Codec
 from postlude.dependencies import plan_of
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from postlude.terms import Asked
 
 F = TypeVar("F", bound="Callable[..., Any]")
-ExecutorName = Literal["loop", "thread"]
+ExecutorName: TypeAlias = str
+"""`"loop"`, `"thread"`, `"process"`, or what `durable.executors.register` was given."""
 
 DECLARATION = "__postlude_task__"
 """The attribute that `@task` leaves on a function. The function itself is returned unchanged."""
@@ -114,7 +115,8 @@ def task(  # noqa: PLR0913 - the options of a task
         function: the function, when the decorator is written without parentheses.
         name: the name kept with its jobs instead of `module:qualname`, so that the function can be moved and renamed.
         formerly: names under which jobs of this function were stored before.
-        executor: `"loop"` or `"thread"`; by default `async def` runs on the event loop and `def` in a thread.
+        executor: `"loop"`, `"thread"`, `"process"`, or a name given to `durable.executors.register`. By default
+            `async def` runs on the event loop and `def` in a thread; either can run in a process of its own.
         interrupted: `"rerun"` (the application's default) runs a job again whose process died in mid-run; `"hold"` sets
             it aside for a person, for work that must not be done twice.
         max_interruptions: how many interruptions set a job aside even with `"rerun"`; 3 by default.
@@ -144,6 +146,9 @@ def task(  # noqa: PLR0913 - the options of a task
         retention: how long its jobs are kept after their end: seconds, a `timedelta`, or
             `Retention(succeeded=, failed=, cancelled=)`. Default: as the application says.
         remote: the function is a stub, for code that lives elsewhere: other processes run it, under the same name.
+            retried as any other. A coroutine is cancelled, a process killed; a thread cannot be stopped: it is left
+            alone, another takes its place, and what it returns is not recorded. Default: none, and a warning after five
+            minutes.
 
     Raises:
         TaskDeclarationError: the options contradict each other or the function, or the name is taken.
@@ -185,8 +190,9 @@ def _check(function: Callable[..., Any], declaration: Declaration, found: Sequen
         )
     if declaration.executor == "thread" and is_async(function):
         problems.append("executor='thread' needs a `def` function: an `async def` runs on the loop. Leave executor out")
-    if declaration.executor not in {None, "loop", "thread"}:
-        problems.append(f"executor must be 'loop' or 'thread', got {declaration.executor!r}")
+    executor = declaration.executor
+    if executor is not None and (not isinstance(executor, str) or not executor.isidentifier()):
+        problems.append(f"executor must be 'loop', 'thread', 'process' or a registered name, got {executor!r}")
     if declaration.interrupted not in {None, "rerun", "hold"}:
         problems.append(f"interrupted must be 'rerun' or 'hold', got {declaration.interrupted!r}")
     most = declaration.max_interruptions
@@ -220,6 +226,11 @@ def is_async(function: object) -> bool:
     return inspect.iscoroutinefunction(function) or (
         not inspect.isroutine(function) and inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004 - its kind is asked, not its presence
     )
+
+
+def default_executor(function: object) -> ExecutorName:
+    """Where a function runs that does not say where, and a call that no other process can be given."""
+    return "loop" if is_async(function) else "thread"
 
 
 def default_name(function: Callable[..., Any]) -> str:
@@ -272,7 +283,7 @@ class TaskDefinition:
         self.plan: Plan | None = plan_of(function)
         """How the dependencies it asks for are resolved; None if there are none."""
         self.codec: Codec = Codec(function, name=name, binding=self.plan)
-        self.executor: ExecutorName = declaration.executor or ("loop" if is_async(function) else "thread")
+        self.executor: ExecutorName = declaration.executor or default_executor(function)
         self.policy: Policy = Policy(
             interrupted=declaration.interrupted or interrupted,
             max_interruptions=declaration.max_interruptions or Policy().max_interruptions,

@@ -34,7 +34,6 @@ HOLD_FOR: Final = 30.0
 attempt that runs for hours must not keep everything else waiting for as long."""
 LET_IN_FOR: Final = 10.0
 """Seconds for which others are let in again after that, before the next try to come to rest."""
-EXECUTORS: Final[tuple[ExecutorName, ...]] = ("loop", "thread")
 
 
 class Worker:
@@ -123,10 +122,13 @@ class Worker:
         waiting = await self._store.waiting_tasks()
         delay = POLL
         self._alone_waits = self.held_back = False
-        for executor in EXECUTORS:
-            tasks = {name for name in waiting if self._runs_in(name, executor)}
-            if tasks:
-                delay = min(delay, await self._claim_for(executor, tasks))
+        tasks: dict[ExecutorName, set[str]] = {}
+        for name in waiting:
+            definition = self._registry.find(name) if self._registry.knows(name) else None
+            if definition is not None and not definition.remote:
+                tasks.setdefault(definition.executor, set()).add(name)
+        for executor, names in tasks.items():
+            delay = min(delay, await self._claim_for(executor, names))
         if not self._alone_waits:
             self._alone_since = None
         # While a job that must run alone is due, nothing new starts until everything here has ended.
@@ -139,12 +141,6 @@ class Worker:
             return False
         return (self._clock.elapsed() - self._alone_since) % (HOLD_FOR + LET_IN_FOR) < HOLD_FOR
 
-    def _runs_in(self, task: str, executor: ExecutorName) -> bool:
-        if not self._registry.knows(task):
-            return False
-        definition = self._registry.find(task)
-        return definition.executor == executor and not definition.remote
-
     async def _claim_for(self, executor: ExecutorName, tasks: Collection[str]) -> float:
         """Claim what is due; returns the seconds until the next look, 0 if there may be more."""
         now = self._clock.now()
@@ -154,17 +150,18 @@ class Worker:
             now = self._clock.now()
             if due is None or due > now:
                 return POLL if due is None else due - now
-        idle = self._attempts.idle
         free = min(self._attempts.free(executor), CLAIM_LIMIT)
-        if self._attempts.held and idle:
+        if self._attempts.held and self._attempts.idle:
             free = 1
         if not free:
             self._attempts.wanted = True
-            if self._alone_since is None:
-                return POLL
-            # Does it still wait? Another process may have taken it, or somebody has cancelled it.
-        if self._stopping:
+        # A job that must run alone is asked for without a slot: another process may have taken it in the meantime.
+        if self._stopping or (not free and self._alone_since is None):
             return POLL
+        return await self._claim(executor, tasks, free, now)
+
+    async def _claim(self, executor: ExecutorName, tasks: Collection[str], free: int, now: float) -> float:
+        idle = self._attempts.idle
         self._more.discard(executor)
         taken = await self._store.claim(
             owner=self._owner, tasks=tasks, limit=free, now=now, idle=idle, limits=self._limits(tasks)

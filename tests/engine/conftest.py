@@ -8,7 +8,9 @@ import pytest
 
 from postlude.attempts import Attempts
 from postlude.calls import Call, CallOptions, Chain
+from postlude.elsewhere import Setup
 from postlude.events import Events
+from postlude.executors import Executors
 from postlude.job import Record, Settlement
 from postlude.line import Places
 from postlude.registry import Registry
@@ -34,10 +36,11 @@ class Engine:
         self.events = Events()
         self.heard = Heard(self.events)
         self.settled: list[Settlement] = []
-        self.registry = Registry(ROOT)
+        self.executors = Executors()
+        self.registry = Registry(ROOT, executors=self.executors)
         self.staging = Staging(self.registry, self.clock, self.events, strict=False)
         self.overrides: dict[Any, Any] = {}
-        self.places = Places.made(concurrency, lambda: self.overrides)
+        self.places = Places.made(concurrency, lambda: self.overrides, Setup(str(ROOT)), self.executors)
         self.settling = Settling(self.store, self.events, self.settled.extend)
         self.attempts = Attempts(
             store=self.store,

@@ -695,9 +695,9 @@ async def test_what_failed_is_settled_before_anybody_is_told(engine: Engine, mon
     order: list[str] = []
     put = engine.settling.put
 
-    def noted(settlement: Settlement, confirmed: Callable[[bool], None] | None) -> None:
+    def noted(settlement: Settlement, confirmed: Callable[[bool], None] | None, **how: bool) -> None:
         order.append("settled")
-        put(settlement, confirmed)
+        put(settlement, confirmed, **how)
 
     monkeypatch.setattr(engine.settling, "put", noted)
     engine.events.subscribe(lambda _: order.append("told"))

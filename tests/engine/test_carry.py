@@ -80,7 +80,7 @@ def carried(engine: Engine) -> Engine:
         strict=False,
         carry=[tenant, f"{__name__}:user"],
     )
-    engine.attempts._carry = engine.staging.carry
+    engine.attempts._places = engine.attempts._places._replace(carry=engine.staging.carry)
     return engine
 
 
@@ -160,7 +160,7 @@ async def test_a_process_that_knows_other_variables_runs_it_all_the_same(carried
     token = tenant.set("acme")
     await carried.queue(look)
     tenant.reset(token)
-    carried.attempts._carry = Carry([user], carried.events)
+    carried.attempts._places = carried.attempts._places._replace(carry=Carry([user], carried.events))
     await again(carried)
     assert seen == [("none", "nobody")]
 

@@ -542,7 +542,11 @@ def test_the_decorator_returns_the_function_itself(declarations: dict[str, Calla
     [
         ({"executor": "loop"}, False, "executor='loop' needs an `async def` function: a `def` would block the loop."),
         ({"executor": "thread"}, True, "executor='thread' needs a `def` function: an `async def` runs on the loop."),
-        ({"executor": "gpu"}, False, "executor must be 'loop' or 'thread', got 'gpu'"),
+        (
+            {"executor": "a gpu"},
+            False,
+            "executor must be 'loop', 'thread', 'process' or a registered name, got 'a gpu'",
+        ),
         ({"interrupted": "retry"}, False, "interrupted must be 'rerun' or 'hold', got 'retry'"),
         ({"max_interruptions": 0}, False, "max_interruptions must be a whole number, 1 or more, got 0"),
         ({"name": " "}, False, "a name must be a non-empty string, got ' '"),
@@ -563,7 +567,7 @@ def test_a_declaration_that_contradicts_itself_is_refused_where_it_stands(
 
 def test_all_problems_of_a_declaration_are_named_at_once() -> None:
     with pytest.raises(TaskDeclarationError) as raised:
-        task(executor="gpu", interrupted="never", max_interruptions=-1)(plain)  # type: ignore[call-overload]
+        task(executor="a gpu", interrupted="never", max_interruptions=-1)(plain)  # type: ignore[call-overload]
     assert str(raised.value).count(";") == 2
 
 

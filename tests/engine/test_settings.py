@@ -115,7 +115,7 @@ def test_concurrency_in_the_environment(text: str, concurrency: Concurrency) -> 
         (
             {"concurrency": 0},
             {},
-            "concurrency: expected whole numbers, at least one of each, got Concurrency(loop=0, threads=16)",
+            f"concurrency: expected whole numbers, at least one of each, got {Concurrency(loop=0)!r}",
         ),
         ({"shutdown_grace": -1}, {}, "shutdown_grace: expected seconds, 0 or more, got -1"),
         ({"shutdown_grace": float("inf")}, {}, "shutdown_grace: expected seconds, 0 or more, got inf"),
@@ -127,7 +127,11 @@ def test_concurrency_in_the_environment(text: str, concurrency: Concurrency) -> 
         ({"carry": "a:b"}, {}, "carry: expected a sequence of context variables, got the single string 'a:b'"),
         ({"tasks": "app.tasks"}, {}, "tasks: expected a sequence of strings, got the single string 'app.tasks'"),
         ({"shutdown_grace": "8"}, {}, "shutdown_grace: expected seconds, 0 or more, got '8'"),
-        ({"concurrency": "8"}, {}, "concurrency: expected a number or Concurrency(loop=, threads=), got '8'"),
+        (
+            {"concurrency": "8"},
+            {},
+            "concurrency: expected a number or Concurrency(loop=, threads=, processes=), got '8'",
+        ),
         ({"strict": "no"}, {}, "strict: expected True or False, got 'no'"),
         ({}, {"POSTLUDE_STRICT": "maybe"}, "POSTLUDE_STRICT: expected 1 or 0, got 'maybe'"),
         ({}, {"POSTLUDE_SHUTDOWN_GRACE": "8s"}, "POSTLUDE_SHUTDOWN_GRACE: expected a number of seconds, got '8s'"),
@@ -135,12 +139,12 @@ def test_concurrency_in_the_environment(text: str, concurrency: Concurrency) -> 
         (
             {},
             {"POSTLUDE_CONCURRENCY": "many"},
-            "POSTLUDE_CONCURRENCY: expected loop=NUMBER,threads=NUMBER, got 'many'",
+            "POSTLUDE_CONCURRENCY: expected loop=NUMBER,threads=NUMBER,processes=NUMBER, got 'many'",
         ),
         (
             {},
             {"POSTLUDE_CONCURRENCY": "fibers=3"},
-            "POSTLUDE_CONCURRENCY: expected loop=NUMBER,threads=NUMBER, got 'fibers=3'",
+            "POSTLUDE_CONCURRENCY: expected loop=NUMBER,threads=NUMBER,processes=NUMBER, got 'fibers=3'",
         ),
     ],
     ids=lambda value: str(value)[:50],
@@ -273,7 +277,7 @@ def test_a_url_from_the_environment_is_called_by_its_variable(monkeypatch: pytes
         ({"tasks": 5}, "tasks: expected a sequence of strings, got 5"),
         ({"allow": [len]}, "allow: expected 'module:name', such as 'os:remove', got <built-in function len>"),
         ({"concurrency": Concurrency(loop="3")}, "concurrency: expected whole numbers, at least one of each"),  # type: ignore[arg-type]
-        ({"concurrency": True}, "concurrency: expected a number or Concurrency(loop=, threads=), got True"),
+        ({"concurrency": True}, "concurrency: expected a number or Concurrency(loop=, threads=, processes=), got True"),
         ({"shutdown_grace": True}, "shutdown_grace: expected seconds, 0 or more, got True"),
     ],
 )

@@ -188,7 +188,9 @@ assert_type(declared(1), int)
 assert_type(tried_by_policy(1), int)
 bare("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 declared(1, 2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-task(executor="gpu")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+task(executor="process")
+task(executor="dask")
+task(executor=3)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 task(name=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 task(retires=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
 

@@ -27,6 +27,15 @@ class CannotStart(RuntimeError):
     """This place cannot begin any work just now; the work itself is not to blame."""
 
 
+class Sent(NamedTuple):
+    """An attempt in the form in which another process can run it."""
+
+    text: str
+    """JSON; see `elsewhere.Parcel`."""
+    progress: Callable[[float, float | None, str | None], None]
+    """Called here, in any thread, with the progress that is made there."""
+
+
 class Work(NamedTuple):
     """A function to call, with everything it needs."""
 
@@ -37,6 +46,8 @@ class Work(NamedTuple):
     kwargs: Mapping[str, Any]
     context: contextvars.Context
     """The context variables it sees; no other work runs in this context."""
+    sent: Sent | None = None
+    """The same for another process; None where it runs in this one."""
 
 
 class Running(Protocol):

@@ -27,9 +27,18 @@ class ThreadExecutor:
 
     Daemon threads, because a function that does not end must not keep the process from ending: its job is then found
     without an owner, and runs again. The threads of `concurrent.futures` are joined at exit.
+
+    Args:
+        size: how many.
+        name: what the threads are called, with a number behind it.
+        serve: what a thread does: it takes from the queue, and puts into `Returns`, until it takes None.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(
+        self, size: int, *, name: str = "postlude-task", serve: Callable[[Waiting], None] | None = None
+    ) -> None:
+        self._name = name
+        self._serve = _serve if serve is None else serve
         self._slots = size
         self._size = size
         self._waiting: Waiting = queue.SimpleQueue()
@@ -73,14 +82,14 @@ class ThreadExecutor:
             self._size -= 1
 
     def _start_thread(self) -> None:
-        name = f"postlude-task-{len(self._threads) + 1}"
-        thread = threading.Thread(target=_serve, args=(self._waiting,), name=name, daemon=True)
+        name = f"{self._name}-{len(self._threads) + 1}"
+        thread = threading.Thread(target=self._serve, args=(self._waiting,), name=name, daemon=True)
         try:
             thread.start()
         except RuntimeError as error:
             # With one thread less the work is done later; with none it never is.
             if not self._threads:
-                message = f"no thread could be started for `def` tasks: {error}"
+                message = f"no thread {self._name!r} could be started: {error}"
                 raise CannotStart(message) from error
         else:
             self._threads.append(thread)
@@ -105,11 +114,12 @@ def _serve(waiting: Waiting) -> None:
         if item is None:
             return
         work, ended, returns = item
-        returns.put(ended, _call(work))
+        returns.put(ended, call(work))
         del item, work, ended  # nothing of a past attempt stays alive while the thread waits for the next
 
 
-def _call(work: Work) -> Outcome:
+def call(work: Work) -> Outcome:
+    """What the work comes to, done in the current thread."""
     try:
         result = work.context.run(work.function, *work.args, **work.kwargs)
     except BaseException as error:  # noqa: BLE001 - SystemExit in a task ends the attempt, not the thread
