@@ -36,8 +36,9 @@ soak: .venv/.dev ## Run the long forms of the tests
 test-oldest: .venv-oldest/.test ## Run the drop-in tests on the oldest supported FastAPI
 	.venv-oldest/bin/pytest tests/dropin
 
-docs: .venv/.dev ## Run the code blocks of the pages
+docs: .venv/.dev ## Run the code blocks of the pages, and the tests of the tested example
 	$(BIN)/pytest tests/docs
+	cd examples/tested && ../../$(BIN)/pytest
 
 bench-smoke: .venv/.dev ## Run every benchmark once, briefly: do they still run?
 	$(BIN)/python benchmarks/run.py --smoke

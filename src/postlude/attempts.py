@@ -265,7 +265,7 @@ class Attempts:
         if claim is None:
             attempt.tell(outcome)
             if isinstance(outcome, Failed):
-                self._events.emit(EphemeralFailed(call.definition.name, outcome.failure))
+                self._events.emit(EphemeralFailed(call.definition.name, outcome.failure, outcome.error))
             elif interrupted:
                 self.lost([call], "its process stopped while it ran, and it was not stored")
         elif (

@@ -48,6 +48,10 @@ class LoopBlocking(PostludeError, RuntimeError):
         )
 
 
+class NotTestable(PostludeError, RuntimeError):
+    """A tool of `postlude.testing` was given an application that it cannot work on, or not at this moment."""
+
+
 # The call given to add_task or enqueue
 
 

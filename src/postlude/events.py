@@ -24,6 +24,8 @@ class AttemptFailed(NamedTuple):
     """Seconds until its job is tried again; None: it has failed."""
     origin: str | None = None
     """JSON: the request that added the job, as `NewJob.origin`."""
+    error: BaseException | None = None
+    """The exception itself, in the process in which it was raised."""
 
 
 class AttemptInterrupted(NamedTuple):
@@ -104,6 +106,8 @@ class EphemeralFailed(NamedTuple):
 
     task: str
     failure: Failure
+    error: BaseException | None = None
+    """The exception itself."""
 
 
 class LoopBlocked(NamedTuple):

@@ -96,9 +96,9 @@ def _wait(retry: RetryPolicy, number: int, error: BaseException, *, luck: float)
 def what_happened(claim: Claim, settlement: Settlement, outcome: Outcome) -> AttemptFailed | AttemptInterrupted | None:
     """The event to tell of when this has been decided; None: nothing that anybody has to know."""
     match outcome:
-        case Failed(failure):
+        case Failed(failure, error):
             wait = settlement.run_at - settlement.at if settlement.run_at is not None else None
-            return AttemptFailed(claim.job_id, claim.task, settlement.attempt, failure, wait, claim.origin)
+            return AttemptFailed(claim.job_id, claim.task, settlement.attempt, failure, wait, claim.origin, error)
         case Interrupted() if settlement.outcome is not None:
             again, reason = settlement.state is JobState.QUEUED, settlement.reason or ""
             return AttemptInterrupted(claim.job_id, claim.task, settlement.interruptions, again, reason, claim.origin)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from postlude.line import Places
     from postlude.registry import Registry
     from postlude.retention import Retention
+    from postlude.service import Turn
     from postlude.stores.contract import Description, Store
 
 SETTLE_WITHIN = 2.0
@@ -87,7 +88,7 @@ class Process:
         """The loop on which the worker runs; None before it starts and after it has stopped."""
         self._settling = self._new_settling()
         self.attempts: Attempts = self._new_attempts(self._settling)
-        self._worker = Worker(
+        self.worker: Worker = Worker(
             store=store,
             owner=owner,
             registry=registry,
@@ -96,12 +97,12 @@ class Process:
             clock=clock,
             events=events,
         )
-        self._rescue = Rescue(store, clock, events, queued=self._worker.wake)
+        self._rescue = Rescue(store, clock, events, queued=self.worker.wake)
         self._rescues = Service("rescue", self._rescue, events)
         self._prunes = Service("prune", Prune(store, clock, retention, registry.shortest_retention), events)
         self._end_listening: Callable[[], None] = lambda: None
         """Ends the keeping of what tasks log."""
-        self.scheduler: Scheduler = Scheduler(store, registry, clock, events, queued=self._worker.wake)
+        self.scheduler: Scheduler = Scheduler(store, registry, clock, events, queued=self.worker.wake)
         self._schedules = Service("scheduler", self.scheduler, events)
         self._stopping: asyncio.Task[Collection[str]] | None = None
         self._announcing: asyncio.Task[None] | None = None
@@ -153,7 +154,7 @@ class Process:
 
     def _told(self, settlements: Sequence[Settlement]) -> None:
         self._settled(settlements)
-        if self._worker.held_back or any(each.run_at is not None for each in settlements):
+        if self.worker.held_back or any(each.run_at is not None for each in settlements):
             self.wake()  # to be back when the first of them is due, and for what their end makes room for
 
     async def start(self) -> int:
@@ -165,17 +166,25 @@ class Process:
         self._rescues.start()
         self._prunes.start()
         self._schedules.start()
-        self._worker.start()
+        self.worker.start()
         self._loaded.freeze()
         return self._rescue.rescued
 
+    @property
+    def turns(self) -> Sequence[Turn]:
+        """What its services do, for whoever takes their turns by hand: a test, in which they were not started.
+
+        Those that add jobs come before the worker.
+        """
+        return self._rescue, self.scheduler, self.worker
+
     def wake(self) -> None:
         """A job was queued: look into the queue now. From any thread."""
-        self._on_loop(self._worker.wake)
+        self._on_loop(self.worker.wake)
 
     def look_at_pauses(self) -> None:
         """Something was paused, or goes on. From any thread."""
-        self._on_loop(self._worker.look_at_pauses)
+        self._on_loop(self.worker.look_at_pauses)
 
     def look_for_cancellations(self) -> None:
         """A job that may run here was asked to cancel. From any thread."""
@@ -202,7 +211,7 @@ class Process:
         announcing = self._tried("announcing the stop", self.store.announce_stop(self.owner))
         self._announcing = asyncio.get_running_loop().create_task(announcing, name="postlude announcement")
         _, left, *_ = await asyncio.gather(
-            self._rescues.stop(), self._worker.stop(grace), self._schedules.stop(), self._prunes.stop()
+            self._rescues.stop(), self.worker.stop(grace), self._schedules.stop(), self._prunes.stop()
         )
         return left
 

@@ -108,6 +108,10 @@ class Scheduler:
             self._look_for_clock(pair.row, now)
         return max(0.0, min([LOOK_EVERY, *(moment - self._clock.now() for moment in next_at)]))
 
+    def next_moment(self) -> float | None:
+        """The next moment of a schedule that this process fires, by what was read last; None: there is none."""
+        return min((row.next_at for row in self.rows if self.fires(row)), default=None)
+
     def fires(self, row: ScheduleRow) -> bool:
         """Whether this process's code declares the schedule as the row has it."""
         code = self._tasks.get(row.name)

@@ -43,6 +43,9 @@ def log(event: Event) -> None:
     """Write an event to the logger `postlude`."""
     level, text = _record_of(event)
     if _logger.isEnabledFor(level):
+        if isinstance(event, AttemptFailed | EphemeralFailed):
+            # A record may be kept, or sent to another process, and an exception holds on to all that its frames have.
+            event = event._replace(error=None)
         _logger.log(level, "%s", text, extra={"postlude": event, **_fields_of(event)})
 
 

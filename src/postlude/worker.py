@@ -72,6 +72,10 @@ class Worker:
         """When they were read, on the clock that never goes backwards."""
         self.held_back: bool = False
         """Whether a limit holds back what is due: something that ends may let it go."""
+        self.again_at: float | None = None
+        """When what is held back may start by the passing of time alone; None: nothing does."""
+        self.taken: int = 0
+        """How many jobs it has claimed."""
         self._stopping = False
         self._alone_waits = False
         self._alone_since: float | None = None
@@ -122,6 +126,7 @@ class Worker:
         waiting = await self._store.waiting_tasks()
         delay = POLL
         self._alone_waits = self.held_back = False
+        self.again_at = None
         tasks: dict[ExecutorName, set[str]] = {}
         for name in waiting:
             definition = self._registry.find(name) if self._registry.knows(name) else None
@@ -166,6 +171,7 @@ class Worker:
         taken = await self._store.claim(
             owner=self._owner, tasks=tasks, limit=free, now=now, idle=idle, limits=self._limits(tasks)
         )
+        self.taken += len(taken.claims)
         if free and len(taken.claims) == free:
             self._more.add(executor)
         if taken.alone_waits:
@@ -176,7 +182,10 @@ class Worker:
             return 0.0
         self._attempts.wanted = bool(taken.claims) or taken.alone_waits or not free
         self.held_back = self.held_back or taken.held_back
-        return POLL if taken.again_at is None else max(0.0, taken.again_at - now)
+        if taken.again_at is None:
+            return POLL
+        self.again_at = taken.again_at if self.again_at is None else min(self.again_at, taken.again_at)
+        return max(0.0, taken.again_at - now)
 
     def _limits(self, tasks: Collection[str]) -> Mapping[str, Limit]:
         declared = {name: self._registry.find(name).terms.limit for name in tasks}

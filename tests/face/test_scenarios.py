@@ -22,6 +22,7 @@ from starlette.background import BackgroundTask
 
 from postlude import BackgroundTasks, JobState
 from postlude.errors import CallError
+from postlude.testing import capture
 from tests.face.conftest import Make, Serve, ended
 
 ran: list[object] = []
@@ -658,6 +659,26 @@ def test_41_without_a_lifespan_the_effect_is_there_when_post_returns(make: Make)
         assert ran == ["0", "1", "2"]
         ran.clear()
     assert durable.blocking.jobs.count(state="succeeded") == {JobState.SUCCEEDED: 6}
+
+
+@pytest.mark.usefixtures("no_errors")
+def test_41_with_capture_nothing_runs_and_the_calls_can_be_asserted(make: Make, serve: Serve) -> None:
+    app, durable = make()
+
+    @app.post("/")
+    def endpoint(tasks: BackgroundTasks) -> None:
+        tasks.add_task(note, "a")
+        tasks.options(delay=60).add_task(note_async, what="b")
+
+    with capture(app) as calls, serve(app) as client:
+        assert client.post("/").status_code == 200
+        calls.assert_enqueued(note, what="a")
+        assert calls.assert_enqueued(note_async, "b").options.delay == 60
+        assert len(calls) == 2
+        with pytest.raises(AssertionError, match=r"note\('c'\) was not added\.\nWhat was added:\n.*note\('a'\)"):
+            calls.assert_enqueued(note, "c")
+    assert ran == []
+    assert durable.blocking.jobs.list() == []
 
 
 # 49

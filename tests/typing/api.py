@@ -37,6 +37,17 @@ from postlude.job import Attempt, Failure, Progress
 from postlude.loglines import LogLine
 from postlude.retries import Exponential
 from postlude.telemetry import JobFields
+from postlude.testing import (
+    BlockingWorker,
+    CapturedCall,
+    CapturedCalls,
+    Worker,
+    assert_enqueued,
+    capture,
+    isolated,
+    raise_failures,
+    worker,
+)
 from postlude.timetable import ScheduleInfo
 
 app = FastAPI()
@@ -346,3 +357,32 @@ def what_is_raised() -> None:
 assert_type(postlude.__all__, list[str])
 assert_type(JobState("queued"), JobState)
 assert_type(Concurrency().loop, int)
+
+
+# Testing
+
+
+def in_tests() -> None:
+    with capture(app) as calls, capture(durable):
+        assert_type(calls, CapturedCalls)
+        assert_type(calls.assert_enqueued(add, 1, second=2), CapturedCall)
+        assert_type(calls.of(add), list[CapturedCall])
+        assert_type(calls[0].options.delay, float)
+        calls.assert_enqueued(add, "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with isolated(app), raise_failures(durable), worker(durable, timeout=timedelta(seconds=5)) as working:
+        assert_type(working, BlockingWorker)
+        working.advance(timedelta(days=1))
+        working.run_pending()
+        working.run_all()
+        assert_type(assert_enqueued(app, add, 1), Job[int])
+        assert_enqueued(app, add)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    capture("app")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def in_async_tests() -> None:
+    async with worker(app) as working:
+        assert_type(working, Worker)
+        await working.advance(60.0)
+        await working.run_all()
+        assert_type(working.now, datetime)
+    assert_type(assert_enqueued(app, shout, "a"), Job[str])
