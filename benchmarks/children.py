@@ -21,7 +21,8 @@ from postlude.elsewhere import Setup, sent
 from postlude.executors import ProcessExecutor, Work
 from postlude.executors.contract import resolve
 from postlude.executors.processes import RECYCLE_AFTER
-from postlude.job import Outcome, Succeeded, new_job_id
+from postlude.ids import new_job_id
+from postlude.job import Outcome, Succeeded
 from postlude.registry import Registry
 
 if TYPE_CHECKING:

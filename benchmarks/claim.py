@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks.machine import measure_apart
 from benchmarks.rounds import Figure, at_most, median, ratios
-from postlude.job import JobState, NewJob, new_job_id
+from postlude.ids import new_job_id
+from postlude.job import JobState, NewJob
 from postlude.stores import open_store
 
 if TYPE_CHECKING:

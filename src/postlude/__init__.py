@@ -2,10 +2,12 @@
 
 from postlude.app import Postlude
 from postlude.background import BackgroundTasks
-from postlude.client import Job, Jobs
+from postlude.client import Jobs
 from postlude.context import cancel_requested, current_job, progress
 from postlude.control import Cancel, Retry, Snooze
 from postlude.errors import JobNotFound, PostludeError
+from postlude.failed import FailedJob
+from postlude.handle import Job
 from postlude.job import JobState
 from postlude.retries import RetryPolicy
 from postlude.scheduling import schedule
@@ -16,6 +18,7 @@ __all__ = [
     "BackgroundTasks",
     "Cancel",
     "Concurrency",
+    "FailedJob",
     "Job",
     "JobNotFound",
     "JobState",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from postlude.client import Jobs
     from postlude.dependencies import Overrides
     from postlude.durations import Duration
-    from postlude.job import WhenInterrupted
+    from postlude.policy import WhenInterrupted
     from postlude.retention import Retention
     from postlude.settings import Concurrency, OnStoreError, Settings, WorkerMode
 

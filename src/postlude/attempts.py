@@ -25,9 +25,10 @@ from postlude.events import (
 from postlude.execution import abandon, decide, release, what_happened
 from postlude.executors import LoopExecutor
 from postlude.executors.contract import CannotStart, failed, failure_of, resolve
-from postlude.job import Cancelled, Failed, Interrupted, JobState, Policy
+from postlude.job import Cancelled, Failed, Interrupted, JobState
 from postlude.line import Attempt, Line, Lines
 from postlude.oversight import RECORD_AFTER, Oversight
+from postlude.policy import Policy
 from postlude.tasks import default_executor
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ class Attempts:
         """Whether somebody waits for a slot, or for rest, to claim from the queue."""
         self.freed: Callable[[], None] = lambda: None
         """Called once after `wanted` was set, when a slot is free that no call here waits for."""
-        self.belongs_in_queue: Callable[[Call], bool] = _is_remote
+        # Where no worker runs nobody would claim it later, so limits and pauses hold back nothing.
+        self.belongs_in_queue: Callable[[Call], bool] = lambda call: call.definition.remote
         """Whether a call of a request has to be claimed like any other job, in place of being run at once."""
         self.watch: Callable[[], None] = lambda: None
         """Called when there is something for `run_once` to look after."""
@@ -159,12 +161,11 @@ class Attempts:
 
     def _goes_elsewhere(self, call: Call) -> bool:
         """Whether it is not for this process, or not for now."""
-        claim = call.claim
-        if claim is None:
-            return not call.is_due(self.clock.now())
-        if self._stopping or not call.is_due(self.clock.now()):
-            return True
-        return claim.state is JobState.STAGED and not call.ephemeral and self.belongs_in_queue(call)
+        claim, due = call.claim, call.is_due(self.clock.now())
+        if claim is None or not due:
+            return not due
+        of_request = claim.state is JobState.STAGED and not call.ephemeral
+        return self._stopping or (of_request and self.belongs_in_queue(call))
 
     async def run(self, call: Call, *, behind: Sequence[Call] = ()) -> Outcome | None:
         """Run a call, and return what it came to when that is on disk."""
@@ -203,10 +204,9 @@ class Attempts:
             self._leave(attempt.line)
             self._give_back(attempt)
             return
-        if self._oversight.was_asked(attempt):
-            self._conclude(attempt, Cancelled("cancelled on request before it started"))
-        elif attempt.cancelled_because is not None:
-            self._conclude(attempt, Cancelled(attempt.cancelled_because))
+        asked = "cancelled on request before it started" if self._oversight.was_asked(attempt) else None
+        if reason := asked or attempt.cancelled_because:
+            self._conclude(attempt, Cancelled(reason))
         else:
             self._launch(attempt)
 
@@ -261,18 +261,14 @@ class Attempts:
             return
         self._forget(attempt)
         outcome = attempt.counted(outcome)
-        interrupted = isinstance(outcome, Interrupted)
+        interrupted = isinstance(outcome, Interrupted) and not (outcome.begun or attempt.held)
         if claim is None:
             attempt.tell(outcome)
             if isinstance(outcome, Failed):
                 self._events.emit(EphemeralFailed(call.definition.name, outcome.failure, outcome.error))
             elif interrupted:
                 self.lost([call], "its process stopped while it ran, and it was not stored")
-        elif (
-            isinstance(outcome, Interrupted)
-            and not (outcome.begun or attempt.held)
-            and (attempt.given_back or claim.state is JobState.STAGED)
-        ):
+        elif interrupted and (attempt.given_back or claim.state is JobState.STAGED):
             self._give_back(attempt)
         else:
             retry = call.definition.retries_of(claim) if isinstance(outcome, Failed) else None
@@ -378,8 +374,8 @@ class Attempts:
             grace: seconds that running attempts have.
 
         Returns:
-            The names of the tasks that could not be made to end: they run on in daemon threads, and their jobs are
-            given to others when this process is gone.
+            The tasks that could not be made to end: they run on in daemon threads, and their jobs are given to others
+            when this process is gone.
         """
         self._stopping = True
         for line in self._lines.values():
@@ -402,8 +398,3 @@ class Attempts:
             self._resting = (asyncio.Event(), which)
             await wait(self._resting[0], seconds)
             self._resting = None
-
-
-def _is_remote(call: Call) -> bool:
-    """Where no worker runs nobody would claim it later, so limits and pauses hold back nothing."""
-    return call.definition.remote

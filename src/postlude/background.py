@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, Self, TypeVar, cast
 import fastapi
 
 from postlude.calls import CallOptions, with_options
-from postlude.client import Job
-from postlude.job import new_job_id
+from postlude.handle import Job
+from postlude.ids import new_job_id
 from postlude.request.desk import Desk
 from postlude.request.entries import Entry
 from postlude.tasks import default_name

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from uuid import UUID
 
-    from postlude.client import Job, Jobs
+    from postlude.client import Jobs
+    from postlude.handle import Job
     from postlude.job import Attempt, JobState
     from postlude.loglines import LogLine
     from postlude.pauses import Pause

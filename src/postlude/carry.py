@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from contextvars import ContextVar
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from postlude.context import CARRY
 from postlude.errors import SettingsError
 from postlude.events import ValueNotCarried
+from postlude.tasks import importable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from contextvars import Context
 
     from postlude.calls import Call
@@ -80,10 +82,19 @@ class Carry:
         values = json.loads(text) if text is not None else {}
         if text is None and call.claim is not None and call.claim.origin is not None:
             values = json.loads(call.claim.origin).get(CARRY, {})
-        variables = self.variables() if values else {}
+        if values:
+            self.set_in(context, values)
+
+    def set_in(self, context: Context, values: Mapping[str, Any]) -> None:
+        """Set these values in the context, by the names of the variables."""
+        variables = self.variables()
         for name, value in values.items():
             if name in variables:  # else another release of the application, or another of its processes, carries it
                 context.run(variables[name].set, value)
+
+    def places(self) -> list[str]:
+        """Where another process finds the variables, as `module:name`; those that no module has are left out."""
+        return [place for named in self._named if (place := named if isinstance(named, str) else _place_of(named))]
 
     def _text_of(self, name: str, value: object) -> str | None:
         reason = _reason_against(value)
@@ -100,6 +111,14 @@ def with_carried(origin: str | None, carried: str) -> str:
     """The origin of a call, and what comes along with it."""
     start = "{" if origin is None or origin == "{}" else f"{origin[:-1]},"
     return f'{start}"{CARRY}":{carried}}}'
+
+
+def _place_of(variable: ContextVar[Any]) -> str | None:
+    for module_name, module in list(sys.modules.items()):
+        for name, value in list(getattr(module, "__dict__", {}).items()):
+            if value is variable:
+                return f"{importable_name(module_name)}:{name}"
+    return None
 
 
 def _imported(named: str, problems: list[str]) -> ContextVar[Any] | None:

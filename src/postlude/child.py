@@ -77,7 +77,7 @@ class Attending:
             logs.forward_to(self._logging)
             parcel = Parcel.loads(text)
             job = self._current = job_of(parcel, self._progressed.set)
-            ended = perform(self._setup, parcel, entered(job))
+            ended = perform(self._setup, parcel, entered(self._setup, parcel, job))
             job.close()
             logs.forward_to(self._logging)  # the modules that were loaded have set up their own
             self._tell_progress()

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import threading
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
 from postlude.clock import wait
-from postlude.errors import CallError, JobNotFound, UnknownValue, WaitInRequest, WaitTimeout
-from postlude.job import JobState, Record, new_job_id
+from postlude.errors import (
+    CallError,
+    JobNotFound,
+    UnknownValue,
+    WaitInRequest,
+    WaitTimeout,
+)
+from postlude.handle import Job
+from postlude.ids import new_job_id
+from postlude.job import JobState, Record
 from postlude.pauses import Pause
 from postlude.stores.contract import Filter
 from postlude.terms import wrong_queue
@@ -21,162 +27,15 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
     from postlude.clock import Clock
-    from postlude.job import Attempt, Failure, Progress, Settlement
+    from postlude.job import Attempt, Settlement
     from postlude.loglines import LogLine
     from postlude.stores.contract import Store
 
-R_co = TypeVar("R_co", covariant=True)
+Change = Literal["cancelled", "queued", "paused"]
+"""What somebody did to jobs."""
 
 LOOK_AGAIN: Final = (0.02, 0.5)
 """Seconds between two looks at a job that another process runs: doubling from the first to the last."""
-
-
-class Job(Generic[R_co]):
-    """A job: its id at once, and what the store knew of it when it was last read.
-
-    A job that was only just added has its id and its task; `refresh()` or `jobs.get()` reads the rest.
-    """
-
-    __slots__ = ("_added", "_jobs", "_record", "id", "task")
-
-    def __init__(
-        self, job_id: UUID, task: str, jobs: Jobs, record: Record | None = None, *, added: JobState = JobState.STAGED
-    ) -> None:
-        self.id: UUID = job_id
-        """A UUIDv7: ids sort by the time at which they were made."""
-        self.task: str = task
-        """The name of its task."""
-        self._jobs = jobs
-        self._record = record
-        self._added = added
-
-    def __repr__(self) -> str:
-        return f"<Job {self.id} {self.task} {self.state}>"
-
-    @property
-    def state(self) -> JobState:
-        """Where it was in its life when it was last read; where it was added, if it never was."""
-        return self._added if self._record is None else self._record.state
-
-    @property
-    def attempts(self) -> int:
-        """How many attempts were recorded as started."""
-        return 0 if self._record is None else self._record.attempt
-
-    @property
-    def interruptions(self) -> int:
-        """How many of them ended because their process did."""
-        return 0 if self._record is None else self._record.interruptions
-
-    @property
-    def error(self) -> Failure | None:
-        """What the last attempt raised, with its traceback."""
-        return None if self._record is None else self._record.failure
-
-    @property
-    def reason(self) -> str | None:
-        """Why it ended without success, or was run again, in words."""
-        return None if self._record is None else self._record.reason
-
-    @property
-    def progress(self) -> Progress | None:
-        """How far it has come, if it says so."""
-        return None if self._record is None else self._record.progress
-
-    @property
-    def queue(self) -> str | None:
-        """The queue in which it waits or waited; None if it was not read yet."""
-        return None if self._record is None else self._record.queue
-
-    @property
-    def priority(self) -> int | None:
-        """The larger, the sooner; None if it was not read yet."""
-        return None if self._record is None else self._record.priority
-
-    @property
-    def key(self) -> str | None:
-        """What no other job of its task may have at the same time."""
-        return None if self._record is None else self._record.key
-
-    @property
-    def partition(self) -> str | None:
-        """What its task's limits count it with; None if it has none."""
-        return None if self._record is None else self._record.partition
-
-    @property
-    def run_at(self) -> datetime | None:
-        """When it is, or was, due."""
-        return None if self._record is None else _moment(self._record.run_at)
-
-    @property
-    def expires_at(self) -> datetime | None:
-        """From when on no attempt starts; None: it waits for as long as it takes."""
-        return None if self._record is None else _moment(self._record.expires_at)
-
-    @property
-    def saved(self) -> Any:  # noqa: ANN401 - whatever its task has saved
-        """The state that its task has saved for the next attempt; None if it has saved none."""
-        return None if self._record is None or self._record.saved is None else json.loads(self._record.saved)
-
-    @property
-    def ephemeral(self) -> bool:
-        """Whether its arguments never left its process, so that no other process can run it."""
-        return self._record is not None and self._record.ephemeral
-
-    @property
-    def chain(self) -> UUID | None:
-        """The first job of its request, when several were added in order."""
-        return None if self._record is None else self._record.chain
-
-    @property
-    def waiting(self) -> bool:
-        """Whether the job before it in its chain has yet to succeed."""
-        return self._record is not None and self._record.waiting
-
-    @property
-    def cancel_requested(self) -> bool:
-        """Whether somebody asked to cancel it while it was running."""
-        return self._record is not None and self._record.cancel_requested
-
-    @property
-    def cancelled_by(self) -> UUID | None:
-        """The job whose failure cancelled this one."""
-        return None if self._record is None else self._record.cancelled_by
-
-    @property
-    def created_at(self) -> datetime | None:
-        """When it was added, in UTC."""
-        return None if self._record is None else _moment(self._record.created_at)
-
-    @property
-    def started_at(self) -> datetime | None:
-        """When its last attempt started."""
-        return None if self._record is None else _moment(self._record.started_at)
-
-    @property
-    def finished_at(self) -> datetime | None:
-        """When it ended."""
-        return None if self._record is None else _moment(self._record.finished_at)
-
-    async def refresh(self) -> Job[R_co]:
-        """The same job as the store has it now."""
-        return await self._jobs.get(self.id)
-
-    async def history(self) -> Sequence[Attempt]:
-        """Its attempts that did not succeed, oldest first."""
-        return await self._jobs.history(self.id)
-
-    async def logs(self) -> Sequence[LogLine]:
-        """What was logged while it ran, oldest first; see `Jobs.logs`."""
-        return await self._jobs.logs(self.id)
-
-    async def wait(self, timeout: float | None = None) -> Job[R_co]:  # noqa: ASYNC109 - part of the public face
-        """The job when it has ended, however it has; see `Jobs.wait`."""
-        return await self._jobs.wait(self.id, timeout=timeout)
-
-
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 class Jobs:
@@ -186,10 +45,10 @@ class Jobs:
         opened: gives the store, opened in this process.
         clock: what time it is.
         open_calls: the ids of jobs that the current request has added and that start when it is over.
-        cancelled: called after a job that may be running here was asked to cancel.
-        queued: called after a job was queued.
-        paused: called after something was paused or resumed.
+        changed: called after a job that may be running here was asked to cancel, after one was queued, and after
+            something was paused or resumed.
         named: gives the name of a task, for its function too.
+        read_result: given a task's name and a stored text, gives what the job returned; raises `DoesNotFit`.
     """
 
     def __init__(
@@ -198,18 +57,16 @@ class Jobs:
         clock: Clock,
         *,
         open_calls: Callable[[], Collection[UUID]],
-        cancelled: Callable[[], None],
-        queued: Callable[[], None],
-        paused: Callable[[], None],
+        changed: Callable[[Change], None],
         named: Callable[[str | Callable[..., Any]], str],
+        read_result: Callable[[str, str], Any],
     ) -> None:
         self._opened = opened
         self._clock = clock
         self._open_calls = open_calls
-        self._cancelled = cancelled
-        self._queued = queued
-        self._paused = paused
+        self._changed = changed
         self._named = named
+        self.read_result = read_result
         self._waiters: dict[UUID, set[_Waiter]] = {}
         self._waiters_lock = threading.Lock()
         """Those who wait may do so on several event loops, each in a thread of its own."""
@@ -266,7 +123,7 @@ class Jobs:
         key = _id(job_id)
         state = await (await self._opened()).cancel(key, reason=reason, now=self._clock.now())
         if not state.finished:
-            self._cancelled()
+            self._changed("cancelled")
         return await self.get(key)
 
     async def retry(self, job_id: UUID | str) -> Job[Any]:
@@ -278,7 +135,7 @@ class Jobs:
         """
         key = _id(job_id)
         await (await self._opened()).retry(key, now=self._clock.now())
-        self._queued()
+        self._changed("queued")
         return await self.get(key)
 
     async def delete(self, job_id: UUID | str) -> None:
@@ -313,7 +170,7 @@ class Jobs:
         """
         pause = self._pause(queue, task, partition)._replace(reason=reason, since=self._clock.now())
         await (await self._opened()).pause(pause)
-        self._paused()
+        self._changed("paused")
         return pause
 
     async def resume(
@@ -329,7 +186,7 @@ class Jobs:
             CallError: it does not say what to resume.
         """
         resumed = await (await self._opened()).resume(self._pause(queue, task, partition))
-        self._paused()
+        self._changed("paused")
         return resumed
 
     async def pauses(self) -> Sequence[Pause]:

@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
+from postlude.carry import Carry
 from postlude.clock import SystemClock
-from postlude.context import CurrentJob, enter
+from postlude.context import CARRY, CurrentJob, enter
 from postlude.dependencies import Resolver
 from postlude.errors import TaskDeclarationError, UnknownTask
+from postlude.events import Events
 from postlude.executors import CompletedExecutor, Executors, LoopExecutor, ThreadExecutor, Work, completed
 from postlude.executors.contract import Sent, failed, resolve
 from postlude.executors.futures import WAITING
@@ -49,6 +51,8 @@ class Setup(NamedTuple):
     allow: Sequence[str] = ()
     tasks: Sequence[str] = ()
     """Modules to import where that of the task does not lead to it."""
+    carry: Sequence[str] = ()
+    """Where the context variables are that come along, as `module:name`."""
 
     def dumps(self) -> str:
         """As JSON."""
@@ -136,13 +140,16 @@ def perform_submitted(setup: str, text: str) -> dict[str, Any]:
     parcel = Parcel.loads(text)
     # A forked process has a copy of those, which lead to a loop that is not its own.
     context = WAITING.get(text) if parcel.sender == os.getpid() else None
-    return perform(setup, parcel, context or entered(job_of(parcel, None)))
+    return perform(setup, parcel, context or entered(setup, parcel, job_of(parcel, None)))
 
 
-def entered(job: CurrentJob) -> Context:
-    """A context in which this is the current job."""
+def entered(setup: str, parcel: Parcel, job: CurrentJob) -> Context:
+    """A context in which this is the current job, with the variables that came along with it."""
     context = copy_context()
     context.run(enter, job)
+    values = {} if parcel.origin is None else json.loads(parcel.origin).get(CARRY, {})
+    if values:
+        Carry(Setup(*json.loads(setup)).carry, Events()).set_in(context, values)
     return context
 
 
@@ -158,7 +165,7 @@ def perform(setup: str, parcel: Parcel, context: Context) -> dict[str, Any]:
     try:
         definition = _found(setup, parcel)
         args, kwargs = definition.codec.decode(parcel.arguments)
-        work = Work(parcel.task, definition.function, args, kwargs, context)
+        work = Work(parcel.task, definition.function, args, kwargs, context, results=definition.results)
         outcome = _run(definition, work, parcel)
     except BaseException as error:  # noqa: BLE001 - what a module raises at import is the failure of the attempt
         outcome = failed(error)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from postlude.calls import JobOptions
-    from postlude.client import Job
+    from postlude.handle import Job
     from postlude.runtime import Runtime
 
 P = ParamSpec("P")

@@ -259,6 +259,49 @@ class KeyTaken(PostludeError, RuntimeError):
         )
 
 
+class NotSucceeded(PostludeError, RuntimeError):
+    """The result was asked for of a job that had not succeeded when it was last read."""
+
+    def __init__(self, job_id: UUID, state: str, reason: str | None, *, finished: bool) -> None:
+        self.job_id: UUID = job_id
+        self.state: str = state
+        self.reason: str | None = reason
+        if finished:
+            why = "" if reason is None else f" ({reason})"
+            said = f"is {state}{why}, so it has no result. Look at job.state first where that may happen"
+        else:
+            said = (
+                f"was {state} when it was last read, and has no result yet. Read it of what `await job.wait()` returns"
+            )
+        super().__init__(f"Job {job_id} {said}.")
+
+
+class ResultNotStored(PostludeError, LookupError):
+    """The job has succeeded, and what its task returned was not stored; `reason` says why."""
+
+    def __init__(self, job_id: UUID, task: str, reason: str) -> None:
+        self.job_id: UUID = job_id
+        self.task: str = task
+        self.reason: str = reason
+        super().__init__(
+            f"Job {job_id} has succeeded, but what {task} returned was not stored: {reason}. Annotate what it returns, "
+            "or write it to a file or a table and return its path or id."
+        )
+
+
+class ResultDoesNotFit(PostludeError, TypeError):
+    """The stored result is not what the task says it returns, most often because it was changed since."""
+
+    def __init__(self, job_id: UUID, task: str, reason: str) -> None:
+        self.job_id: UUID = job_id
+        self.task: str = task
+        self.reason: str = reason
+        super().__init__(
+            f"The result of job {job_id} is not what {task} returns: {reason}. If the function was changed since, let "
+            "its return annotation take the old results too."
+        )
+
+
 class WaitTimeout(PostludeError, TimeoutError):
     """The job had not ended when the time given to `wait` was over."""
 

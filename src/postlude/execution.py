@@ -7,19 +7,10 @@ from typing import TYPE_CHECKING, assert_never
 
 from postlude.control import Retry
 from postlude.events import AttemptFailed, AttemptInterrupted
-from postlude.job import (
-    Cancelled,
-    Event,
-    Failed,
-    Followers,
-    Interrupted,
-    JobState,
-    Policy,
-    Settlement,
-    Snoozed,
-    Succeeded,
-)
+from postlude.failed import telling
+from postlude.job import Cancelled, Event, Failed, Followers, Interrupted, JobState, Settlement, Snoozed, Succeeded
 from postlude.job import transition as _transition
+from postlude.policy import Policy
 from postlude.retries import MANY
 
 if TYPE_CHECKING:
@@ -45,8 +36,9 @@ def decide(
         retry: whether and when a failed one is tried again; None: never.
     """
     match outcome:
-        case Succeeded():
-            return _settle(claim, Event.SUCCEED, now, started_at=started_at, followers=Followers.ADVANCE)
+        case Succeeded(result):
+            ended = _settle(claim, Event.SUCCEED, now, started_at=started_at, followers=Followers.ADVANCE)
+            return ended if result is None else ended._replace(result=result)
         case Failed():
             return _failed(outcome, claim, now, started_at=started_at, retry=retry)
         case Snoozed(after):
@@ -78,7 +70,7 @@ def _failed(
         except Exception as broken:  # noqa: BLE001 - a backoff function of the user's: what is wrong with it is said
             reason = f"{reason}; not tried again, because its backoff raised {broken!r}"
     if wait is None:
-        return ended._replace(failure=failure, outcome="failed", reason=reason)
+        return _told(claim, ended._replace(failure=failure, outcome="failed", reason=reason))
     again = _settle(claim, Event.POSTPONE, now, started_at=started_at, followers=Followers.QUEUE)
     return again._replace(failure=failure, outcome="failed", reason=reason, run_at=now + wait, alone=runs_alone(claim))
 
@@ -116,7 +108,7 @@ def release(claim: Claim, now: float) -> Settlement:
 def abandon(claim: Claim, now: float, reason: str) -> Settlement:
     """End an ephemeral job whose process ends before it ran: nobody else has its arguments."""
     settlement = _settle(claim, Event.FAIL, now, started_at=None, followers=Followers.CANCEL)
-    return settlement._replace(attempt=claim.attempt, reason=reason, outcome="interrupted")
+    return _told(claim, settlement._replace(attempt=claim.attempt, reason=reason, outcome="interrupted"))
 
 
 def unwritable(settlement: Settlement) -> Settlement:
@@ -131,6 +123,8 @@ def unwritable(settlement: Settlement) -> Settlement:
         alone=False,
         progress=None,
         lines=(),
+        result=None,
+        then=None,
     )
 
 
@@ -158,7 +152,7 @@ def _interrupted(outcome: Interrupted, claim: Claim, now: float, *, started_at: 
             alone=runs_alone(claim, interruptions),
         )
     aside = _settle(claim, Event.SET_ASIDE, now, started_at=started_at, followers=Followers.CANCEL)
-    return aside._replace(interruptions=interruptions, outcome="interrupted", reason=why)
+    return _told(claim, aside._replace(interruptions=interruptions, outcome="interrupted", reason=why))
 
 
 def runs_alone(claim: Claim, interruptions: int | None = None) -> bool:
@@ -173,6 +167,24 @@ def runs_alone(claim: Claim, interruptions: int | None = None) -> bool:
     count = claim.interruptions if interruptions is None else interruptions
     # A job that was set aside and retried by hand is beyond that, and no less suspect.
     return 0 < count >= Policy.loads(claim.policy).max_interruptions - 1
+
+
+def _told(claim: Claim, settlement: Settlement) -> Settlement:
+    """The settlement of a job that has failed for good, with the job that tells of it if its task has named one."""
+    s = settlement
+    then = telling(
+        claim.policy,
+        job_id=s.job_id,
+        task=claim.task,
+        attempts=s.attempt,
+        failure=s.failure,
+        reason=s.reason,
+        origin=claim.origin,
+        at=s.at,
+        # Neither alone is unique: a claim's number is shared by all claimed with it, and a job may fail several times.
+        unique=claim.job_id.int ^ claim.id,
+    )
+    return s if then is None else s._replace(then=then)
 
 
 def _settle(claim: Claim, event: Event, now: float, *, started_at: float | None, followers: Followers) -> Settlement:

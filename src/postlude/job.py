@@ -6,21 +6,14 @@ and the constructors of `Settlement` that are built on it.
 
 from __future__ import annotations
 
-import json
-import os
-import struct
-import time
-from collections import deque
-from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
-from uuid import UUID
 
 from postlude.errors import IllegalTransition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
     from postlude.loglines import LogLine
 
@@ -110,83 +103,6 @@ def transition(state: JobState, event: Event, *, job_id: UUID | None = None) -> 
     return target
 
 
-def new_job_id() -> UUID:
-    """A UUIDv7 (RFC 9562, section 5.7): ids sort by the quarter of a microsecond in which they were made.
-
-    The 12 bits after the milliseconds are their fraction (section 6.2, method 3), so the jobs of a request sort in its
-    order. The standard library has UUIDv7 from Python 3.14 on.
-    """
-    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
-    random = new_token() & 0x3FFF_FFFF_FFFF_FFFF
-    return UUID(int=milliseconds << 80 | 0x7 << 76 | (rest << 12) // 1_000_000 << 64 | 0x2 << 62 | random)
-
-
-_tokens: deque[int] = deque()
-# What a fork would copy must not be handed out on both sides.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_tokens.clear)
-
-
-def new_token() -> int:
-    """A random 63-bit number: the id of a claim or of a worker. 63 bits fit the integers of every store.
-
-    From the kernel, a page at a time: each visit to it gives up the GIL, and a busy event loop would wait to have it
-    back for longer than all the rest of `add_task` takes.
-    """
-    while True:
-        try:
-            return _tokens.pop()  # one step, so that no two threads get the same
-        except IndexError:
-            _tokens.extend(number >> 1 for number in struct.unpack("512Q", os.urandom(4096)))
-
-
-WhenInterrupted = Literal["rerun", "hold"]
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How a job is to be treated; taken from its task when it is stored, and kept with it."""
-
-    interrupted: WhenInterrupted = "rerun"
-    """What happens when its process dies in mid-run: run again, or set aside for a person."""
-    max_interruptions: int = 3
-    """How many interruptions set the job aside even if it may run again."""
-    retries: int = 0
-    """How often it is tried again when its task raises."""
-    backoff: float | list[float] | dict[str, float] | None = None
-    """The waits before that, as `retries.py` writes them; None: as its task declares."""
-    timeout: float | None = None
-    """Seconds that an attempt may take."""
-    retention: float | list[float] | None = None
-    """Seconds after its end for which it is kept: one number, or one each for succeeded, failed and cancelled; None: as
-    the application says."""
-    keep_arguments: bool = True
-    """Whether the arguments stay when it has ended."""
-    on_failure: str | None = None
-    """The task that is told when it has failed for good."""
-
-    def kept(self, state: JobState) -> float | None:
-        """Seconds after its end for which a job that ended like this is kept; None: as the application says."""
-        return self.retention[_ENDS.index(state)] if isinstance(self.retention, list) else self.retention
-
-    def dumps(self) -> str | None:
-        """The policy as JSON: only what differs from the defaults, None when nothing does."""
-        differing = {name: value for name, value in asdict(self).items() if value != getattr(DEFAULT_POLICY, name)}
-        return json.dumps(differing, separators=(",", ":")) if differing else None
-
-    @staticmethod
-    @lru_cache(maxsize=1024)
-    def loads(text: str | None) -> Policy:
-        """The policy that `dumps` wrote. Options of a later release are left out: they change nothing here."""
-        if text is None:
-            return DEFAULT_POLICY
-        known = {field.name for field in fields(Policy)}
-        return Policy(**{name: value for name, value in json.loads(text).items() if name in known})
-
-
-_ENDS: Final = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
-DEFAULT_POLICY = Policy()
-
 WhenTaken = Literal["return", "replace", "debounce"]
 
 DEFAULT_QUEUE: Final = "default"
@@ -222,6 +138,10 @@ class Terms(NamedTuple):
 
 
 DEFAULT_TERMS: Final = Terms()
+
+
+ERASED: Final = ""
+"""What stands in the place of arguments that were erased; None says that they never were there."""
 
 
 class NewJob(NamedTuple):
@@ -297,6 +217,9 @@ class Failure(NamedTuple):
 
 class Succeeded(NamedTuple):
     """The task returned."""
+
+    result: str | None = None
+    """What it returned, as `codec/results.py` writes it; None: nothing."""
 
 
 class Failed(NamedTuple):
@@ -386,6 +309,10 @@ class Settlement(NamedTuple):
     """The last progress it made, where the store may not have it yet."""
     lines: Sequence[LogLine] = ()
     """What it has logged and the store does not have yet, oldest first."""
+    result: str | None = None
+    """What a job that has succeeded keeps of its result."""
+    then: NewJob | None = None
+    """The job that is told of its failure, inserted in the same commit."""
 
 
 class Attempt(NamedTuple):
@@ -439,3 +366,8 @@ class Record(NamedTuple):
     def ephemeral(self) -> bool:
         """Whether the call's arguments never left its process, so that no other process can run it."""
         return self.arguments is None
+
+    @property
+    def erased(self) -> bool:
+        """Whether the arguments were erased when it ended, so that it cannot run again."""
+        return self.arguments == ERASED

@@ -20,7 +20,8 @@ from postlude.executors import (
     completed,
 )
 from postlude.executors.contract import failed
-from postlude.job import Cancelled, Failed, Failure, Interrupted, JobState, Policy, Snoozed
+from postlude.job import Cancelled, Failed, Failure, Interrupted, JobState, Snoozed
+from postlude.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from postlude.dependencies import Overrides
     from postlude.executors import Executor, Running
     from postlude.job import Outcome, Report, Settlement
-    from postlude.settings import Concurrency
+    from postlude.registry import Registry
+    from postlude.settings import Concurrency, Settings
     from postlude.tasks import ExecutorName
 
     Ended = Callable[[Outcome | None], None]
@@ -59,6 +61,15 @@ class Places(NamedTuple):
     overrides: Callable[[], Overrides]
     carry: Carry | None = None
     """Gives them the context variables that came along; None: there are none."""
+
+    @classmethod
+    def of(
+        cls, settings: Settings, registry: Registry, overrides: Callable[[], Overrides], carry: Carry | None
+    ) -> Self:
+        """The places of an application; see `made`."""
+        root = None if registry.root is None else str(registry.root)
+        setup = Setup(root, settings.allow, settings.tasks, () if carry is None else carry.places())
+        return cls.made(settings.concurrency, overrides, setup, registry.executors, carry)
 
     @classmethod
     def made(
@@ -120,7 +131,8 @@ class Places(NamedTuple):
         """
         call, executor = attempt.call, attempt.line.executor
         definition = call.definition
-        work = Work(definition.name, definition.function, call.args, call.kwargs, context)
+        results = None if call.claim is None else definition.results
+        work = Work(definition.name, definition.function, call.args, call.kwargs, context, results=results)
         if attempt.line.elsewhere:
             work = work._replace(sent=sent(call, job, self.overrides() if definition.plan is not None else {}))
         elif definition.plan is not None:

@@ -154,7 +154,7 @@ class Process:
 
     def _told(self, settlements: Sequence[Settlement]) -> None:
         self._settled(settlements)
-        if self.worker.held_back or any(each.run_at is not None for each in settlements):
+        if self.worker.held_back or any(each.run_at is not None or each.then is not None for each in settlements):
             self.wake()  # to be back when the first of them is due, and for what their end makes room for
 
     async def start(self) -> int:

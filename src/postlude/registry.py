@@ -10,6 +10,7 @@ from types import BuiltinMethodType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from postlude.codec import check_callable
+from postlude.codec.results import decode_plainly
 from postlude.errors import NotStorable, TaskDeclarationError, UnknownTask
 from postlude.executors import Executors
 from postlude.source import belongs, may_import
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from postlude.job import WhenInterrupted
+    from postlude.policy import WhenInterrupted
 
 
 class Registry:
@@ -92,6 +93,14 @@ class Registry:
             raise
         return found
 
+    def read_result(self, name: str, text: str) -> Any:  # noqa: ANN401 - a value of the user's type
+        """What a job of the task with this name returned: by its annotation, or plainly if it is not known here.
+
+        Raises:
+            DoesNotFit: the annotation does not take what is stored, or no longer does.
+        """
+        return self.find(name).results.decode(text) if self.knows(name) else decode_plainly(text)
+
     def knows(self, name: str) -> bool:
         """Whether `find` would give a definition."""
         try:
@@ -99,6 +108,10 @@ class Registry:
         except UnknownTask:
             return False
         return True
+
+    def name_of(self, task: str | Callable[..., Any]) -> str:
+        """The name of a task that is given by its function, or by its name."""
+        return task if isinstance(task, str) else self.of(task).name
 
     def shortest_retention(self) -> float | None:
         """The shortest time for which a task that was seen here keeps its jobs; None: none says so itself."""
@@ -109,7 +122,17 @@ class Registry:
         check_callable(function)
         declaration: Declaration = getattr(function, DECLARATION, UNDECLARED)
         name, unstorable = self._name(function, declaration)
-        return TaskDefinition(function, name, declaration, interrupted=self._interrupted, unstorable=unstorable)
+        told: list[str | int | None] | None = None
+        if declaration.on_failure is not None:
+            handler = self.of(declaration.on_failure)
+            terms = handler.terms
+            told = [handler.name, handler.policy_text, terms.queue, -terms.priority, "" if terms.limited else None]
+            if unstorable is None and handler.unstorable is not None:
+                reason = f"on_failure={handler.name} cannot be stored with it: {handler.unstorable.reason}"
+                unstorable = NotStorable(name, reason, handler.unstorable.cure)
+        return TaskDefinition(
+            function, name, declaration, interrupted=self._interrupted, unstorable=unstorable, on_failure=told
+        )
 
     def _name(self, function: Callable[..., Any], declaration: Declaration) -> tuple[str, NotStorable | None]:
         name = default_name(function)

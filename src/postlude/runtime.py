@@ -7,15 +7,15 @@ import contextlib
 import os
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from postlude import telemetry
-from postlude.client import Job, Jobs
-from postlude.elsewhere import Setup
+from postlude.client import Jobs
 from postlude.errors import PostludeError, StoreError
 from postlude.events import CallsDiscarded, CallsUnsaved, Events, StoreFailed
 from postlude.execution import release
 from postlude.executors.inside import refuse_to_open, refuse_to_start
+from postlude.handle import Job
 from postlude.introduction import introduce, introduce_another
 from postlude.job import JobState
 from postlude.line import Places
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from postlude.calls import Call, CallOptions, Chain
+    from postlude.client import Change
     from postlude.clock import Clock
     from postlude.dependencies import Overrides
     from postlude.introduction import Coverage
@@ -41,6 +42,12 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+
+_LOOKS: Final[Mapping[Change, Callable[[Process], None]]] = {
+    "cancelled": Process.look_for_cancellations,
+    "queued": Process.wake,
+    "paused": Process.look_at_pauses,
+}
 
 
 class Runtime:
@@ -75,10 +82,9 @@ class Runtime:
             self.store,
             clock,
             open_calls=open_calls,
-            cancelled=lambda: self._tell(Process.look_for_cancellations),
-            queued=lambda: self._tell(Process.wake),
-            paused=lambda: self._tell(Process.look_at_pauses),
-            named=self._named,
+            changed=lambda what: self._tell(_LOOKS[what]),
+            named=registry.name_of,
+            read_result=registry.read_result,
         )
         self._process: Process | None = None
         self._opening: tuple[int, Future[Process]] | None = None
@@ -152,11 +158,7 @@ class Runtime:
         )
 
     def _places(self) -> Places:
-        root = None if self.registry.root is None else str(self.registry.root)
-        setup = Setup(root, self.settings.allow, self.settings.tasks)
-        return Places.made(
-            self.settings.concurrency, self.dependency_overrides, setup, self.registry.executors, self._staging.carry
-        )
+        return Places.of(self.settings, self.registry, self.dependency_overrides, self._staging.carry)
 
     # From the application's start to its end
 
@@ -209,10 +211,8 @@ class Runtime:
         self._applications = 0
         with contextlib.suppress(ValueError):  # not in the main thread: the handlers stay, and find nothing to do
             self._signals.stop()
-        grace = self.settings.shutdown_grace
-        if self._stop_by is not None:
-            grace = max(0.0, self._stop_by - self._clock.elapsed())
-        self._stop_by = None
+        by, self._stop_by = self._stop_by, None
+        grace = self.settings.shutdown_grace if by is None else max(0.0, by - self._clock.elapsed())
         with self._opening_lock:
             ours = self._here() is process  # else another thread has closed it, or opened one since
             if ours:
@@ -382,21 +382,14 @@ class Runtime:
         """Commit calls that belong to no request, all together; any worker may run them from now on.
 
         Raises:
-            CallError: a call could never have run.
-            NotStorable: a call cannot be stored.
-            ArgumentsTooLarge: its arguments do not fit into a job.
-            StoreUnavailable: the commit is not known to have succeeded: the jobs may run or not.
+            PostludeError: see `Enqueuing.enqueue`.
         """
         prepared = [self._staging.prepare_stored(*call, options) for call in calls]
         process = await self._opened()
         answered = await process.store.insert(self._staging.queue(prepared))
         process.wake()
-        queued = JobState.QUEUED
-        return [Job(answered.get(c.id, c.id), c.definition.name, self.jobs, added=queued) for c in prepared]
-
-    def _named(self, task: str | Callable[..., Any]) -> str:
-        """The name of a task; for one that is given by its name, that, if this application has anything like it."""
-        return task if isinstance(task, str) else self.registry.of(task).name
+        ids = [(answered.get(call.id, call.id), call.definition.name) for call in prepared]
+        return [Job(*each, self.jobs, added=JobState.QUEUED) for each in ids]
 
     def _tell(self, what: Callable[[Process], None]) -> None:
         if self._process is not None:

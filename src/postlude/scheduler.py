@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from postlude import scheduling
 from postlude.events import ClockSetBack, MomentSkipped, MomentsMissed
-from postlude.job import DEFAULT_TERMS, JobState, NewJob, new_job_id
+from postlude.ids import new_job_id
+from postlude.job import DEFAULT_TERMS, JobState, NewJob
 from postlude.schedules import GRACE, due
 from postlude.scheduling import scheduled_tasks
 from postlude.stores.contract import Firing, ScheduleRow

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from postlude.errors import SettingsError
-from postlude.job import WhenInterrupted
+from postlude.policy import WhenInterrupted
 from postlude.retention import EXPECTED, Retention, retention_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from postlude.calls import Call, CallOptions
 from postlude.carry import Carry, with_carried
 from postlude.errors import NotStorable
 from postlude.events import CallNotStored
-from postlude.job import Claim, JobState, NewJob, new_job_id, new_token
+from postlude.ids import new_job_id, new_token
+from postlude.job import Claim, JobState, NewJob
 from postlude.terms import NO_TERMS, NOTHING
 
 if TYPE_CHECKING:

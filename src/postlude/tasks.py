@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, overload
 
 from postlude.codec import Codec
+from postlude.codec.results import Results
+from postlude.codec.signatures import inspected
 from postlude.dependencies import plan_of
 from postlude.durations import seconds_of
 from postlude.errors import TaskDeclarationError
-from postlude.job import Policy
+from postlude.policy import Policy
 from postlude.retention import EXPECTED, Retention, retention_of
 from postlude.retries import RetryPolicy, declared_retries, kept
 from postlude.terms import NO_TERMS, Declared, TaskTerms, task_terms
@@ -27,11 +29,14 @@ if TYPE_CHECKING:
     from postlude.dependencies import Plan
     from postlude.durations import Duration
     from postlude.errors import NotStorable
-    from postlude.job import Claim, Terms, WhenInterrupted, WhenTaken
+    from postlude.failed import FailedJob
+    from postlude.job import Claim, Terms, WhenTaken
+    from postlude.policy import WhenInterrupted
     from postlude.retries import Backoff, Kinds
     from postlude.terms import Asked
 
 F = TypeVar("F", bound="Callable[..., Any]")
+OnFailure: TypeAlias = "Callable[[FailedJob], Any]"
 ExecutorName: TypeAlias = str
 """`"loop"`, `"thread"`, `"process"`, or what `durable.executors.register` was given."""
 
@@ -52,6 +57,8 @@ class Declaration(NamedTuple):
     terms: TaskTerms = NO_TERMS
     retention: Retention | None = None
     remote: bool = False
+    on_failure: OnFailure | None = None
+    keep_arguments: bool = True
 
 
 UNDECLARED = Declaration(None, (), None, None, None)
@@ -84,6 +91,8 @@ def task(
     partition_by: Callable[..., object] | None = None,
     retention: Duration | Retention | None = None,
     remote: bool = False,
+    on_failure: OnFailure | None = None,
+    keep_arguments: bool = True,
 ) -> Callable[[F], F]: ...
 def task(  # noqa: PLR0913 - the options of a task
     function: F | None = None,
@@ -108,6 +117,8 @@ def task(  # noqa: PLR0913 - the options of a task
     partition_by: Callable[..., object] | None = None,
     retention: Duration | Retention | None = None,
     remote: bool = False,
+    on_failure: OnFailure | None = None,
+    keep_arguments: bool = True,
 ) -> F | Callable[[F], F]:
     """Say how a function is to be run in the background; it is returned as it is, and callable as ever.
 
@@ -127,8 +138,9 @@ def task(  # noqa: PLR0913 - the options of a task
         retry_on: the exceptions to try again after. Default: every `Exception` but `TypeError` and validation errors,
             which have to be named.
         timeout: seconds, or a `timedelta`, that an attempt may take; then it has failed with `TimeoutError`, which is
-            retried as any other. A coroutine is cancelled; a thread cannot be stopped: it is left alone, another takes
-            its place, and what it returns is not recorded. Default: none, and a warning after five minutes.
+            retried as any other. A coroutine is cancelled, a process killed; a thread cannot be stopped: it is left
+            alone, another takes its place, and what it returns is not recorded. Default: none, and a warning after five
+            minutes.
         queue: the queue in which its jobs wait; a queue can be paused, or left to other processes. Default: "default".
         priority: from -100 to 100; of the jobs that are due, those with the largest come first. Default: 0.
         key: text, or a function of some of the task's arguments, by their names, that gives text, a number or a UUID
@@ -146,9 +158,9 @@ def task(  # noqa: PLR0913 - the options of a task
         retention: how long its jobs are kept after their end: seconds, a `timedelta`, or
             `Retention(succeeded=, failed=, cancelled=)`. Default: as the application says.
         remote: the function is a stub, for code that lives elsewhere: other processes run it, under the same name.
-            retried as any other. A coroutine is cancelled, a process killed; a thread cannot be stopped: it is left
-            alone, another takes its place, and what it returns is not recorded. Default: none, and a warning after five
-            minutes.
+        on_failure: a task that is called with a `FailedJob` when a job has failed for good: its last try raised, or it
+            was set aside. It is a job of its own, committed together with the failure. Not for a cancelled job.
+        keep_arguments: False erases the arguments from the store when the job ends; it cannot be retried by hand then.
 
     Raises:
         TaskDeclarationError: the options contradict each other or the function, or the name is taken.
@@ -166,7 +178,18 @@ def task(  # noqa: PLR0913 - the options of a task
     def declare(function: F) -> F:
         terms, wrong = task_terms(function, given)
         declaration = Declaration(
-            name, formerly, executor, interrupted, max_interruptions, retry, limit, terms, kept, remote
+            name,
+            formerly,
+            executor,
+            interrupted,
+            max_interruptions,
+            retry,
+            limit,
+            terms,
+            kept,
+            remote,
+            on_failure,
+            keep_arguments,
         )
         _check(function, declaration, [*problems, *wrong])
         plan = plan_of(function)
@@ -203,9 +226,39 @@ def _check(function: Callable[..., Any], declaration: Declaration, found: Sequen
         for name in (declaration.name, *declaration.formerly)
         if name is not None and (not isinstance(name, str) or not name.strip())
     ]
+    problems += _problems_of_the_end(function, declaration)
     if problems:
         message = f"@task on {label}: " + "; ".join(problems) + "."
         raise TaskDeclarationError(message)
+
+
+def _problems_of_the_end(function: Callable[..., Any], declaration: Declaration) -> list[str]:
+    """What is wrong with what shall happen when a job has ended."""
+    problems: list[str] = []
+    if not isinstance(declaration.keep_arguments, bool):
+        problems.append(f"keep_arguments must be True or False, got {declaration.keep_arguments!r}")
+    handler = declaration.on_failure
+    if handler is None:
+        return problems
+    if not callable(handler):
+        problems.append(f"on_failure must be a function that takes one FailedJob, got {handler!r}")
+        return problems
+    told: Callable[..., Any] | None = handler
+    while told is not None:
+        if told is function:
+            problems.append(
+                "on_failure leads back to the task itself, whose failures would follow one another for ever"
+            )
+            return problems
+        told = getattr(told, DECLARATION, UNDECLARED).on_failure
+    plan = plan_of(handler)
+    signature = inspected(handler) if plan is None else plan.signature
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        name = getattr(handler, "__qualname__", repr(handler))
+        problems.append(f"on_failure={name} must take one positional argument, a FailedJob: {name}{signature}: {error}")
+    return problems
 
 
 def _announce(name: str, function: Callable[..., Any]) -> None:
@@ -264,6 +317,8 @@ class TaskDefinition:
         "policy",
         "policy_text",
         "remote",
+        "results",
+        "retry",
         "retry",
         "terms",
         "unstorable",
@@ -277,6 +332,7 @@ class TaskDefinition:
         *,
         interrupted: WhenInterrupted,
         unstorable: NotStorable | None,
+        on_failure: list[str | int | None] | None = None,
     ) -> None:
         self.function: Callable[..., Any] = function
         self.name: str = name
@@ -284,6 +340,7 @@ class TaskDefinition:
         """How the dependencies it asks for are resolved; None if there are none."""
         self.codec: Codec = Codec(function, name=name, binding=self.plan)
         self.executor: ExecutorName = declaration.executor or default_executor(function)
+        self.results: Results = Results(function)
         self.policy: Policy = Policy(
             interrupted=declaration.interrupted or interrupted,
             max_interruptions=declaration.max_interruptions or Policy().max_interruptions,
@@ -291,6 +348,8 @@ class TaskDefinition:
             backoff=None if declaration.retry is None else declaration.retry.written(),
             timeout=declaration.timeout,
             retention=_written(declaration.retention),
+            keep_arguments=declaration.keep_arguments,
+            on_failure=on_failure,
         )
         self.terms: TaskTerms = declaration.terms
         self.remote: bool = declaration.remote

@@ -243,15 +243,15 @@ def test_a_parameter_that_is_gone() -> None:
 def test_a_parameter_that_takes_something_else_now() -> None:
     assert misfit(write_notification, '{"args":[1],"kwargs":{}}') == (
         "The stored argument 'email' of app:f cannot be given to the function: "
-        "the parameter takes str now, and it was stored as int."
+        "the annotation takes str now, and it was stored as int."
     )
 
     def by_number(number: int, limit: float | None = None) -> None: ...
 
-    assert "the parameter takes bool or int now, and it was stored as str" in misfit(
+    assert "the annotation takes bool or int now, and it was stored as str" in misfit(
         by_number, '{"args":["1"],"kwargs":{}}'
     )
-    assert "the parameter takes NoneType or bool or float or int now, and it was stored as str" in misfit(
+    assert "the annotation takes NoneType or bool or float or int now, and it was stored as str" in misfit(
         by_number, '{"args":[1,"x"],"kwargs":{}}'
     )
 

@@ -15,11 +15,11 @@ from fastapi import BackgroundTasks, FastAPI
 from starlette.types import ASGIApp, Message, Scope
 
 from postlude.calls import Call, CallOptions, Chain
-from postlude.client import Job
 from postlude.coverage import Coverage
 from postlude.errors import CallError, StoreUnavailable
 from postlude.fastapi import install
-from postlude.job import new_job_id
+from postlude.handle import Job
+from postlude.ids import new_job_id
 from postlude.settings import Settings
 
 with warnings.catch_warnings():

@@ -10,8 +10,9 @@ from postlude.calls import Call, CallOptions, Chain, with_options
 from postlude.errors import CallError, NotStorable
 from postlude.events import CallsLost
 from postlude.execution import decide
-from postlude.job import Interrupted, JobState, Policy
+from postlude.job import Interrupted, JobState
 from postlude.order import run_in_order
+from postlude.policy import Policy
 from postlude.retries import RetryPolicy
 from postlude.tasks import task
 from tests.engine.conftest import Engine

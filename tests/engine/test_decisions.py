@@ -1,11 +1,16 @@
 """What is written when an attempt has ended: every outcome, from both states of a claim, under every policy."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import product
 
 import pytest
 
+from postlude.codec import Codec
 from postlude.errors import IllegalTransition
-from postlude.execution import abandon, decide, release, runs_alone
+from postlude.execution import abandon, decide, release, runs_alone, unwritable
+from postlude.failed import FailedJob
+from postlude.ids import new_job_id
 from postlude.job import (
     TRANSITIONS,
     Cancelled,
@@ -17,12 +22,13 @@ from postlude.job import (
     Interrupted,
     JobState,
     Outcome,
-    Policy,
     Settlement,
+    Snoozed,
     Succeeded,
-    new_job_id,
     transition,
 )
+from postlude.policy import Policy
+from postlude.retries import RetryPolicy
 
 NOW = 1000.0
 FAILURE = Failure("ValueError", "no", "Traceback: ValueError: no")
@@ -201,3 +207,67 @@ def test_ids_are_of_version_7_and_sort_by_the_millisecond() -> None:
     assert {one.version for one in ids} == {7}
     assert [one.int >> 80 for one in ids] == sorted(one.int >> 80 for one in ids)
     assert len(set(ids)) == 100
+
+
+def test_what_it_returned_goes_into_the_settlement() -> None:
+    assert decide(Succeeded("5"), claim(JobState.STAGED), NOW).result == "5"
+    assert decide(Succeeded(), claim(JobState.STAGED), NOW).result is None
+    # In place of one that cannot be written there is an end without a result.
+    assert unwritable(decide(Succeeded("5"), claim(JobState.STAGED), NOW)).result is None
+
+
+TELLING = Policy(on_failure=["main:alarm", Policy(retries=3).dumps()])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "policy", "told"),
+    [
+        (Failed(FAILURE), TELLING, True),
+        (Failed(FAILURE), Policy(), False),
+        (Succeeded(), TELLING, False),
+        (Cancelled("enough"), TELLING, False),
+        (Snoozed(5), TELLING, False),
+        (Interrupted("died"), TELLING, False),
+        (Interrupted("died"), replace(TELLING, interrupted="hold"), True),
+        (Interrupted("died"), replace(TELLING, max_interruptions=1), True),
+    ],
+)
+def test_who_is_told_of_a_failure_for_good(outcome: Outcome, policy: Policy, told: bool) -> None:
+    owned = claim(JobState.RUNNING, policy=policy)
+    settlement = decide(outcome, owned, NOW)
+    then = settlement.then
+    assert (then is not None) is told
+    if then is None:
+        return
+    assert (then.task, then.state, then.run_at, then.owner) == ("main:alarm", JobState.QUEUED, NOW, None)
+    assert Policy.loads(then.policy).retries == 3
+    args, _ = Codec(print, name="main:alarm").decode(str(then.arguments))
+    (failed,) = args
+    error = "ValueError" if isinstance(outcome, Failed) else None
+    moment = datetime.fromtimestamp(NOW, UTC)
+    assert failed == FailedJob(owned.job_id, "main:f", settlement.attempt, error, str(settlement.reason), moment)
+    # The same decision made again tells with the same job: nothing in it comes from elsewhere.
+    assert decide(outcome, owned, NOW).then == then
+
+
+def test_nobody_is_told_while_it_is_tried_again() -> None:
+    owned = claim(JobState.RUNNING, policy=replace(TELLING, retries=5))
+    settlement = decide(Failed(FAILURE, OSError()), owned, NOW, retry=RetryPolicy(5))
+    assert (settlement.state, settlement.then) == (JobState.QUEUED, None)
+
+
+def test_of_an_ephemeral_job_that_nobody_can_run() -> None:
+    then = abandon(claim(JobState.STAGED, policy=TELLING, arguments=None), NOW, "given away").then
+    assert then is not None
+    assert "given away" in str(then.arguments)
+
+
+def test_a_long_reason_is_cut() -> None:
+    then = decide(Failed(Failure("ValueError", "x" * 9_000, "")), claim(JobState.STAGED, policy=TELLING), NOW).then
+    assert then is not None
+    assert len(str(then.arguments)) < 2_300
+
+
+def test_claims_of_one_moment_are_told_of_by_different_jobs() -> None:
+    thens = [decide(Failed(FAILURE), claim(JobState.RUNNING, policy=TELLING), NOW).then for _ in range(50)]
+    assert len({then.id for then in thens if then is not None}) == 50

@@ -30,7 +30,8 @@ from postlude.events import (
     ThreadAbandoned,
     ValueNotCarried,
 )
-from postlude.job import Failure, new_job_id
+from postlude.ids import new_job_id
+from postlude.job import Failure
 
 JOB = new_job_id()
 FAILURE = Failure("ValueError", "no", "Traceback (most recent call last):\nValueError: no\n")

@@ -13,7 +13,8 @@ from postlude import logs
 from postlude.context import CurrentJob, current_job
 from postlude.errors import CallError, ClaimLost, LoopBlocking
 from postlude.events import AttemptFailed, AttemptInterrupted, OutcomeRefused, StoreRecovered
-from postlude.job import Failure, JobState, Progress, new_job_id
+from postlude.ids import new_job_id
+from postlude.job import Failure, JobState, Progress
 from postlude.loglines import MAX_BYTES, MAX_LINES, LogLine, NewLines, newest
 from postlude.logs import MAX_MESSAGE, is_heard, listen
 from postlude.oversight import REPORT_EVERY

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from postlude.errors import TaskDeclarationError
-from postlude.job import Policy
+from postlude.policy import Policy
 from postlude.registry import Registry
 from postlude.retries import MANY, Exponential, RetryPolicy, declared_retries, kept
 from postlude.source import source_root

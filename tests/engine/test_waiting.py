@@ -31,10 +31,9 @@ async def test_several_loops_may_wait_for_one_job(engine: Engine) -> None:
         opened,  # type: ignore[arg-type]
         engine.clock,
         open_calls=tuple,
-        cancelled=lambda: None,
-        queued=lambda: None,
-        paused=lambda: None,
+        changed=lambda _: None,
         named=str,
+        read_result=engine.registry.read_result,
     )
     wrong: list[BaseException] = []
 

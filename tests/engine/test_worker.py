@@ -12,7 +12,8 @@ from postlude.calls import Call, Chain
 from postlude.errors import StoreUnavailable
 from postlude.events import AttemptFailed, AttemptInterrupted
 from postlude.execution import decide
-from postlude.job import Interrupted, JobState, NewJob, new_job_id
+from postlude.ids import new_job_id
+from postlude.job import Interrupted, JobState, NewJob
 from postlude.maintenance import BATCH, Rescue
 from postlude.stores.contract import Filter, Store
 from postlude.worker import HOLD_FOR, LET_IN_FOR, POLL

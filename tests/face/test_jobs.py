@@ -571,11 +571,11 @@ async def test_the_worker_of_this_process_is_told_at_once_of_a_cancellation(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running() as durable:
-        told: list[None] = []
-        monkeypatch.setattr(durable.jobs, "_cancelled", lambda: told.append(None))
+        told: list[str] = []
+        monkeypatch.setattr(durable.jobs, "_changed", told.append)
         job = await durable.enqueue(wait_in_thread)
         await until(lambda: ran)
         await durable.jobs.cancel(job.id)
-        assert len(told) == 1
+        assert told == ["cancelled"]
         thread_gate.set()
         await job.wait(timeout=30)

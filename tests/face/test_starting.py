@@ -22,7 +22,7 @@ from starlette.responses import Response
 import postlude
 from postlude import BackgroundTasks, Concurrency, JobState, Postlude, PostludeError, errors, introduction
 from postlude.errors import InstallError, LoopBlocking, SettingsError, StoreLocationError
-from postlude.job import new_job_id
+from postlude.ids import new_job_id
 from tests.face.conftest import Make, ended
 from tests.stores.other_process import OtherProcess
 

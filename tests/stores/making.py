@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from postlude.ids import new_job_id, new_token
 from postlude.job import (
     DEFAULT_TERMS,
     Claim,
@@ -17,8 +18,6 @@ from postlude.job import (
     Settlement,
     Terms,
     WhenTaken,
-    new_job_id,
-    new_token,
     transition,
 )
 from postlude.limits import Limit

@@ -11,7 +11,8 @@ from typing import Any, Self
 from uuid import UUID
 
 from postlude.clock import SystemClock
-from postlude.job import Event, JobState, NewJob, new_job_id, new_token
+from postlude.ids import new_job_id, new_token
+from postlude.job import Event, JobState, NewJob
 from postlude.limits import Limit, Rate
 from postlude.stores import open_store
 from postlude.stores.contract import Filter, Store

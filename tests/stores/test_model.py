@@ -21,7 +21,8 @@ from hypothesis.stateful import (
 )
 
 from postlude.errors import IllegalTransition
-from postlude.job import Claim, Event, Followers, JobState, NewJob, Terms, new_job_id, new_token, transition
+from postlude.ids import new_job_id, new_token
+from postlude.job import Claim, Event, Followers, JobState, NewJob, Terms, transition
 from postlude.stores.contract import Filter
 from postlude.stores.sqlite import SQLiteStore, location
 from tests.stores.making import ended

@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[2]
 PRELUDE = """
 import asyncio, os, sys
 from postlude.errors import StoreClosed
-from postlude.job import JobState, NewJob, new_job_id, new_token
+from postlude.ids import new_job_id, new_token
+from postlude.job import JobState, NewJob
 from postlude.stores import open_store
 
 URL = sys.argv[1]

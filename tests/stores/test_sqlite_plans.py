@@ -1,11 +1,13 @@
 """Every statement that is executed again and again finds its rows by an index, with 100,000 jobs there."""
 
+import re
 from pathlib import Path
 
 import apsw
 import pytest
 
-from postlude.job import JobState, NewJob, new_job_id
+from postlude.ids import new_job_id
+from postlude.job import JobState, NewJob
 from postlude.stores.sqlite import location
 from postlude.stores.sqlite.connection import connect
 from postlude.stores.sqlite.lanes import all_lanes
@@ -56,7 +58,7 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> apsw.Connection:
 
 def plan(connection: apsw.Connection, name: str) -> list[str]:
     text = sql_for(name, 4)
-    numbered = max((int(part[0]) for part in text.split("?")[1:] if part[:1].isdigit()), default=0)
+    numbered = max(map(int, re.findall(r"\?(\d+)", text)), default=0)
     values = (None,) * (numbered or text.count("?"))
     return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
 

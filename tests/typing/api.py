@@ -18,6 +18,7 @@ from postlude import (
     BackgroundTasks,
     Cancel,
     Concurrency,
+    FailedJob,
     Job,
     Jobs,
     JobState,
@@ -32,7 +33,15 @@ from postlude import (
     schedule,
     task,
 )
-from postlude.errors import JobNotFound, NotStorable, UnknownTask, WaitTimeout
+from postlude.errors import (
+    JobNotFound,
+    NotStorable,
+    NotSucceeded,
+    ResultDoesNotFit,
+    ResultNotStored,
+    UnknownTask,
+    WaitTimeout,
+)
 from postlude.job import Attempt, Failure, Progress
 from postlude.loglines import LogLine
 from postlude.retries import Exponential
@@ -121,6 +130,32 @@ async def tried_again(number: int) -> int:
 @task(retries=RetryPolicy(3, backoff=Exponential(first=1), retry_on=OSError))
 def tried_by_policy(number: int) -> int:
     return number
+
+
+def alarm(failed: FailedJob) -> None:
+    assert_type(failed.id, UUID)
+    assert_type(failed.task, str)
+    assert_type(failed.attempts, int)
+    assert_type(failed.error, str | None)
+    assert_type(failed.reason, str)
+    assert_type(failed.failed_at, datetime)
+    failed.task = "other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+async def alarm_with_dependency(failed: FailedJob, db: int = Depends(shout)) -> int:
+    return db
+
+
+@task(on_failure=alarm, keep_arguments=False)
+def told(number: int) -> int:
+    return number
+
+
+task(on_failure=alarm_with_dependency)
+task(on_failure=only_by_name)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+task(on_failure=shout)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+task(on_failure="alarm")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+task(keep_arguments="no")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 
 
 def give_up(number: int, error: BaseException) -> float | None:
@@ -288,6 +323,15 @@ async def a_job(job: Job[str]) -> None:
     assert_type(job.interruptions, int)
     assert_type(job.error, Failure | None)
     assert_type(job.reason, str | None)
+    assert_type(job.result, str)
+    assert_type((await job.wait()).result, str)
+    assert_type((await durable.enqueue(add, 1)).result, int)
+    assert_type((await durable.enqueue(told, 1)).result, int)
+    assert_type((await durable.enqueue(declared_async, 1)).result, list[int])
+    assert_type(durable.blocking.enqueue(shout, "text").result, str)
+    wrong: int = job.result  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    assert wrong
+    job.result = "text"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     assert_type(job.progress, Progress | None)
     assert_type(job.ephemeral, bool)
     assert_type(job.chain, UUID | None)
@@ -348,6 +392,11 @@ def what_is_raised() -> None:
         assert_type(error.argument, str | None)
     except (JobNotFound, WaitTimeout) as error:
         assert_type(error.job_id, UUID)
+    except NotSucceeded as error:
+        assert_type(error.state, str)
+        assert_type(error.reason, str | None)
+    except (ResultNotStored, ResultDoesNotFit) as error:
+        assert_type(error.reason, str)
     except UnknownTask as error:
         assert_type(error.name, str)
     except PostludeError as error:

@@ -52,7 +52,7 @@ class Written(NamedTuple):
 
 
 class DoesNotFit(Exception):
-    """Stored JSON is not what the parameter takes; the message is the reason."""
+    """Stored JSON is not what the annotation takes; the message is the reason."""
 
 
 class _Lost(Exception):
@@ -145,6 +145,28 @@ class Form:
         except Exception as error:
             raise DoesNotFit(_reason(error)) from error
 
+    def mismatch(self, value: object) -> str | None:
+        """Why a value that only `$exact` could write is none that the annotation means; None if it is one.
+
+        What is read back from another form is what the annotation has made of it, so it needs no such question.
+        """
+        if not self.annotated or type(value) in self.scalars:
+            return None
+        annotation = self._annotation
+        said = annotation.__qualname__ if isinstance(annotation, type) else annotation
+        subject = f"{type(value).__qualname__} does not match the annotation {said}"
+        if not self._by_adapter:
+            return subject
+        if isinstance(self._adapter, _Lost):
+            return None  # pydantic does not know what is meant, so it may be this
+        try:
+            meant = self._adapter.validate_python(value, strict=True)
+        except ValidationError as error:
+            return f"{subject}: {_reason(error)}"
+        # Equal is enough, as an int is to the float that is meant: a dict is not equal to the model that could be made
+        # of it.
+        return None if bool(meant == value) else subject
+
     def _read(self, stored: Any) -> Any:  # noqa: ANN401
         if tags.is_tagged(stored):
             ((tag, content),) = stored.items()
@@ -158,7 +180,7 @@ class Form:
             return self._usable_adapter().validate_json(to_json(stored), **_READ_BY)
         if self.annotated and type(stored) not in self.scalars:
             names = " or ".join(sorted(kind.__name__ for kind in self.scalars))
-            msg = f"the parameter takes {names} now, and it was stored as {type(stored).__name__}"
+            msg = f"the annotation takes {names} now, and it was stored as {type(stored).__name__}"
             raise DoesNotFit(msg)
         return stored
 

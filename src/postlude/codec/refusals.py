@@ -174,14 +174,15 @@ def _first(value: object, kinds: tuple[_Kind, ...]) -> Refusal | None:
     for kind in kinds:
         if kind.recognise(value):
             return Refusal(kind.reason.format(type(value).__qualname__), kind.cure)
-    for part in _parts(value):
+    for part in parts_of(value):
         found = _first(part, kinds)
         if found is not None:
             return found
     return None
 
 
-def _parts(value: object) -> tuple[object, ...] | list[object]:
+def parts_of(value: object) -> tuple[object, ...] | list[object]:
+    """What a value is made of, one level down; nothing if it is no container that is known here."""
     if isinstance(value, dict):
         return [*value.keys(), *value.values()]
     if isinstance(value, list | tuple | set | frozenset):

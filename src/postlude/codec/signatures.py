@@ -233,7 +233,7 @@ class Annotations:
         """The parameter's annotation, or Any and why it could not be resolved."""
         if parameter.annotation is Parameter.empty:
             return Any, ""
-        return self._resolved(parameter.annotation)
+        return self.resolved(parameter.annotation)
 
     def unpacked(self, kind: Any, key: str) -> tuple[Any, str]:  # noqa: ANN401  # an annotation is any object
         """The annotation of one key of a TypedDict; Any where `kind` is none, or has no such key."""
@@ -247,7 +247,8 @@ class Annotations:
             (annotation,) = get_args(annotation)
         return annotation, ""
 
-    def _resolved(self, annotation: object) -> tuple[Any, str]:
+    def resolved(self, annotation: object) -> tuple[Any, str]:
+        """What an annotation of the function says, or Any and why it could not be resolved."""
         carrier = types.SimpleNamespace(__annotations__={"it": annotation})
         try:
             return typing.get_type_hints(carrier, globalns=self._names, include_extras=True)["it"], ""

@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic_core import TzInfo
 
+from postlude.failed import TAG, FailedJob
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import tzinfo
@@ -176,6 +178,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "$timedelta": lambda stored: timedelta(*stored),
     "$decimal": Decimal,
     "$uuid": UUID,
+    TAG: FailedJob.read,
 }
 
 

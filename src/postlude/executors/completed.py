@@ -26,9 +26,10 @@ def completed(work: Work, complete: Complete) -> Work:
     return work._replace(function=functools.partial(_around, complete, work.function))
 
 
-async def _around(complete: Complete, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+async def _around(complete: Complete, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> object:
     async with complete(args, kwargs) as (all_args, all_kwargs):
-        await function(*all_args, **all_kwargs)
+        result: object = await function(*all_args, **all_kwargs)
+    return result
 
 
 class CompletedExecutor:
@@ -51,7 +52,7 @@ class CompletedExecutor:
         try:
             running.begin()
             async with self._complete(work.args, work.kwargs) as (args, kwargs):
-                await self._called(work._replace(args=args, kwargs=kwargs, context=copy_context()), running)
+                outcome = await self._called(work._replace(args=args, kwargs=kwargs, context=copy_context()), running)
         except asyncio.CancelledError as error:
             if not running.stoppable:
                 raise  # the loop ends, and the function goes on in its thread: its job stays with this process
@@ -62,7 +63,7 @@ class CompletedExecutor:
             outcome = ended_by(error)
         ended(outcome)
 
-    async def _called(self, work: Work, running: CompletedRunning) -> None:
+    async def _called(self, work: Work, running: CompletedRunning) -> Outcome:
         """Run the function; whatever it raises is raised here, so that what it depends on sees it."""
         raised: list[BaseException] = []
 
@@ -83,6 +84,7 @@ class CompletedExecutor:
             raise raised[0]
         if isinstance(outcome, Failed) and outcome.error is not None:
             raise outcome.error
+        return outcome
 
 
 class CompletedRunning:

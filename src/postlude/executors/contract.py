@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import contextvars
     from collections.abc import Callable, Mapping
 
+    from postlude.codec.results import Results
     from postlude.job import Outcome
 
 
@@ -48,6 +49,8 @@ class Work(NamedTuple):
     """The context variables it sees; no other work runs in this context."""
     sent: Sent | None = None
     """The same for another process; None where it runs in this one."""
+    results: Results | None = None
+    """How what it returns is written down; None: nobody could read it."""
 
 
 class Running(Protocol):

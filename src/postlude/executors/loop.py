@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
     from postlude.clock import Clock
+    from postlude.codec.results import Results
     from postlude.executors.contract import Work
     from postlude.job import Outcome
 
@@ -58,7 +59,12 @@ class LoopExecutor:
         try:
             if running.cancelled:
                 raise asyncio.CancelledError  # noqa: TRY301 - what it would have met at its first await
-            await self._watched(work.task, work.function(*work.args, **work.kwargs))
+            result = await self._watched(work.task, work.function(*work.args, **work.kwargs))
+            if result is not None and work.results is not None:
+                if not work.results.is_small(result):
+                    _write_in_thread(work.results, result, ended)
+                    return
+                outcome = Succeeded(work.results.encode(result))
         except asyncio.CancelledError as error:
             # Cancelled from inside, by a timeout that leaked or a cancelled future, is the task's own failure.
             outcome = Cancelled("cancelled while it ran") if running.cancelled else ending() or failed(error)
@@ -69,7 +75,7 @@ class LoopExecutor:
         ended(outcome)
 
     @types.coroutine
-    def _watched(self, task: str, coroutine: Coroutine[Any, Any, object]) -> Generator[Any, Any, None]:
+    def _watched(self, task: str, coroutine: Coroutine[Any, Any, object]) -> Generator[Any, Any, object]:
         """Drive the coroutine step by step, and time each step: that is how long the loop could do nothing else.
 
         The protocol is that of `yield from` (PEP 380): values go in by `send`, exceptions by `throw`.
@@ -81,8 +87,9 @@ class LoopExecutor:
             began = elapsed()
             try:
                 awaited = step(value)
-            except StopIteration:
-                return
+            except StopIteration as stop:
+                result: object = stop.value
+                return result
             finally:
                 took = elapsed() - began
                 if took > BLOCKED_AFTER:
@@ -96,6 +103,12 @@ class LoopExecutor:
                 step, value = coroutine.throw, error
             else:
                 step = coroutine.send
+
+
+def _write_in_thread(results: Results, result: object, ended: Callable[[Outcome], None]) -> None:
+    """Write a large result down while the loop goes on. The coroutine has ended, so nothing can cancel it any more."""
+    writing = asyncio.get_running_loop().run_in_executor(None, results.encode, result)
+    writing.add_done_callback(lambda done: None if done.cancelled() else ended(Succeeded(done.result())))
 
 
 class CoroutineRunning:

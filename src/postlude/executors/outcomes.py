@@ -24,8 +24,8 @@ def packed(outcome: Outcome, declared: RetryPolicy | None, number: int) -> dict[
         number: of the coming retry, for a backoff that is a function.
     """
     match outcome:
-        case Succeeded():
-            return {"outcome": "succeeded"}
+        case Succeeded(result):
+            return {"outcome": "succeeded", "result": result}
         case Snoozed(after):
             return {"outcome": "snoozed", "after": after}
         case Cancelled(reason):
@@ -61,8 +61,8 @@ def outcome_of(data: Mapping[str, Any]) -> Outcome:  # noqa: PLR0911 - a table: 
         ValueError: it is none of those.
     """
     match data:
-        case {"outcome": "succeeded"}:
-            return Succeeded()
+        case {"outcome": "succeeded", "result": result}:
+            return Succeeded(result)
         case {"outcome": "snoozed", "after": after}:
             return Snoozed(after)
         case {"outcome": "cancelled", "reason": reason}:

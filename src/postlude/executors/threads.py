@@ -132,7 +132,9 @@ def call(work: Work) -> Outcome:
                 "declare it `async def`, and await the coroutine there."
             )
         )
-    return _SUCCEEDED
+    if result is None or work.results is None:
+        return _SUCCEEDED
+    return Succeeded(work.context.run(work.results.encode, result))
 
 
 class Returns:

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from postlude.calls import Call, CallOptions, Chain
-    from postlude.client import Job
     from postlude.coverage import Coverage
+    from postlude.handle import Job
     from postlude.settings import Settings
 
 

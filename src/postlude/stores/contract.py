@@ -80,6 +80,15 @@ Keeping
     31. **Pruned.** `prune` removes what has ended and was kept for its time, by the job's own policy or else by what is
        named, a portion at a time; never a job whose chain goes on, nor one that holds its key until a later moment.
 
+Ends
+    32. **Erased.** The arguments of a job whose policy has `keep_arguments` false are erased in the commit in which it
+       ends, however it does: `ERASED` stands in their place. To retry it raises `IllegalTransition`. Where another job
+       is retried that had cancelled it, it fails as an ephemeral one does in clause 16, and as one it does not count as
+       a predecessor.
+    33. **Result.** A job has a result from the commit on in which it succeeds, or none: that of the settlement.
+    34. **Told.** `Settlement.then` is inserted in the same commit, and not at all if the settlement is refused. Of a
+       job that fails without a settlement (clauses 12, 16 and 32) the store itself inserts what `failed.telling` gives.
+
 Reading
     21. **What is committed.** `get`, `list` and `count` see every commit that was confirmed before they were called,
         and wait for no writer.
@@ -222,7 +231,7 @@ class JobStore(Protocol):
         ...
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[UUID]:
-        """End claims; returns the refused (clauses 5, 10 to 13)."""
+        """End claims; returns the refused (clauses 5, 10 to 13, 32 to 34)."""
         ...
 
     async def report(self, claims: Mapping[Claim, Report]) -> frozenset[UUID]:

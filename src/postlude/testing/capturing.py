@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, overload
 
 from postlude.calls import CallOptions
-from postlude.client import Job
+from postlude.handle import Job
 from postlude.job import JobState
 from postlude.runtime import Runtime
 from postlude.testing.comparing import check_binds, missing, same_arguments, shown

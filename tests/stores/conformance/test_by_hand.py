@@ -3,7 +3,8 @@
 import pytest
 
 from postlude.errors import IllegalTransition, JobNotFound
-from postlude.job import Event, JobState, new_job_id
+from postlude.ids import new_job_id
+from postlude.job import Event, JobState
 from postlude.stores.contract import Claimed, Store
 from tests.stores.making import chain_of, claim_all, claim_of, ended, queued, read, staged, states
 

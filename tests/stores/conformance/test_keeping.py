@@ -3,8 +3,10 @@
 import pytest
 
 from postlude.errors import IllegalTransition, JobNotFound
-from postlude.job import Event, JobState, Policy, Terms, new_job_id
+from postlude.ids import new_job_id
+from postlude.job import Event, JobState, Terms
 from postlude.limits import Limit, Rate
+from postlude.policy import Policy
 from postlude.stores.contract import Filter, Store
 from tests.stores.making import (
     ask,

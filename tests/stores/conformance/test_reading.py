@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import pytest
 
-from postlude.job import Event, JobState, NewJob, new_job_id
+from postlude.ids import new_job_id
+from postlude.job import Event, JobState, NewJob
 from postlude.stores import open_store
 from postlude.stores.contract import Filter, Store
 from tests.stores.making import chain_of, claim_all, claim_of, ended, queued, staged

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from postlude.errors import IllegalTransition, JobNotFound
-from postlude.job import Event, JobState, Policy, transition
+from postlude.job import ERASED, Event, JobState, transition
+from postlude.policy import Policy
 from postlude.stores.sqlite import chains, keys
 from postlude.stores.sqlite.keys import resolved
 from postlude.stores.sqlite.rows import id_of
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 EPHEMERAL = (
     "It is ephemeral: its arguments never left the process that added it. Add the call anew; the warning that was "
     "written when it was added says what would make it storable, so that it could be retried."
+)
+ERASED_ARGUMENTS = (
+    "Its arguments were erased when it ended, since its task says keep_arguments=False. Add the call anew, with the "
+    "arguments from where they came from."
 )
 
 
@@ -64,6 +69,8 @@ class Retrying:
         queued = transition(JobState(value), Event.RETRY, job_id=self.job_id)
         if arguments is None:
             raise self._refused(value, EPHEMERAL)
+        if arguments == ERASED:
+            raise self._refused(value, ERASED_ARGUMENTS)
         gone = self._gone_before(connection, id_of(after), value)
         keyed: list[Row] = [(self.job_id.bytes, task, key)] if key is not None else []
         for root in (self.job_id, *gone):
@@ -76,24 +83,25 @@ class Retrying:
             chains.revive_behind(connection, self.job_id, root, at=self.now)
 
     def _gone_before(self, connection: Connection, after: UUID | None, state: str) -> list[UUID]:
-        """The ephemeral jobs before it that have ended without success; refuses where another one has to come first.
+        """The jobs before it that can never succeed; refuses where another one has to come first.
 
-        Their arguments are gone, so they never succeed: what stood behind them can only go on without them.
+        Those are ended jobs whose arguments are gone: ephemeral or erased. What stood behind them can only go on
+        without them.
         """
         gone: list[UUID] = []
         while after is not None:
             row: Row | None = connection.execute(sql("predecessor"), (after.bytes,)).fetchone()
             if row is None or row[0] == JobState.SUCCEEDED:
                 break
-            before, root, ephemeral = JobState(row[0]), id_of(row[1]), row[2]
+            before, root, never = JobState(row[0]), id_of(row[1]), row[2]
             if not before.finished:
                 hint = (
                     f"Job {after}, before it in its chain, is {before} and comes first: wait for its end with "
                     "jobs.wait(), and retry this one when it has succeeded."
                 )
                 raise self._refused(state, hint)
-            if not ephemeral:
-                first = after if root is None or _is_ephemeral(connection, root) else root
+            if not never:
+                first = after if root is None or _never_succeeds(connection, root) else root
                 raise self._refused(
                     state, f"Job {after}, before it in its chain, is {before}: retry job {first} first."
                 )
@@ -128,7 +136,7 @@ class Resuming:
         return connection.changes() > 0
 
 
-def _is_ephemeral(connection: Connection, job_id: UUID) -> bool:
+def _never_succeeds(connection: Connection, job_id: UUID) -> bool:
     row: Row | None = connection.execute(sql("predecessor"), (job_id.bytes,)).fetchone()
     return row is not None and bool(row[2])
 

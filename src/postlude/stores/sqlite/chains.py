@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from postlude.failed import telling
+from postlude.ids import new_token
 from postlude.job import Event, JobState, transition
 from postlude.stores.sqlite.keys import resolved
-from postlude.stores.sqlite.rows import id_of
+from postlude.stores.sqlite.rows import id_of, new_job_values
 from postlude.stores.sqlite.statements import portions, sql, sql_for
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from postlude.stores.sqlite.rows import Row
 
 GIVEN_AWAY = "its arguments lived only in a process that gave it away"
+ERASED = "its arguments were erased when it was cancelled (keep_arguments=False)"
 
 
 def advance(connection: Connection, ids: Sequence[bytes]) -> None:
@@ -38,16 +41,16 @@ def queue_behind(connection: Connection, job_id: UUID, *, at: float) -> None:
         if cancel_requested:
             cancel_queued(connection, UUID(bytes=follower), at=at, reason=reason)
         elif ephemeral:
-            _abandon(connection, UUID(bytes=follower), at=at)
+            _abandon(connection, UUID(bytes=follower), at=at, reason=GIVEN_AWAY)
 
 
 def revive_behind(connection: Connection, job_id: UUID, root: UUID, *, at: float) -> None:
-    """Queue again what comes behind a job and was cancelled in the name of `root`, but no ephemeral one (clause 16)."""
+    """Queue again what comes behind a job and was cancelled in the name of `root` (clause 16)."""
     revived = transition(JobState.CANCELLED, Event.RETRY)
     rows: list[Row] = connection.execute(sql("revive_behind"), (revived, root.bytes, job_id.bytes)).fetchall()
-    for _, follower, ephemeral in sorted(rows, reverse=True):
-        if ephemeral:
-            _abandon(connection, UUID(bytes=follower), at=at)
+    for _, follower, ephemeral, erased in sorted(rows, reverse=True):
+        if ephemeral or erased:
+            _abandon(connection, UUID(bytes=follower), at=at, reason=GIVEN_AWAY if ephemeral else ERASED)
 
 
 def cancel_queued(connection: Connection, job_id: UUID, *, at: float, reason: str | None) -> None:
@@ -68,11 +71,31 @@ def end_without_success(connection: Connection, job_id: UUID, state: JobState, *
     cancel_behind(connection, job_id, at=at, reason=_reason(job_id, state), root=job_id)
 
 
-def _abandon(connection: Connection, job_id: UUID, *, at: float) -> None:
+def _abandon(connection: Connection, job_id: UUID, *, at: float, reason: str) -> None:
     """End a job that nobody can run: it would wait for ever, and with it all behind it."""
     failed = transition(JobState.STAGED, Event.FAIL)
-    connection.execute(sql("end"), (failed, at, GIVEN_AWAY, None, job_id.bytes))
+    connection.execute(sql("end"), (failed, at, reason, None, job_id.bytes))
+    _tell(connection, job_id, at=at, reason=reason)
     end_without_success(connection, job_id, failed, at=at)
+
+
+def _tell(connection: Connection, job_id: UUID, *, at: float, reason: str) -> None:
+    """Insert the job that tells of a failure which no settlement has brought (clause 34)."""
+    row: Row = connection.execute(sql("abandoned"), (job_id.bytes,)).get
+    task, attempts, policy, origin = row
+    then = telling(
+        policy,
+        job_id=job_id,
+        task=task,
+        attempts=attempts,
+        failure=None,
+        reason=reason,
+        origin=origin,
+        at=at,
+        unique=new_token(),
+    )
+    if then is not None:
+        connection.execute(sql_for("insert", 1), new_job_values(then))
 
 
 def tie_on(connection: Connection, job: NewJob, after: UUID) -> None:

@@ -10,7 +10,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from postlude.job import Event, JobState, new_token, transition
+from postlude.ids import new_token
+from postlude.job import Event, JobState, transition
 from postlude.stores.contract import Claimed
 from postlude.stores.sqlite import chains, logs
 from postlude.stores.sqlite.lanes import lanes_of, read_pauses

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from postlude.job import new_token
+from postlude.ids import new_token
 from postlude.limits import UNLIMITED
 from postlude.stores.sqlite.statements import sql
 

@@ -21,7 +21,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from postlude.job import new_token
+from postlude.ids import new_token
 
 if TYPE_CHECKING:
     from pathlib import Path

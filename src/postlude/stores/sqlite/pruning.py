@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from postlude.errors import IllegalTransition, JobNotFound
-from postlude.job import JobState, Policy
+from postlude.job import JobState
+from postlude.policy import Policy
 from postlude.stores.contract import Pruned
 from postlude.stores.sqlite.keys import resolved
 from postlude.stores.sqlite.statements import portions, sql, sql_for

@@ -16,12 +16,18 @@ FOLDER = Path(__file__).parent.parent / "sql" / "sqlite"
 LARGEST_PORTION = 128
 """Rows of one statement at most. Beyond that a longer text is no faster, and SQLite limits the parameters to 32,766."""
 
+_PARTS = {"RECORD": "parts/record", "KEPT_ARGUMENTS": "parts/kept_arguments"}
+"""The columns of a record; and what is left of the arguments of a job that ends."""
+
 
 @cache
 def sql(name: str) -> str:
-    """The text of one statement; `RECORD` in it stands for the columns of a record."""
+    """The text of one statement; a word in capitals in it may stand for a part that several share."""
     text = (FOLDER / f"{name}.sql").read_text("utf-8")
-    return text.replace("RECORD", sql("parts/record")) if "RECORD" in text else text
+    for word, part in _PARTS.items():
+        if word in text:
+            text = text.replace(word, sql(part))
+    return text
 
 
 @cache

@@ -107,7 +107,7 @@ class SQLiteStore:
         return refused
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[UUID]:
-        """Clauses 5 and 10 to 13."""
+        """Clauses 5, 10 to 13 and 32 to 34."""
         refused: frozenset[UUID] = await self._now().writer.submit(writing.settle, settlements)
         return refused
 

@@ -94,7 +94,7 @@ def settle_carefully(connection: Connection, payloads: Sequence[Sequence[Settlem
 
 
 def _is_plain(settlement: Settlement) -> bool:
-    """Whether it says no more than that the task returned."""
+    """Whether it says no more than that the task returned, and what."""
     s = settlement
     plain = s.state is JobState.SUCCEEDED and s.outcome is None and s.reason is None
     return plain and s.progress is None and not s.lines
@@ -103,7 +103,7 @@ def _is_plain(settlement: Settlement) -> bool:
 def _succeed(connection: Connection, portion: Sequence[Settlement]) -> None:
     values: list[SQLiteValue] = [portion[0].state]
     for s in portion:
-        values += (s.job_id.bytes, s.claim, s.at, s.attempt, s.interruptions, s.started_at)
+        values += (s.job_id.bytes, s.claim, s.at, s.attempt, s.interruptions, s.started_at, s.result)
     connection.execute(sql_for("succeed", len(portion)), values)
     if connection.changes() < len(portion):
         raise SomeRefused
@@ -133,6 +133,7 @@ def _settle(connection: Connection, settlement: Settlement) -> bool:
         s.reason,
         s.alone,
         dumps(s.progress),
+        s.result,
     )
     connection.execute(sql("settle"), (*what, s.job_id.bytes, s.claim))
     if s.outcome is not None:
@@ -140,6 +141,8 @@ def _settle(connection: Connection, settlement: Settlement) -> bool:
         connection.execute(sql("add_attempt"), line)
     if s.lines:
         logs.append(connection, s.job_id, s.lines)
+    if s.then is not None:
+        connection.execute(sql_for("insert", 1), new_job_values(s.then))
     _follow(connection, s)
     return True
 

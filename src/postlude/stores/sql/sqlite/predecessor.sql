@@ -1,1 +1,1 @@
-SELECT state, cancelled_by, arguments IS NULL, after FROM jobs WHERE id = ?
+SELECT state, cancelled_by, coalesce(arguments, '') = '', after FROM jobs WHERE id = ?

@@ -1,5 +1,5 @@
 UPDATE jobs SET
-    state = ?, finished_at = ?, attempt = ?, interruptions = ?, started_at = ?, run_at = coalesce(?, run_at),
-    failure = ?, reason = ?, alone = ?, progress = coalesce(?, progress),
-    owner = NULL, claim = NULL
-WHERE id = ? AND claim = ?
+    state = ?1, finished_at = ?2, attempt = ?3, interruptions = ?4, started_at = ?5, run_at = coalesce(?6, run_at),
+    failure = ?7, reason = ?8, alone = ?9, progress = coalesce(?10, progress), result = ?11,
+    arguments = iif(?2 IS NULL, arguments, KEPT_ARGUMENTS), owner = NULL, claim = NULL
+WHERE id = ?12 AND claim = ?13

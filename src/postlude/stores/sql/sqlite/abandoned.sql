@@ -1,0 +1,1 @@
+SELECT task, attempt, policy, origin FROM jobs WHERE id = ?

@@ -1,0 +1,1 @@
+CASE WHEN policy ->> 'keep_arguments' = 0 AND arguments IS NOT NULL THEN '' ELSE arguments END
