@@ -6,6 +6,7 @@ ends: a closed wire says so, and on Linux the kernel, for a task that keeps Pyth
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import logging
@@ -18,12 +19,15 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from postlude.elsewhere import Parcel, entered, job_of, perform
+from postlude.errors import ClaimLost, StoreUnavailable
 from postlude.executors import logs
 from postlude.executors.inside import enter_child
 from postlude.executors.processes import END_WITHIN
 from postlude.executors.wire import Wire
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from postlude.context import CurrentJob
 
 REPORT_EVERY: Final = 0.25
@@ -63,7 +67,10 @@ class Attending:
         self._wire = wire
         self._setup = setup
         self._attempts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._saved: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
         self._current: CurrentJob | None = None
+        self._saving = threading.Lock()
+        """One at a time: the answers come in the order of the questions."""
         self._lock = threading.Lock()
         """What is said of an attempt must not come after its end: it would be taken for the next one's."""
         self._progressed = threading.Event()
@@ -76,7 +83,7 @@ class Attending:
         while (text := self._attempts.get()) is not None:
             logs.forward_to(self._logging)
             parcel = Parcel.loads(text)
-            job = self._current = job_of(parcel, self._progressed.set)
+            job = self._current = job_of(parcel, self._progressed.set, self._save)
             ended = perform(self._setup, parcel, entered(self._setup, parcel, job))
             job.close()
             logs.forward_to(self._logging)  # the modules that were loaded have set up their own
@@ -87,12 +94,26 @@ class Attending:
 
     def _receive(self) -> None:
         while (message := self._wire.receive()) is not None:
-            self._attempts.put(message["attempt"])
+            if "saved" in message:
+                self._saved.put(message["saved"])
+            else:
+                self._attempts.put(message["attempt"])
         if self._current is not None:
             os._exit(1)  # its process is dead, and somebody else does this once more
         self._attempts.put(None)
         threading.Event().wait(END_WITHIN)
         os._exit(1)  # a thread that a task has started keeps it from ending
+
+    async def _save(self, job_id: UUID, text: str) -> None:
+        refused = await asyncio.to_thread(self._ask_to_save, text)
+        if refused is not None:
+            kind, message = refused
+            raise ClaimLost(job_id) if kind == ClaimLost.__name__ else StoreUnavailable(message)
+
+    def _ask_to_save(self, text: str) -> list[str] | None:
+        with self._saving:
+            # Nobody answers after the end of the attempt, whose process has then taken up the next one.
+            return self._saved.get() if self.tell({"save": text}) else [ClaimLost.__name__, ""]
 
     def _report(self) -> None:
         pause = threading.Event()

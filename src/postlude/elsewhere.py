@@ -22,7 +22,7 @@ from postlude.carry import Carry
 from postlude.clock import SystemClock
 from postlude.context import CARRY, CurrentJob, enter
 from postlude.dependencies import Resolver
-from postlude.errors import TaskDeclarationError, UnknownTask
+from postlude.errors import CallError, TaskDeclarationError, UnknownTask
 from postlude.events import Events
 from postlude.executors import CompletedExecutor, Executors, LoopExecutor, ThreadExecutor, Work, completed
 from postlude.executors.contract import Sent, failed, resolve
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from postlude.calls import Call
+    from postlude.context import Save
     from postlude.dependencies import Overrides
     from postlude.executors import Executor
     from postlude.job import Outcome
@@ -94,6 +95,8 @@ class Parcel(NamedTuple):
     retry: int
     """The number of the coming retry, if there is one."""
     origin: str | None
+    saved: str | None
+    """The state that an attempt before it has saved; JSON."""
     overrides: Sequence[tuple[Place, Place]]
     """The application's `dependency_overrides`."""
     sender: int
@@ -126,10 +129,11 @@ def sent(call: Call, job: CurrentJob, overrides: Overrides) -> Sent:
         attempt=job.attempt,
         retry=job.attempt - (0 if claim is None else claim.interruptions),
         origin=None if claim is None else claim.origin,
+        saved=None if claim is None else claim.saved,
         overrides=[(Place.of(declared), Place.of(call)) for declared, call in overrides.items()],
         sender=os.getpid(),
     )
-    return Sent(json.dumps(parcel), job.progress)
+    return Sent(json.dumps(parcel), job.progress, job.blocking.save)
 
 
 def perform_submitted(setup: str, text: str) -> dict[str, Any]:
@@ -140,7 +144,7 @@ def perform_submitted(setup: str, text: str) -> dict[str, Any]:
     parcel = Parcel.loads(text)
     # A forked process has a copy of those, which lead to a loop that is not its own.
     context = WAITING.get(text) if parcel.sender == os.getpid() else None
-    return perform(setup, parcel, context or entered(setup, parcel, job_of(parcel, None)))
+    return perform(setup, parcel, context or entered(setup, parcel, job_of(parcel, None, _cannot_save)))
 
 
 def entered(setup: str, parcel: Parcel, job: CurrentJob) -> Context:
@@ -172,9 +176,18 @@ def perform(setup: str, parcel: Parcel, context: Context) -> dict[str, Any]:
     return packed(outcome, None if definition is None else definition.retry, parcel.retry)
 
 
-def job_of(parcel: Parcel, reported: Callable[[], None] | None) -> CurrentJob:
+def job_of(parcel: Parcel, reported: Callable[[], None] | None, save: Save) -> CurrentJob:
     """What the task sees of its job here; see `CurrentJob`."""
-    return CurrentJob(UUID(parcel.job_id), parcel.task, parcel.attempt, parcel.origin, reported)
+    job_id = UUID(parcel.job_id)
+    return CurrentJob(job_id, parcel.task, parcel.attempt, parcel.origin, reported, saved=parcel.saved, save=save)
+
+
+async def _cannot_save(_: UUID, __: str) -> None:
+    message = (
+        "save(state): this task runs in an executor of the application's own, in another process, from which nothing "
+        "leads back before its end. Use executor='process', or one that runs in threads of this process."
+    )
+    raise CallError(message)
 
 
 # Finding

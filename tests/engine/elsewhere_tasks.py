@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Never
 
@@ -203,3 +204,33 @@ def waits_in_pool(gate: str, begun: str) -> None:
 
 @task(executor="poll")
 def misspelt() -> None: ...
+
+
+tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
+
+
+@task(executor="process", retries=1, backoff=60)
+def saves() -> dict[str, int]:
+    before = current_job().saved or {"page": 0}
+    current_job().blocking.save({"page": before["page"] + 1})
+    if before["page"] == 0:
+        raise Flaky(code=1)
+    return dict(before)
+
+
+@task(executor="process")
+async def saves_async(path: str) -> str:
+    await current_job().save([1, 2])
+    tell(path, "saved")
+    await asyncio.Event().wait()
+    return "never"
+
+
+@task(executor="process")
+def names_tenant() -> str:
+    return tenant.get()
+
+
+@task(executor="pool")
+def saves_in_pool() -> None:
+    current_job().blocking.save(1)

@@ -204,3 +204,14 @@ async def test_a_factory_that_makes_something_else(engine: Engine, tmp_path: Pat
     engine.executors.register("pool", not_an_executor)  # type: ignore[arg-type]
     await engine.attempts.run(await engine.staged(tasks.in_pool, str(tmp_path / "out")))
     assert "its factory must return" in engine.heard.of(ServiceFailed)[0].failure.message
+
+
+async def test_saving_from_a_process_pool_is_refused_with_the_way_out(
+    engine: Engine, processes: ProcessPoolExecutor
+) -> None:
+    engine.executors.register("pool", processes)
+    call = await engine.staged(tasks.saves_in_pool)
+    await engine.attempts.run(call)
+    record = await engine.record(call)
+    assert record.failure is not None
+    assert "Use executor='process'" in record.failure.message

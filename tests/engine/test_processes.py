@@ -289,3 +289,26 @@ async def test_children_end_when_the_places_are_closed(engine: Engine, tmp_path:
     pid = int(path.read_text().split()[1])
     engine.places.close()
     await until(lambda: not alive(pid))
+
+
+async def test_what_it_saves_is_given_to_the_next_attempt_and_what_it_returns_is_kept(engine: Engine) -> None:
+    call = await ran(engine, await engine.staged(tasks.saves))
+    first = await engine.record(call)
+    assert (first.state, first.saved) == (JobState.QUEUED, '{"page":1}')
+    engine.clock.advance(60)
+    await engine.worker.run_once()
+    await until(lambda: engine.attempts.empty)
+    await engine.settling.flush()
+    second = await engine.record(call)
+    assert (second.state, second.saved, second.result) == (JobState.SUCCEEDED, '{"page":2}', '{"page":1}')
+
+
+async def test_what_a_coroutine_there_has_saved_outlives_its_child(engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "saved"
+    call = await engine.staged(tasks.saves_async, str(path))
+    end = asyncio.ensure_future(engine.attempts.run(call))
+    await until(path.exists)
+    assert (await engine.record(call)).saved == "[1,2]"
+    await engine.attempts.stop(0)
+    await end
+    assert (await engine.record(call)).saved == "[1,2]"

@@ -35,6 +35,8 @@ class Sent(NamedTuple):
     """JSON; see `elsewhere.Parcel`."""
     progress: Callable[[float, float | None, str | None], None]
     """Called here, in any thread, with the progress that is made there."""
+    save: Callable[[object], None]
+    """Called here, in a thread without an event loop, with a state that is saved there; returns when it is on disk."""
 
 
 class Work(NamedTuple):

@@ -20,6 +20,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from postlude.errors import PostludeError
 from postlude.executors import logs
 from postlude.executors.contract import CannotStart, failed
 from postlude.executors.outcomes import outcome_of
@@ -129,11 +130,22 @@ class ProcessRunning:
         how = child.end(at_once=True)
         return Cancelled("cancelled while it ran") if self._cancelled else Interrupted(how, begun=True)
 
-    def _hear(self, message: dict[str, Any]) -> None:
+    def _hear(self, message: dict[str, Any]) -> dict[str, Any] | None:
         if "progress" in message:
             self._sent.progress(*message["progress"])
+        elif "save" in message:
+            return {"saved": self._refused(message["save"])}
         else:
             logs.handle(message["log"])
+        return None
+
+    def _refused(self, state: str) -> list[str] | None:
+        """Save the state; returns why it was not, None if it was."""
+        try:
+            self._sent.save(json.loads(state))
+        except PostludeError as error:
+            return [type(error).__name__, str(error)]
+        return None
 
 
 class Child:
@@ -186,12 +198,12 @@ class Child:
         with contextlib.suppress(OSError):  # it has ended already: that is found when it is given something to do
             self._wire.send({"setup": self._setup, "levels": logs.levels(), "argv": sys.argv})
 
-    def perform(self, text: str, hear: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
+    def perform(self, text: str, hear: Callable[[dict[str, Any]], dict[str, Any] | None]) -> dict[str, Any] | None:
         """What the attempt came to, as `outcomes.packed` gave it; None: the process has died.
 
         Args:
             text: the attempt.
-            hear: told all that comes before its end.
+            hear: told all that comes before its end; what it returns is the answer, if one is waited for.
         """
         self._attempts += 1
         # A ValueError: somebody else has written into the wire, and where the next message begins cannot be known.
@@ -201,7 +213,9 @@ class Child:
                 ended: dict[str, Any] | None = message.get("ended")
                 if ended is not None:
                     return ended
-                hear(message)
+                answer = hear(message)
+                if answer is not None:
+                    self._wire.send(answer)
         return None
 
     def _next(self) -> dict[str, Any] | None:
