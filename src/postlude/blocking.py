@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from postlude.errors import LoopBlocking
 
@@ -24,6 +24,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+END_WITHIN: Final = 5.0
+"""Seconds that its thread has to end: what runs there is cancelled, and may hold on for longer."""
+
+
 class Portal:
     """An event loop in a daemon thread, started when it is first needed; each process has its own.
 
@@ -34,6 +38,7 @@ class Portal:
         self._lock = threading.Lock()
         self._loop: tuple[int, asyncio.AbstractEventLoop] | None = None
         self._ending: Callable[[], object] | None = None
+        self._thread: threading.Thread | None = None
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run the coroutine there, and wait for what it returns.
@@ -50,7 +55,8 @@ class Portal:
         with self._lock:
             if self._loop is None or self._loop[0] != os.getpid():
                 loop = asyncio.new_event_loop()
-                threading.Thread(target=_run_on, args=(loop,), name="postlude-blocking", daemon=True).start()
+                self._thread = threading.Thread(target=_run_on, args=(loop,), name="postlude-blocking", daemon=True)
+                self._thread.start()
                 self._loop = (os.getpid(), loop)
                 ending = weakref.finalize(self, _end, *self._loop)
                 ending.atexit = False
@@ -58,11 +64,14 @@ class Portal:
             return self._loop[1]
 
     def close(self) -> None:
-        """End the loop and its thread. Idempotent; what is called afterwards starts another."""
+        """End the loop, and return when its thread has ended. Idempotent; what is called afterwards starts another."""
         with self._lock:
             self._loop = None
             if self._ending is not None:
                 self._ending()
+            thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(END_WITHIN)
 
 
 def _run_on(loop: asyncio.AbstractEventLoop) -> None:

@@ -132,8 +132,8 @@ class Worker:
             definition = self._registry.find(name) if self._registry.knows(name) else None
             if definition is not None and not definition.remote:
                 tasks.setdefault(definition.executor, set()).add(name)
-        for executor, names in tasks.items():
-            delay = min(delay, await self._claim_for(executor, names))
+        for executor in sorted(tasks):  # always the same one first
+            delay = min(delay, await self._claim_for(executor, tasks[executor]))
         if not self._alone_waits:
             self._alone_since = None
         # While a job that must run alone is due, nothing new starts until everything here has ended.

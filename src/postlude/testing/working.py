@@ -200,13 +200,14 @@ class Worker:
         changed = asyncio.Event()
         attempts.freed = changed.set
         while True:
-            taken = process.worker.taken
+            at_rest, taken = attempts.idle, process.worker.taken
+            if at_rest:
+                # First on disk: those behind it are due when the store knows.
+                await attempts.settling.flush()
             for turn in process.turns:
                 await turn.run_once()
             if attempts.idle:
-                # First on disk: those behind it are due when the store knows.
-                await attempts.settling.flush()
-                if process.worker.taken == taken:
+                if at_rest and process.worker.taken == taken:
                     return  # what is due all the same is held back
             else:
                 attempts.wanted = True
