@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from benchmarks import chores
 from benchmarks.machine import SERVER_CORE, measure_apart
-from benchmarks.rounds import Figure, at_least, column, interleaved
+from benchmarks.rounds import Figure, at_least, column, interleaved, ratios
 from postlude import Postlude
 
 if TYPE_CHECKING:
@@ -24,17 +24,27 @@ if TYPE_CHECKING:
 
 BATCH = 1_000
 UNFINISHED = ("staged", "queued", "running")
-TASKS: dict[str, Callable[..., object]] = {"async": chores.count_async, "def": chores.count_def}
+PARTITIONS = 10_000
+TASKS: dict[str, Callable[..., object]] = {
+    "async": chores.count_async,
+    "def": chores.count_def,
+    "limited": chores.count_limited,
+}
 
 
 def measure(plan: Plan) -> list[Figure]:
     count = plan.scaled(100_000, 2_000)
     found = interleaved(list(TASKS), plan.rounds, lambda kind: _take(kind, plan, count))
+    limited = column(found["limited"], "per_second"), column(found["async"], "per_second")
     return [
         at_least(f"drain, {count:,} waiting async", column(found["async"], "per_second"), 25_000, "jobs/s"),
         Figure("drain, async, CPU of the worker", column(found["async"], "cpu_us"), "µs a job"),
         Figure(f"drain, {count:,} waiting def", column(found["def"], "per_second"), "jobs/s"),
         Figure("drain, def, CPU of the worker", column(found["def"], "cpu_us"), "µs a job"),
+        Figure(
+            f"drain, {count:,} waiting in {PARTITIONS:,} partitions", column(found["limited"], "per_second"), "jobs/s"
+        ),
+        Figure("drain, with limits / without", ratios(*limited), "times"),
         Figure("drain, filled by enqueue_many", column(found["async"], "filled_per_second"), "jobs/s"),
     ]
 
@@ -50,7 +60,8 @@ async def _fill(kind: str, file: Path, count: int) -> dict[str, float]:
     durable = Postlude(url=f"sqlite:///{file}", worker="off")
     begin = time.perf_counter()
     for start in range(0, count, BATCH):
-        calls = [("user@example.com", "some notification")] * min(BATCH, count - start)
+        numbers = range(start, min(start + BATCH, count))
+        calls = [(f"user{number % PARTITIONS}@example.com", "some notification") for number in numbers]
         await durable.enqueue_many(TASKS[kind], calls)
     took = time.perf_counter() - begin
     await durable.close()
@@ -61,7 +72,7 @@ async def _drain(file: Path, count: int) -> dict[str, float]:
     app = FastAPI()
     durable = Postlude(app, url=f"sqlite:///{file}")
     begin, cpu = time.perf_counter(), time.process_time()
-    async with _running(app):
+    async with running(app):
         while chores.ran < count:  # noqa: ASYNC110 - a task that set an event would do more than nothing
             await asyncio.sleep(0.01)
         # Asked for only now: to count what waits would cost what is measured here.
@@ -73,7 +84,7 @@ async def _drain(file: Path, count: int) -> dict[str, float]:
     return {"per_second": count / took, "cpu_us": 1e6 * used / count}
 
 
-class _running:  # noqa: N801 - reads as a sentence where it is used
+class running:  # noqa: N801 - reads as a sentence where it is used
     """Carries the application through its lifespan, as a server does."""
 
     def __init__(self, app: FastAPI) -> None:

@@ -26,7 +26,19 @@ from benchmarks.rounds import Plan
 if TYPE_CHECKING:
     from benchmarks.rounds import Figure
 
-NAMES = ("http", "enqueue", "drain", "claim", "latency", "recovery", "idle", "importing", "drift", "children")
+NAMES = (
+    "http",
+    "enqueue",
+    "drain",
+    "claim",
+    "latency",
+    "recovery",
+    "idle",
+    "importing",
+    "drift",
+    "children",
+    "progress",
+)
 
 
 def main() -> int:
