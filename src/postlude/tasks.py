@@ -319,7 +319,6 @@ class TaskDefinition:
         "remote",
         "results",
         "retry",
-        "retry",
         "terms",
         "unstorable",
     )

@@ -98,11 +98,11 @@ Servers
         the one until it ends, however it does, or closes its store; then the next that asks.
 
 Reports
-    32. **What is there stays.** A `Report` changes what it has: no progress and no saved state in it leave those of the
+    38. **What is there stays.** A `Report` changes what it has: no progress and no saved state in it leave those of the
         job as they are. Progress is that of one attempt, and is gone with the next `claim`.
-    33. **The newest lines.** The lines of reports and settlements are kept in the order in which they were written,
+    39. **The newest lines.** The lines of reports and settlements are kept in the order in which they were written,
         over all attempts. `logs` gives the newest of them: at most `MAX_LINES`, and `MAX_BYTES` by `LogLine.size`.
-    34. **Handed on.** What was saved last is in every later claim of the job (`Claim.saved`), however the attempt that
+    40. **Handed on.** What was saved last is in every later claim of the job (`Claim.saved`), however the attempt that
         saved it ended, and in its record.
 Schedules
     35. **Put.** `put_schedules` adds the rows that are missing. One that is there with the same spec keeps its moment;
@@ -235,7 +235,7 @@ class JobStore(Protocol):
         ...
 
     async def report(self, claims: Mapping[Claim, Report]) -> frozenset[UUID]:
-        """Note what running attempts have to say; returns the refused (clauses 5, 32 to 34)."""
+        """Note what running attempts have to say; returns the refused (clauses 5, 38 to 40)."""
         ...
 
     async def cancellations(self, owner: int) -> frozenset[UUID]:
@@ -285,7 +285,7 @@ class JobStore(Protocol):
         ...
 
     async def logs(self, job_id: UUID) -> list[LogLine]:
-        """What the attempts of a job have logged, oldest first (clause 33)."""
+        """What the attempts of a job have logged, oldest first (clause 39)."""
         ...
 
     async def list(self, filter: Filter, *, limit: int, before: UUID | None) -> list[Record]:  # noqa: A002

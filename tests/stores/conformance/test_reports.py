@@ -1,4 +1,4 @@
-"""Clauses 32 to 34: what attempts say while they run, and what stays of it."""
+"""Clauses 38 to 40: what attempts say while they run, and what stays of it."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def lines(*messages: object) -> list[LogLine]:
     return [line(str(message)) for message in messages]
 
 
-async def test_clause_32_what_is_not_in_a_report_stays(store: Store, owner: int) -> None:
+async def test_clause_38_what_is_not_in_a_report_stays(store: Store, owner: int) -> None:
     job = queued()
     await store.insert([job])
     (claim,) = await claim_all(store, owner)
@@ -30,7 +30,7 @@ async def test_clause_32_what_is_not_in_a_report_stays(store: Store, owner: int)
     assert (record.progress, record.saved) == (Progress(3, 10, "three"), '{"page":3}')
 
 
-async def test_clause_33_lines_of_reports_and_settlements_over_all_attempts(store: Store, owner: int) -> None:
+async def test_clause_39_lines_of_reports_and_settlements_over_all_attempts(store: Store, owner: int) -> None:
     job, other = queued(), queued()
     await store.insert([job, other])
     claims = {claim.job_id: claim for claim in await claim_all(store, owner)}
@@ -46,7 +46,7 @@ async def test_clause_33_lines_of_reports_and_settlements_over_all_attempts(stor
 
 
 @pytest.mark.parametrize("each", [1, 7, 400, MAX_LINES])
-async def test_clause_33_the_last_lines_win(store: Store, owner: int, each: int) -> None:
+async def test_clause_39_the_last_lines_win(store: Store, owner: int, each: int) -> None:
     job = queued()
     await store.insert([job])
     (claim,) = await claim_all(store, owner)
@@ -59,7 +59,7 @@ async def test_clause_33_the_last_lines_win(store: Store, owner: int, each: int)
     assert kept[-1] >= count - 1
 
 
-async def test_clause_33_and_the_last_bytes(store: Store, owner: int) -> None:
+async def test_clause_39_and_the_last_bytes(store: Store, owner: int) -> None:
     job = queued()
     await store.insert([job])
     (claim,) = await claim_all(store, owner)
@@ -85,7 +85,7 @@ async def test_clause_5_a_report_under_another_claim_changes_nothing(store: Stor
 
 
 @pytest.mark.parametrize("event", [Event.POSTPONE, Event.RELEASE, Event.RESCUE])
-async def test_clause_34_the_next_attempt_has_what_was_saved_last(store: Store, owner: int, event: Event) -> None:
+async def test_clause_40_the_next_attempt_has_what_was_saved_last(store: Store, owner: int, event: Event) -> None:
     job = queued()
     await store.insert([job])
     (claim,) = await claim_all(store, owner)
@@ -102,7 +102,7 @@ async def test_clause_34_the_next_attempt_has_what_was_saved_last(store: Store, 
     assert claim.saved == "[2]", "by hand too"
 
 
-async def test_clause_34_a_staged_job_saves_too(store: Store, owner: int) -> None:
+async def test_clause_40_a_staged_job_saves_too(store: Store, owner: int) -> None:
     job = staged(owner)
     await store.insert([job])
     assert await store.report({claim_of(job): Report(saved="1", lines=lines("a"))}) == frozenset()

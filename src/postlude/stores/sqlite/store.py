@@ -112,7 +112,7 @@ class SQLiteStore:
         return refused
 
     async def report(self, claims: Mapping[Claim, Report]) -> frozenset[UUID]:
-        """Clauses 5 and 32 to 34."""
+        """Clauses 5 and 38 to 40."""
         refused: frozenset[UUID] = await self._write(claiming.Reporting(claims))
         return refused
 
@@ -174,7 +174,7 @@ class SQLiteStore:
         return lines
 
     async def logs(self, job_id: UUID) -> list[LogLine]:
-        """Clause 33."""
+        """Clause 39."""
         lines: list[LogLine] = await self._read(Logs(job_id))
         return lines
 
