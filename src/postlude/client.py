@@ -21,7 +21,7 @@ from postlude.ids import new_job_id
 from postlude.job import JobState, Record
 from postlude.pauses import Pause
 from postlude.stores.contract import Filter
-from postlude.terms import wrong_queue
+from postlude.terms import text_of, wrong_queue
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -202,7 +202,13 @@ class Jobs:
                 raise CallError(f"{problems[0]}.")
             return Pause("queue", queue)
         name = self._named(task or "")
-        return Pause("task", name) if partition is None else Pause("partition", name, str(partition))
+        if partition is None:
+            return Pause("task", name)
+        text = text_of(partition)
+        if text is None:
+            message = f"partition: expected what the task's partition_by gives, got {partition!r}."
+            raise CallError(message)
+        return Pause("partition", name, text)
 
     async def history(self, job_id: UUID | str) -> Sequence[Attempt]:
         """The attempts of a job that did not succeed, oldest first."""

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, overload
 from postlude.codec import Codec
 from postlude.codec.results import Results
 from postlude.codec.signatures import inspected
-from postlude.dependencies import plan_of
+from postlude.dependencies import names_for_callers, plan_of
 from postlude.durations import seconds_of
 from postlude.errors import TaskDeclarationError
 from postlude.policy import Policy
 from postlude.retention import EXPECTED, Retention, retention_of
 from postlude.retries import RetryPolicy, declared_retries, kept
-from postlude.terms import NO_TERMS, Declared, TaskTerms, task_terms
+from postlude.terms import NO_TERMS, Declared, TaskTerms, queues, task_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -176,7 +176,7 @@ def task(  # noqa: PLR0913 - the options of a task
     given = Declared(queue, priority, key, on_conflict, key_period, max_running, rate, partition_by)
 
     def declare(function: F) -> F:
-        terms, wrong = task_terms(function, given)
+        terms, wrong = task_terms(functools.partial(names_for_callers, function), given)
         declaration = Declaration(
             name,
             formerly,
@@ -196,6 +196,7 @@ def task(  # noqa: PLR0913 - the options of a task
         if plan is not None:
             plan.check(importing=True)
         setattr(function, DECLARATION, declaration)
+        queues.add(terms.queue)
         for known_as in (declaration.name, *declaration.formerly):
             if known_as is not None:
                 _announce(known_as, function)
@@ -372,7 +373,10 @@ class TaskDefinition:
         return self.terms.terms(asked, functools.partial(self._named, args, kwargs), now)
 
     def _named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
-        bound = inspect.signature(self.function).bind_partial(*args, **kwargs)
+        if self.plan is None:
+            bound = inspect.signature(self.function).bind_partial(*args, **kwargs)
+        else:
+            bound = self.plan.bind(tuple(args), kwargs)
         bound.apply_defaults()
         return bound.arguments
 

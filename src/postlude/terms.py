@@ -16,9 +16,11 @@ from postlude.job import DEFAULT_QUEUE, Key, Terms, WhenTaken
 from postlude.limits import UNLIMITED, Limit, rate_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from postlude.durations import Duration
+
+    Names = Callable[[], Collection[str]]
 
 PRIORITIES: Final = 100
 """Priorities go from minus this to this: each that is in use costs a claim one look."""
@@ -79,8 +81,12 @@ class TaskTerms(NamedTuple):
             now: seconds since the epoch.
 
         Raises:
-            CallError: a function of the task gave something for these arguments that is no key or no partition.
+            CallError: a function of the task gave something for these arguments that is no key or no partition, or the
+                call says what a taken key means where neither has one.
         """
+        if asked.key is None and self.key is None and asked.has_key:
+            message = f"options: {_NO_KEY}."
+            raise CallError(message)
         value = asked.key if asked.key is not None else _named("key", self.key, arguments)
         period = self.key_period if asked.key_period is None else asked.key_period
         return Terms(
@@ -104,16 +110,29 @@ def _named(
     if given is None or isinstance(given, str):
         return given
     known = arguments()
-    value = given(*(known[name] for name in inspect.signature(given).parameters))
-    if isinstance(value, Enum):
-        value = value.value
+    value = _given_by(given, known)
     if value is None:
         return None
-    if not isinstance(value, str | int | UUID) or len(str(value)) > MAX_NAME:
+    text = text_of(value)
+    if text is None:
         expected = f"text of up to {MAX_NAME} characters, a whole number, a UUID or None"
         message = f"the task's {option} gave {value!r}: expected {expected}."
         raise CallError(message)
-    return str(value)
+    return text
+
+
+def _given_by(function: Callable[..., object], known: Mapping[str, Any]) -> object:
+    parameters = inspect.signature(function).parameters.values()
+    by_name = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
+    by_position = [each.name for each in parameters if each.kind is not each.KEYWORD_ONLY]
+    return function(*(known[name] for name in by_position), **{name: known[name] for name in by_name})
+
+
+def text_of(value: object) -> str | None:
+    """A key or a partition as it is stored; None: it is neither."""
+    if isinstance(value, Enum):
+        value = value.value
+    return str(value) if isinstance(value, str | int | UUID) and len(str(value)) <= MAX_NAME else None
 
 
 class Declared(NamedTuple):
@@ -129,15 +148,18 @@ class Declared(NamedTuple):
     partition_by: Callable[..., object] | None = None
 
 
-def task_terms(function: Callable[..., Any], given: Declared) -> tuple[TaskTerms, list[str]]:
-    """What the options of a task come to, and what is wrong with them."""
+def task_terms(names: Names, given: Declared) -> tuple[TaskTerms, list[str]]:
+    """What the options of a task come to, and what is wrong with them.
+
+    Args:
+        names: gives those of the arguments that its callers give.
+        given: the options.
+    """
     limit = Limit(given.max_running, None if given.rate is None else rate_of(given.rate))
     period, problems = _seconds("key_period", given.key_period)
     problems += _wrong(Asked(given.queue, given.priority, on_conflict=given.on_conflict))
-    problems += [*_wrong_limit(given, limit), *_wrong_function("partition_by", given.partition_by, function)]
-    problems += _wrong_key(given, function)
-    if given.queue is not None and not problems:
-        queues.add(given.queue)
+    problems += [*_wrong_limit(given, limit), *_wrong_function("partition_by", given.partition_by, names)]
+    problems += _wrong_key(given, names)
     terms = TaskTerms(
         queue=given.queue or DEFAULT_QUEUE,
         priority=given.priority or 0,
@@ -159,12 +181,15 @@ def _wrong_limit(given: Declared, limit: Limit) -> list[str]:
     return problems
 
 
-def _wrong_key(given: Declared, function: Callable[..., Any]) -> list[str]:
+_NO_KEY: Final = "on_conflict and key_period say what a taken key means: give a key"
+
+
+def _wrong_key(given: Declared, names: Names) -> list[str]:
     if given.key is None and (given.on_conflict is not None or given.key_period is not None):
-        return ["on_conflict and key_period say what a taken key means: give a key"]
+        return [_NO_KEY]
     if isinstance(given.key, str):
         return [] if _is_name(given.key) else [_not_a_name("key", given.key)]
-    return _wrong_function("key", given.key, function)
+    return _wrong_function("key", given.key, names)
 
 
 def asked_terms(given: Mapping[str, Any], before: Asked) -> tuple[Asked, list[str]]:
@@ -194,7 +219,7 @@ def _wrong(asked: Asked) -> list[str]:
     if asked.priority is not None and (not _is_whole(asked.priority) or abs(asked.priority) > PRIORITIES):
         expected = f"a whole number from {-PRIORITIES} to {PRIORITIES}, the larger the sooner"
         problems.append(f"priority must be {expected}, got {asked.priority!r}")
-    if asked.on_conflict not in {None, *get_args(WhenTaken)}:
+    if asked.on_conflict not in (None, *get_args(WhenTaken)):
         expected = ", ".join(map(repr, get_args(WhenTaken)))
         problems.append(f"on_conflict must be one of {expected}, got {asked.on_conflict!r}")
     return problems
@@ -225,14 +250,14 @@ def _one_slip_apart(one: str, other: str) -> bool:
 _SHORT: Final = 4
 
 
-def _wrong_function(option: str, given: object, function: Callable[..., Any]) -> list[str]:
+def _wrong_function(option: str, given: object, names: Names) -> list[str]:
     """What is wrong with a function of the arguments: it asks for one that the task does not have."""
     if given is None:
         return []
     if not callable(given):
         return [f"{option} must be a function of the task's arguments, got {given!r}"]
     try:
-        wanted, known = inspect.signature(given).parameters, inspect.signature(function).parameters
+        wanted, known = inspect.signature(given).parameters, names()
     except (TypeError, ValueError) as error:
         return [f"{option}: its parameters cannot be read: {error}"]
     strange = [name for name in wanted if name not in known]

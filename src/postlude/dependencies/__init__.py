@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from postlude.dependencies.finding import Overrides
-from postlude.dependencies.plan import Plan, Resolver, plan_of
+from postlude.dependencies.plan import Plan, Resolver, names_for_callers, plan_of
 
-__all__ = ["Overrides", "Plan", "Resolver", "plan_of"]
+__all__ = ["Overrides", "Plan", "Resolver", "names_for_callers", "plan_of"]

@@ -37,6 +37,16 @@ def plan_of(function: Function) -> Plan | None:
     return Plan(function, asking) if asking else None
 
 
+def names_for_callers(function: Function) -> list[str]:
+    """The parameters that callers give values: those that are no dependencies.
+
+    Raises:
+        TypeError, ValueError: its parameters cannot be read.
+    """
+    plan = plan_of(function)
+    return [name for name in inspected(function).parameters if plan is None or name not in plan.parameters]
+
+
 class Plan:
     """The dependencies of one function.
 
