@@ -26,7 +26,7 @@ from postlude.execution import abandon, decide, release, what_happened
 from postlude.executors import LoopExecutor
 from postlude.executors.contract import CannotStart, failed, failure_of, resolve
 from postlude.job import Cancelled, Failed, Interrupted, JobState
-from postlude.line import Attempt, Line, Lines
+from postlude.line import GIVEN_BACK, Attempt, Line, Lines
 from postlude.oversight import RECORD_AFTER, Oversight
 from postlude.policy import Policy
 from postlude.tasks import default_executor
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from postlude.stores.contract import Store
     from postlude.tasks import ExecutorName
 
-GIVEN_BACK: Final = Interrupted("it was given back, for another process or for later")
 LAST_WORDS: Final = 1.0
 """Seconds that a cancelled coroutine has to end when the process stops."""
 
@@ -142,7 +141,8 @@ class Attempts:
         if line.elsewhere and call.ephemeral:
             line = self._lines[default_executor(call.definition.function)]
         attempt = Attempt(line, call, ended, behind)
-        if call.answered:
+        if call.answered is not None:
+            self._abandon_behind(attempt, "another job answers in place of the one before it")
             attempt.tell(None)
             return
         if alone:
@@ -300,8 +300,11 @@ class Attempts:
             self.freed()
 
     def _let_in(self) -> None:
-        for line in self._lines.values():
-            while not self._blocked and (attempt := line.next()) is not None:
+        while not self._blocked and (attempt := self._lines.next()) is not None:
+            if self._goes_elsewhere(attempt.call):  # it has expired in the line, or was paused
+                attempt.line.free += 1
+                self._give_back(attempt)
+            else:
                 self._admit(attempt)
 
     def _give_back(self, attempt: Attempt, *, after: float = 0.0) -> None:
@@ -340,10 +343,8 @@ class Attempts:
         for attempt in self._oversight.take_timed_out():
             self._time_out(attempt)  # first, since it needs no answer of the store
         delay = await self._oversight.run_once()
-        now = self.clock.elapsed()
-        for line in self._lines.values():
-            for attempt in line.take_overdue(before=now - RECORD_AFTER):
-                self._give_back(attempt)
+        for attempt in self._lines.take_overdue(before=self.clock.elapsed() - RECORD_AFTER):
+            self._give_back(attempt)
         waiting = any(line.waiting for line in self._lines.values())
         return RECORD_AFTER if delay is None and waiting else delay
 
@@ -378,9 +379,8 @@ class Attempts:
             when this process is gone.
         """
         self._stopping = True
-        for line in self._lines.values():
-            for attempt in line.take_all():
-                self._give_back(attempt)
+        for attempt in self._lines.take_all():
+            self._give_back(attempt)
         self.held = False  # an open request may still bring what only this process can run
         await self._rest(grace, lambda attempt: not attempt.abandoned)
         late = list(self._running.values())

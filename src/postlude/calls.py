@@ -207,8 +207,8 @@ class Call:
         """Why the call is ephemeral; None when it is stored."""
         self.claim: Claim | None = None
         """The ownership under which it is committed; None while it is not, and for a call that has no row."""
-        self.answered: bool = False
-        """Whether another job, that has its key, answers in its place: then it does not run."""
+        self.answered: UUID | None = None
+        """The job that has its key and answers in its place; None: there is none. If there is, it does not run."""
         self.carried: str | None = None
         """The context variables that come along, as a JSON object; None: none."""
         self.around: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]] | None = None

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 NOT_AGAIN: Final = Failure("Snooze", "it asked to be run again later, and a call that is not stored is run once", "")
 
+GIVEN_BACK: Final = Interrupted("it was given back, for another process or for later")
+
 
 class Places(NamedTuple):
     """Where attempts run, and how many at once."""
@@ -338,3 +340,15 @@ class Lines(dict[str, Line]):
     def __missing__(self, name: ExecutorName) -> Line:
         line = self[name] = self._places.line(name)
         return line
+
+    def next(self) -> Attempt | None:
+        """The first of a line with a slot in it, with that slot; None if there is no such line."""
+        return next((attempt for line in self.values() if (attempt := line.next()) is not None), None)
+
+    def take_overdue(self, before: float) -> list[Attempt]:
+        """See `Line.take_overdue`; out of all lines."""
+        return [attempt for line in self.values() for attempt in line.take_overdue(before)]
+
+    def take_all(self) -> list[Attempt]:
+        """Take everybody out of all lines."""
+        return [attempt for line in self.values() for attempt in line.take_all()]

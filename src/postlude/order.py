@@ -6,12 +6,14 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from postlude.errors import StoreError
 from postlude.execution import abandon, decide, release
 from postlude.executors.contract import resolve
-from postlude.job import Cancelled, Failed, Succeeded
+from postlude.job import Cancelled, Failed, JobState, Succeeded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
     from postlude.attempts import Attempts
     from postlude.calls import Call
@@ -30,6 +32,8 @@ async def run_in_order(attempts: Attempts, calls: Sequence[Call]) -> bool:
     """Run each call after the success of the one before, as the store has it too; returns whether all succeeded."""
     for position, call in enumerate(calls):
         behind = calls[position + 1 :]
+        if call.answered is not None and await _has_succeeded(attempts, call.answered):
+            continue
         outcome = await attempts.run(call, behind=behind)
         if not isinstance(outcome, Succeeded):
             attempts.lost(behind, f"{call.definition.name}, which came before, did not succeed")
@@ -37,6 +41,14 @@ async def run_in_order(attempts: Attempts, calls: Sequence[Call]) -> bool:
                 await _leave_behind(attempts, behind, call, outcome)
             return False
     return True
+
+
+async def _has_succeeded(attempts: Attempts, job_id: UUID) -> bool:
+    """Whether the job that answers in place of a call has: else those behind the call come after it, in the queue."""
+    try:
+        return any(record.state is JobState.SUCCEEDED for record in await attempts.settling.store.get([job_id]))
+    except StoreError:
+        return False
 
 
 async def _leave_behind(attempts: Attempts, calls: Sequence[Call], before: Call, outcome: Outcome | None) -> None:

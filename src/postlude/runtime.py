@@ -298,7 +298,7 @@ class Runtime:
             chain.unconfirmed = ()
             for call in calls if answered else ():
                 if call.id in answered:
-                    call.answered, call.claim = True, None
+                    call.answered, call.claim = answered[call.id], None
 
     def _refuse(self, during: str, calls: Sequence[Call], error: StoreError) -> None:
         """These calls have no rows: raise, or have them run without."""
@@ -356,7 +356,7 @@ class Runtime:
         if self.settings.worker == "off" and not any(call.ephemeral or call.claim is None for call in calls):
             settling = process.settling()
             # What comes after another of them in order goes with that one.
-            here = {call.id for call in calls if not call.answered}
+            here = {call.id for call in calls if call.answered is None}
             for call in calls:
                 if call.claim is not None and call.claim.after not in here:
                     settling.put(release(call.claim, self._clock.now()))

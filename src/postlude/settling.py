@@ -34,7 +34,7 @@ class Settling:
     """
 
     def __init__(self, store: Store, events: Events, settled: Callable[[Sequence[Settlement]], None]) -> None:
-        self._store = store
+        self.store = store
         self._events = events
         self._settled = settled
         self._pending: list[_Put] = []
@@ -112,7 +112,7 @@ class Settling:
         delay = 0.0
         while True:
             try:
-                refused = await self._store.settle(settlements)
+                refused = await self.store.settle(settlements)
                 if refused and delay:
                     refused -= await self._written_before(settlements, refused)
             except StoreUnavailable as error:
@@ -128,7 +128,7 @@ class Settling:
 
     async def _written_before(self, settlements: Sequence[Settlement], refused: Collection[UUID]) -> frozenset[UUID]:
         """Those of the refused that are as they should be: a write that was not confirmed may have happened."""
-        records = {record.id: record for record in await self._store.get([*refused])}
+        records = {record.id: record for record in await self.store.get([*refused])}
         return frozenset(
             each.job_id
             for each in settlements

@@ -67,7 +67,8 @@ class Worker:
         self._settling = settling
         self._clock = clock
         self._events = events
-        self._pauses = Pauses()
+        self._pauses: Pauses | None = Pauses()
+        """What is paused; None: something has changed, and it is not known what."""
         self._pauses_read = -POLL
         """When they were read, on the clock that never goes backwards."""
         self.held_back: bool = False
@@ -100,14 +101,17 @@ class Worker:
 
     def look_at_pauses(self) -> None:
         """Something was paused, or goes on."""
-        self._pauses_read = -POLL
+        self._pauses, self._pauses_read = None, -POLL
         self._claims.wake()
 
     def _belongs_in_queue(self, call: Call) -> bool:
         definition = call.definition
-        if call.terms is DEFAULT_TERMS and not self._pauses.all:
+        pauses = self._pauses
+        if pauses is None:
+            return True
+        if call.terms is DEFAULT_TERMS and not pauses.all:
             return definition.remote
-        paused = self._pauses.cover(call.terms.queue, definition.name, call.terms.partition)
+        paused = pauses.cover(call.terms.queue, definition.name, call.terms.partition)
         return paused or call.needs_queue or definition.remote
 
     async def stop(self, grace: float) -> Collection[str]:
@@ -122,7 +126,9 @@ class Worker:
         """Claim due jobs for the slots there are, once for each executor, begin them, and say when to look again."""
         if self._clock.elapsed() - self._pauses_read >= POLL:
             self._pauses_read = self._clock.elapsed()
-            self._pauses = Pauses(await self._store.pauses())
+            pauses = Pauses(await self._store.pauses())
+            # Unless something changed while they were read: then they are read again in the next turn.
+            self._pauses = None if self._pauses_read == -POLL else pauses
         waiting = await self._store.waiting_tasks()
         delay = POLL
         self._alone_waits = self.held_back = False

@@ -89,7 +89,10 @@ def test_what_makes_no_sense_is_refused_for_a_task_and_for_a_call(
         ({"max_running": 0}, "max_running must be a whole number, 1 or more, got 0"),
         ({"max_running": True}, "max_running must be a whole number, 1 or more, got True"),
         ({"max_running": "2"}, "max_running must be a whole number, 1 or more, got '2'"),
-        ({"rate": "100 per minute"}, """rate must be text such as "100/min", "5/s" or "10/30s", got '100 per minute'"""),
+        (
+            {"rate": "100 per minute"},
+            """rate must be text such as "100/min", "5/s" or "10/30s", got '100 per minute'""",
+        ),
         ({"rate": 100}, "got 100"),
         ({"rate": "0/s"}, "got '0/s'"),
         ({"on_conflict": "replace"}, "on_conflict and key_period say what a taken key means: give a key"),
@@ -134,7 +137,9 @@ def test_what_makes_no_sense_is_refused_for_a_call(options: dict[str, Any], says
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(TaskDeclarationError) as caught:
         task(queue="email", priority=101, rate="x", max_running=0, retention=-1)(send)
-    assert [word in str(caught.value) for word in ("queue", "priority", "rate", "max_running", "retention")] == [True] * 5
+    assert [word in str(caught.value) for word in ("queue", "priority", "rate", "max_running", "retention")] == [
+        True
+    ] * 5
 
 
 def test_a_function_of_the_arguments_of_a_task_that_has_none() -> None:
@@ -191,7 +196,9 @@ def test_rates(text: str, rate: Rate) -> None:
     assert rate_of(text) == rate
 
 
-@pytest.mark.parametrize("text", ["", "5", "/s", "5/", "5/fortnight", "-5/s", "1.5/s", "5/0s", "0/min", None, 5, b"5/s"])
+@pytest.mark.parametrize(
+    "text", ["", "5", "/s", "5/", "5/fortnight", "-5/s", "1.5/s", "5/0s", "0/min", None, 5, b"5/s"]
+)
 def test_no_rates(text: object) -> None:
     assert rate_of(text) is None
 
@@ -258,8 +265,8 @@ def test_what_is_no_name_is_refused_with_the_call(value: object, option: str) ->
         (lambda number, tenant: f"{tenant}-{number}", "acme-0"),
         (lambda *, tenant: tenant, "acme"),
         (lambda tenant, /: tenant, "acme"),
-        (lambda urgent: str(urgent), "False"),
-        (lambda parts: len(parts), "0"),
+        (lambda urgent: f"{urgent}", "False"),
+        (lambda parts: f"{len(parts)}", "0"),
     ],
 )
 def test_a_function_is_given_the_arguments_it_names(function: Callable[..., object], given: str) -> None:

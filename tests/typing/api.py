@@ -44,6 +44,8 @@ from postlude.errors import (
 )
 from postlude.job import Attempt, Failure, Progress
 from postlude.loglines import LogLine
+from postlude.pauses import Pause
+from postlude.retention import Retention
 from postlude.retries import Exponential
 from postlude.telemetry import JobFields
 from postlude.testing import (
@@ -115,6 +117,66 @@ async def bare_async(number: int) -> int:
 @task(name="named", formerly="old", executor="thread", interrupted="hold", max_interruptions=1)
 def declared(number: int) -> int:
     return number
+
+
+def tenant_of(tenant: str) -> str:
+    return tenant
+
+
+@task(
+    queue="imports",
+    priority=5,
+    key=tenant_of,
+    on_conflict="debounce",
+    key_period=timedelta(minutes=5),
+    max_running=2,
+    rate="100/min",
+    partition_by=tenant_of,
+    retention=Retention(succeeded=60, failed=timedelta(days=1)),
+)
+async def limited(tenant: str) -> int:
+    return len(tenant)
+
+
+@task(key="only-one", retention=60, remote=True, name="elsewhere")
+def elsewhere(tenant: str) -> bytes:
+    raise NotImplementedError
+
+
+task(priority="high")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+task(on_conflict="ignore")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+task(max_running="2")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+task(rate=100)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+task(max_runing=2)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+task(partition_by="tenant")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+
+
+def with_terms(tasks: BackgroundTasks) -> None:
+    asked = tasks.options(
+        expires_after=timedelta(minutes=1),
+        queue="imports",
+        priority=-1,
+        key="k",
+        on_conflict="replace",
+        key_period=60,
+    )
+    assert_type(asked.add_task(limited, "acme"), Job[int])
+    assert_type(tasks.add_task(elsewhere, "acme"), Job[bytes])
+    tasks.options(max_running=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    tasks.options(key=tenant_of)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tasks.options(on_conflict="drop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def with_terms_outside() -> None:
+    asked = durable.options(expires_after=5, queue="imports", priority=1, key="k", on_conflict="return", key_period=1)
+    assert_type(await asked.enqueue(limited, "acme"), Job[int])
+    assert_type(await durable.jobs.pause(task=limited, partition="acme", reason="down"), Pause)
+    assert_type(await durable.jobs.pause(queue="imports"), Pause)
+    assert_type(await durable.jobs.resume(task="named"), bool)
+    assert_type(await durable.jobs.pauses(), Sequence[Pause])
+    await durable.jobs.delete("id")
+    durable.options(priority="high")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await durable.jobs.pause(limited)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
 
 
 @task(formerly=["a", "b"], executor="loop", interrupted="rerun")
