@@ -227,6 +227,8 @@ def test_27_a_stub_is_left_for_others(make: Make, serve: Serve) -> None:
 
     with serve(app) as client:
         first, behind = client.post("/").json()
+        while durable.blocking.jobs.get(first).state is JobState.STAGED:
+            threading.Event().wait(0.01)
         for one in (first, behind):
             waiting = durable.blocking.jobs.get(one)
             assert (waiting.state.finished, waiting.attempts) == (False, 0)
