@@ -30,7 +30,7 @@ from postlude.executors.futures import WAITING
 from postlude.executors.inside import loading
 from postlude.executors.outcomes import packed
 from postlude.executors.threads import call
-from postlude.registry import Registry, import_tasks
+from postlude.registry import Registry, attribute, import_tasks
 from postlude.tasks import importable_name, is_async
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Place(NamedTuple):
         """Of a function of this process."""
         module = getattr(function, "__module__", None) or type(function).__module__
         qualname = getattr(function, "__qualname__", None) or type(function).__qualname__
-        found = _attribute(sys.modules.get(module), qualname)
+        found = attribute(sys.modules.get(module), qualname)
         if found is not function and found != function:  # the methods of a class are equal if they are the same
             qualname = f"<{qualname}>"  # which leads nowhere: it is one object of this process
         main = sys.modules["__main__"]
@@ -231,16 +231,9 @@ def _load(place: Place) -> None:
         loader.exec_module(module)
     except (Exception, SystemExit) as error:
         # The tasks stand above what starts the program, and are there. Without them it is this error that matters.
-        if _attribute(module, place.qualname) is None:
+        if attribute(module, place.qualname) is None:
             del sys.modules[place.module]
             raise UnknownTask(place.qualname, f"running {place.script} raised {error!r}") from error
-
-
-def _attribute(module: object, qualname: str) -> Any:  # noqa: ANN401 - whatever has that name
-    found = module
-    for part in qualname.split("."):
-        found = getattr(found, part, None)
-    return found
 
 
 def _overrides(places: Sequence[tuple[Place, Place]]) -> Overrides:
@@ -258,7 +251,7 @@ def _at(place: Place) -> Any:  # noqa: ANN401 - as above
             _load(place)
     except ImportError:
         return None
-    return _attribute(sys.modules.get(place.module) or sys.modules["__main__"], place.qualname)
+    return attribute(sys.modules.get(place.module) or sys.modules["__main__"], place.qualname)
 
 
 def _missing(declared: Place, override: Place) -> Callable[[], None]:

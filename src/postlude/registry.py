@@ -186,14 +186,15 @@ class Registry:
                 module = import_module(module_name)
             except (Exception, SystemExit) as error:  # a script ends the process that imports it
                 raise UnknownTask(name, f"importing {module_name!r} raised {error!r}") from error
-        found: Callable[..., Any] | None = _attribute(module, qualname)
+        found: Callable[..., Any] | None = attribute(module, qualname)
         if not callable(found):
             functions = [f"{module_name}:{key}" for key, value in vars(module).items() if callable(value)]
             raise UnknownTask(name, f"{module_name!r} has no function {qualname!r}", known=functions)
         return found
 
 
-def _attribute(module: object, qualname: str) -> Any:  # noqa: ANN401 - whatever has that name
+def attribute(module: object, qualname: str) -> Any:  # noqa: ANN401 - whatever has that name
+    """What the dotted name leads to in the module; None if it leads nowhere."""
     found = module
     for part in qualname.split("."):
         found = getattr(found, part, None)
@@ -237,7 +238,7 @@ def _declared_as(name: str) -> Callable[..., Any] | None:
     if function is None:
         return None
     _, _, qualname = default_name(function).partition(":")
-    outer: Any = _attribute(sys.modules.get(getattr(function, "__module__", None) or ""), qualname)
+    outer: Any = attribute(sys.modules.get(getattr(function, "__module__", None) or ""), qualname)
     carried = getattr(outer, DECLARATION, None)
     if callable(outer) and carried is not None and carried is getattr(function, DECLARATION, None):
         found: Callable[..., Any] = outer
@@ -284,7 +285,7 @@ def _unreachable(function: Callable[..., Any], name: str) -> tuple[str, str] | N
         return bound
     module_name, _, qualname = name.partition(":")
     module = sys.modules.get(getattr(function, "__module__", None) or module_name)
-    if not _is_same(_attribute(module, qualname), function):
+    if not _is_same(attribute(module, qualname), function):
         return f"the name {name!r} does not lead back to it", "Give it a name of its own with @task(name=...)."
     return None
 
