@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import postlude.fastapi as hooks
 from postlude.background import open_call_ids
 from postlude.blocking import Portal
-from postlude.calls import CallOptions
+from postlude.calls import NO_OPTIONS
 from postlude.clock import SystemClock
 from postlude.enqueuing import Blocking, Enqueuing
 from postlude.executors import Executors
@@ -110,7 +110,7 @@ class Postlude(Enqueuing):
         runtime = Runtime(self.settings, self._registry, clock, open_call_ids, self._dependency_overrides)
         self.schedules: Schedules = Schedules(runtime.store, self._registry, clock)
         """Look at schedules."""
-        super().__init__(runtime, CallOptions())
+        super().__init__(runtime, NO_OPTIONS)
         self._portal = Portal()
         if app is not None:
             self.install(app)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, Self, TypeVar, cast
 
 import fastapi
 
-from postlude.calls import CallOptions, with_options
+from postlude.calls import NO_OPTIONS, with_options
 from postlude.handle import Job
 from postlude.ids import new_job_id
 from postlude.request.desk import Desk
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
-    from postlude.calls import RequestOptions
+    from postlude.calls import CallOptions, RequestOptions
     from postlude.client import Jobs
     from postlude.request.exchange import Exchange
 
@@ -142,7 +142,7 @@ class PlainTasks(fastapi.BackgroundTasks):
 
         So what is wanted "only" then is not added, and what was to run later runs after the response.
         """
-        wanted = with_options(CallOptions(), **options)
+        wanted = with_options(NO_OPTIONS, **options)
         same = copy(self)  # with the very list of this one
         if options.get("if_raised") is not None:
             same._only_if_raised = wanted.if_raised == "only"  # noqa: SLF001 - it is one of this class

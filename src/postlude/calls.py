@@ -76,6 +76,9 @@ class CallOptions(NamedTuple):
         return policy.dumps()
 
 
+NO_OPTIONS: Final = CallOptions()
+"""What a call asks for that asks for nothing."""
+
 _IF_RAISED: Final[tuple[str, ...]] = get_args(WhenRaised)
 
 

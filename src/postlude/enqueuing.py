@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from postlude.blocking import BlockingJobs, Portal
-from postlude.calls import CallOptions, with_options
+from postlude.calls import NO_OPTIONS, with_options
 from postlude.errors import CallError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from typing import Unpack
 
-    from postlude.calls import JobOptions
+    from postlude.calls import CallOptions, JobOptions
     from postlude.handle import Job
     from postlude.runtime import Runtime
 
@@ -77,7 +77,7 @@ class Blocking:
     def __init__(self, runtime: Runtime, portal: Portal, options: CallOptions | None = None) -> None:
         self._runtime = runtime
         self._portal = portal
-        self._options = CallOptions() if options is None else options
+        self._options = NO_OPTIONS if options is None else options
         self.jobs: BlockingJobs = BlockingJobs(runtime.jobs, portal)
 
     def options(self, **options: Unpack[JobOptions]) -> Blocking:

@@ -171,6 +171,7 @@ class Attempt:
         "job",
         "line",
         "running",
+        "said_slow",
         "started_at",
         "timed_out",
         "timeout",
@@ -195,6 +196,8 @@ class Attempt:
         """Whether it was something that ends when it is told to, when it was told."""
         self.timeout: float | None = None
         """Seconds that it may run; None: as long as it takes."""
+        self.said_slow: bool = False
+        """Whether it was named in a warning, as one that runs for long."""
         self.timed_out: float | None = None
         """The seconds after which it was told to end; whatever it comes to after that, it has failed."""
         self.abandoned: bool = False
@@ -343,7 +346,10 @@ class Lines(dict[str, Line]):
 
     def next(self) -> Attempt | None:
         """The first of a line with a slot in it, with that slot; None if there is no such line."""
-        return next((attempt for line in self.values() if (attempt := line.next()) is not None), None)
+        for line in self.values():
+            if line.waiting and line.free:
+                return line.next()
+        return None
 
     def take_overdue(self, before: float) -> list[Attempt]:
         """See `Line.take_overdue`; out of all lines."""

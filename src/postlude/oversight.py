@@ -51,8 +51,6 @@ class Oversight:
         self._report_at = 0.0
         self._timed: dict[UUID, Attempt] = {}
         """Those that may run for a limited time, and have not been told to end."""
-        self._slow: dict[UUID, Attempt] = {}
-        """Those that may run as long as it takes, until that has been said of them; oldest first."""
         self._asked: frozenset[UUID] = frozenset()
         self._look = False
 
@@ -61,17 +59,14 @@ class Oversight:
         call = attempt.call
         if call.claim is not None and call.claim.state is JobState.STAGED:
             self._unrecorded[call.id] = attempt
-        if attempt.timeout is None:
-            self._slow[call.id] = attempt
-        else:
+        if attempt.timeout is not None:
             self._timed[call.id] = attempt
 
     def end(self, attempt: Attempt) -> None:
         """An attempt has ended."""
-        self._unrecorded.pop(attempt.call.id, None)
-        self._reporting.pop(attempt.call.id, None)
-        self._timed.pop(attempt.call.id, None)
-        self._slow.pop(attempt.call.id, None)
+        for some in (self._unrecorded, self._reporting, self._timed):
+            if some:  # most often it is not: an id is not hashed for nothing, several times a job
+                some.pop(attempt.call.id, None)
 
     def take_timed_out(self) -> list[Attempt]:
         """Those whose time is over; each is given once."""
@@ -122,12 +117,14 @@ class Oversight:
         return max(0.0, min([RECORD_AFTER, *ends, *reports]))
 
     def _say_what_is_slow(self, now: float) -> None:
-        while self._slow:
-            attempt = next(iter(self._slow.values()))
+        for attempt in self._running.values():
+            if attempt.started_at is None:
+                continue
             if now - attempt.began < SLOW_AFTER:
                 return
-            del self._slow[attempt.call.id]
-            self._events.emit(AttemptSlow(attempt.call.id, attempt.call.definition.name, now - attempt.began))
+            if attempt.timeout is None and not attempt.said_slow:
+                attempt.said_slow = True
+                self._events.emit(AttemptSlow(attempt.call.id, attempt.call.definition.name, now - attempt.began))
 
     async def record(self, attempts: Sequence[Attempt]) -> None:
         """Record staged attempts as started."""

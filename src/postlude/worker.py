@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from postlude.calls import Call, CallOptions
+from postlude.calls import NO_OPTIONS, Call
 from postlude.execution import abandon, decide, release, runs_alone, what_happened
 from postlude.executors.contract import failed
 from postlude.job import DEFAULT_TERMS
@@ -230,7 +230,7 @@ class Worker:
             return
         definition = self._registry.find(claim.task)
         args, kwargs = definition.codec.decode(claim.arguments)
-        call = Call(definition, claim.job_id, args, kwargs, claim.arguments, CallOptions(), None)
+        call = Call(definition, claim.job_id, args, kwargs, claim.arguments, NO_OPTIONS, None)
         call.claim = claim
         # The one behind it in its chain is due when this one has succeeded, and nobody else tells of it.
         self._attempts.begin(call, self._look_again if claim.chain is not None else None, alone=alone)

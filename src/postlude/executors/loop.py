@@ -34,16 +34,15 @@ class LoopExecutor:
     def __init__(self, clock: Clock, blocked: Callable[[str, float], None]) -> None:
         self._elapsed = clock.elapsed
         self._blocked = blocked
-        # The loop itself keeps only weak references to its tasks.
-        self._running: set[asyncio.Task[None]] = set()
+        # The loop itself keeps only weak references to its tasks. Each leaves this set by itself when it ends, since a
+        # callback that did it would take another turn of the loop.
+        self._running: set[CoroutineRunning] = set()
 
     def begin(self, work: Work, ended: Callable[[Outcome], None]) -> CoroutineRunning:
         """Start the coroutine; it takes its first step when the caller gives the loop back."""
         running = CoroutineRunning()
-        task = asyncio.get_running_loop().create_task(self._run(work, running, ended), context=work.context)
-        running.task = task
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running.add(running)
+        running.task = asyncio.get_running_loop().create_task(self._run(work, running, ended), context=work.context)
         return running
 
     def make_room(self) -> bool:
@@ -72,6 +71,8 @@ class LoopExecutor:
             raise  # the loop is gone, and with it everybody who could be told
         except BaseException as error:  # noqa: BLE001 - SystemExit in a task must end the attempt, not the server
             outcome = ended_by(error)
+        finally:
+            self._running.discard(running)
         ended(outcome)
 
     @types.coroutine

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, overload
 
-from postlude.calls import CallOptions
+from postlude.calls import NO_OPTIONS, CallOptions
 from postlude.handle import Job
 from postlude.job import JobState
 from postlude.runtime import Runtime
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-_DEFAULTS: Final = CallOptions()._asdict()
+_DEFAULTS: Final = NO_OPTIONS._asdict()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

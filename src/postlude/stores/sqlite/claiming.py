@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from heapq import merge
-from itertools import groupby
+from itertools import groupby, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -62,7 +62,7 @@ class Claiming:
             alone = self._due_alone(connection, pauses, limiter)
             taking_alone = alone is not None and self.limit > 0 and (self.idle or self._expired(alone))
             found = [alone] if alone is not None and taking_alone else self._due(connection, pauses, limiter)
-            fresh = [due for due in found if not self._expired(due)]
+            fresh = [due for due in found if due.expires_at is None or not self._expired(due)]
             expired += len(found) - len(fresh)
             if len(fresh) < len(found):
                 self._cancel_expired(connection, found)
@@ -93,18 +93,22 @@ class Claiming:
         lanes.sort(key=_rank)
         found: list[Due] = []
         for _, of_rank in groupby(lanes, _rank):
-            left = self.limit - len(found)
-            candidates = [
-                limiter.due(lane, left) if lane.limited else self._in_lane(connection, lane, left)
-                for lane in (of_rank if left else ())
-            ]
-            # By what stands first in each, and no lane is put into another order: a partition whose jobs are older than
-            # those of others must not have two turns before they have one.
-            for due in merge(*candidates):
-                if len(found) < self.limit and limiter.admit(due):
-                    found.append(due)
+            if len(found) == self.limit:
+                break
+            found += self._first(connection, list(of_rank), limiter, self.limit - len(found))
         limiter.took(found)
         return found
+
+    def _first(self, connection: Connection, lanes: Sequence[Lane], limiter: Limiter, most: int) -> Sequence[Due]:
+        """Up to so many jobs of lanes of one rank."""
+        candidates = [
+            limiter.due(lane, most) if lane.limited else self._in_lane(connection, lane, most) for lane in lanes
+        ]
+        if len(lanes) == 1 and not lanes[0].limited:
+            return candidates[0]  # nothing to bring into order, and nothing to hold back
+        # By what stands first in each, and no lane is put into another order: a partition whose jobs are older than
+        # those of others must not have two turns before they have one.
+        return list(islice(filter(limiter.admit, merge(*candidates)), most))
 
     def _in_lane(self, connection: Connection, lane: Lane, most: int) -> list[Due]:
         rows = connection.execute(sql("due"), (*lane.place, self.now, most))

@@ -108,7 +108,7 @@ class Limiter:
 
     def took(self, found: Sequence[Due]) -> None:
         """These are what the claim came to: whoever was given nothing comes first the next time."""
-        taken = {due.seq for due in found}
+        taken = {due.seq for due in found} if self._visits else ()
         for visit in self._visits:
             given = [due.partition for due in visit.due if due.seq in taken]
             if visit.left_at is not None and all(due.seq in taken for due in visit.due[: visit.firsts]):
@@ -162,7 +162,7 @@ class Limiter:
 
     def record(self, started: Sequence[Due]) -> None:
         """These are started: keep that for the rates."""
-        for due in started:
+        for due in started if self.limits else ():
             rate = None if due.partition is None else self.limits.get(due.task, UNLIMITED).rate
             if rate is not None:
                 values = (due.task, due.partition, self.now, new_token(), self.now + rate.seconds)

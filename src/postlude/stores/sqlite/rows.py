@@ -21,6 +21,11 @@ _STATES = {state.value: state for state in JobState}
 
 def new_job_values(job: NewJob) -> tuple[SQLiteValue, ...]:
     """The parameters of one row of `insert.sql`."""
+    return (*plain_job_values(job), *job.terms[:4], None if job.terms.key is None else job.terms.key.value)
+
+
+def plain_job_values(job: NewJob) -> tuple[SQLiteValue, ...]:
+    """The parameters of one row of `insert_plain.sql`, for a job with `DEFAULT_TERMS`."""
     chain, after = job.chain, job.after
     return (
         job.id.bytes,
@@ -31,8 +36,6 @@ def new_job_values(job: NewJob) -> tuple[SQLiteValue, ...]:
         job.claim,
         # Right for everything behind a job of the same insert; what comes behind an older one is looked at afterwards.
         after is not None,
-        *job.terms[:4],
-        None if job.terms.key is None else job.terms.key.value,
     )
 
 

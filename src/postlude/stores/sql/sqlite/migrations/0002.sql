@@ -14,10 +14,10 @@ DROP INDEX jobs_claimable;
 CREATE INDEX jobs_claimable ON jobs (queue, task, rank, run_at)
 WHERE state = 'queued' AND waiting = 0 AND alone = 0 AND partition IS NULL;
 CREATE INDEX jobs_claimable_limited ON jobs (queue, task, rank, run_at)
-WHERE state = 'queued' AND waiting = 0 AND alone = 0 AND partition IS NOT NULL;
+WHERE partition IS NOT NULL AND state = 'queued' AND waiting = 0 AND alone = 0;
 CREATE INDEX jobs_partitioned ON jobs (queue, task, rank, partition, run_at)
-WHERE state = 'queued' AND waiting = 0 AND alone = 0 AND partition IS NOT NULL;
-CREATE INDEX jobs_limited ON jobs (task, partition) WHERE state = 'running' AND partition IS NOT NULL;
+WHERE partition IS NOT NULL AND state = 'queued' AND waiting = 0 AND alone = 0;
+CREATE INDEX jobs_limited ON jobs (task, partition) WHERE partition IS NOT NULL AND state = 'running';
 
 -- The starts that a rate still counts.
 CREATE TABLE starts (
