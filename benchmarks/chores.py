@@ -7,8 +7,6 @@ import threading
 import time
 from pathlib import Path
 
-from postlude import task
-
 ran = 0
 _counting = threading.Lock()
 delays: list[float] = []
@@ -31,13 +29,6 @@ def count_def(email: str, message: str = "") -> None:  # noqa: ARG001
     global ran  # noqa: PLW0603
     with _counting:
         ran += 1
-
-
-@task(max_running=4, rate="1000/s", partition_by=lambda email: email)
-async def count_limited(email: str, message: str = "") -> None:  # noqa: ARG001
-    """As `count_async`, with limits that hold back nothing: what is measured is to look."""
-    global ran  # noqa: PLW0603
-    ran += 1
 
 
 async def tick() -> None:

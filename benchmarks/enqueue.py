@@ -30,7 +30,7 @@ CASES: list[Case] = ["limit", "enqueue"]
 
 def measure(plan: Plan) -> list[Figure]:
     count = plan.scaled(50_000, 2_000)
-    found = interleaved(CASES, plan.rounds, lambda case: _take(case, plan, count))
+    found = interleaved(CASES, plan.rounds, lambda case: take(case, plan, count))
     enqueued, limit = column(found["enqueue"], "per_second"), column(found["limit"], "per_second")
     peer = f"3 × the best durable Python queue, {BEST_PEER:,}/s where fdatasync takes 0.25 ms"
     return [
@@ -41,7 +41,7 @@ def measure(plan: Plan) -> list[Figure]:
     ]
 
 
-def _take(case: Case, plan: Plan, count: int) -> dict[str, float]:
+def take(case: Case, plan: Plan, count: int) -> dict[str, float]:
     file = plan.folder / f"{case}-{time.monotonic_ns()}.db"
     sample: dict[str, float] = measure_apart("enqueue", case, file, count)
     return sample

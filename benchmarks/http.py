@@ -37,7 +37,7 @@ MANY = [Case("async", durable=True, workers=4), Case("def", durable=True, worker
 
 
 def measure(plan: Plan) -> list[Figure]:
-    found = interleaved([*ONE_PROCESS, *MANY], plan.rounds, lambda case: _take(case, plan))
+    found = interleaved([*ONE_PROCESS, *MANY], plan.rounds, lambda case: take(case, plan))
     figures = []
     for kind, least in (("async", 0.6), ("def", 2.0)):
         stock, durable = found[Case(kind, durable=False)], found[Case(kind, durable=True)]
@@ -72,7 +72,7 @@ def _of_case(case: Case, samples: list[dict[str, float]], limit: float | None) -
     ]
 
 
-def _take(case: Case, plan: Plan) -> dict[str, float]:
+def take(case: Case, plan: Plan) -> dict[str, float]:
     name = f"{case.kind}-{case.workers}-{time.monotonic_ns()}"
     store = plan.folder / f"{name}.db" if case.durable else None
     core, load_core = (SERVER_CORE, LOAD_CORE) if case.workers == 1 else (None, None)
