@@ -9,6 +9,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from postlude.errors import LoopBlocking
+from postlude.loops import running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -46,7 +47,7 @@ class Portal:
         Raises:
             LoopBlocking: called on the thread of an event loop, which could do nothing else meanwhile.
         """
-        if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the documented one raises where there is none
+        if running_loop() is not None:
             work.close()
             raise LoopBlocking
         return asyncio.run_coroutine_threadsafe(work, self._started()).result()

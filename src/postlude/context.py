@@ -11,6 +11,7 @@ from postlude.errors import CallError, ClaimLost, LoopBlocking, NotInTask
 from postlude.executors.contract import storable
 from postlude.job import Progress, Report
 from postlude.loglines import NewLines
+from postlude.loops import running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -194,7 +195,7 @@ class BlockingJob:
         Raises:
             LoopBlocking: called on the thread of an event loop.
         """
-        if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the documented one raises where there is none
+        if running_loop() is not None:
             raise LoopBlocking("current_job().blocking", "`await current_job().save(...)`", "`def` tasks")
         asyncio.run(self._job.save(state))  # a store can be written to from any loop, this one's own too
 

@@ -16,6 +16,7 @@ from postlude.events import StoreFailed
 from postlude.execution import decide
 from postlude.job import Cancelled
 from postlude.logs import listen
+from postlude.loops import running_loop
 from postlude.maintenance import Prune, Rescue
 from postlude.memory import LoadedObjects
 from postlude.scheduler import Scheduler
@@ -194,7 +195,7 @@ class Process:
         loop = self.loop  # which another thread may set to None
         if loop is None:
             return
-        if asyncio._get_running_loop() is loop:  # noqa: SLF001 - the documented one raises where there is none
+        if running_loop() is loop:
             call()
         else:
             with contextlib.suppress(RuntimeError):  # it was closed: nothing runs there any more

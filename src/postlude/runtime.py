@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import threading
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from postlude import telemetry
@@ -19,6 +16,8 @@ from postlude.handle import Job
 from postlude.introduction import introduce, introduce_another
 from postlude.job import JobState
 from postlude.line import Places
+from postlude.loops import in_background
+from postlude.opening import Opening
 from postlude.order import run_all
 from postlude.process import Process, attempts_without_store
 from postlude.registry import import_tasks
@@ -75,7 +74,7 @@ class Runtime:
         self.events.subscribe(telemetry.log)
         if not settings.disabled:
             open_store(settings.url)  # which opens nothing yet, and refuses a URL that names no store
-        self._clock = clock
+        self.clock = clock
         self.dependency_overrides: Callable[[], Overrides] = dependency_overrides
         self._staging = Staging(registry, clock, self.events, strict=settings.strict, carry=settings.carry)
         self.jobs: Jobs = Jobs(
@@ -86,54 +85,20 @@ class Runtime:
             named=registry.name_of,
             read_result=registry.read_result,
         )
-        self._process: Process | None = None
-        self._opening: tuple[int, Future[Process]] | None = None
-        self._opening_lock = threading.Lock()
+        self.opening: Opening = Opening(self._open_process)
+        """What is open in this process."""
         self._signals = SignalWatch(self._signalled)
         self._stop_by: float | None = None
         self._applications = 0
         """How many have started and not stopped."""
-        self._background: set[asyncio.Task[Any]] = set()
 
     # Opening
 
     async def store(self) -> Store:
         """The store, opened in this process."""
-        return (await self._opened()).store
+        return (await self.opening.process()).store
 
-    async def _opened(self) -> Process:
-        process = self._here()
-        if process is not None:
-            return process
-        with self._opening_lock:
-            process = self._here()  # it may have been opened since
-            if process is not None:
-                return process
-            opening = self._opening
-            if opening is None or opening[0] != os.getpid():
-                opening = self._opening = (os.getpid(), Future())
-                self._in_background(self._open_for(opening[1]))
-        # Shielded: others wait for the same, and a client that disconnects must not end it for them.
-        return await asyncio.shield(asyncio.wrap_future(opening[1]))
-
-    def _here(self) -> Process | None:
-        process = self._process
-        return process if process is not None and process.pid == os.getpid() else None
-
-    async def _open_for(self, opened: Future[Process]) -> None:
-        try:
-            process = await self._open()
-        except BaseException as error:  # noqa: BLE001 - raised where somebody waits for it
-            with self._opening_lock:
-                self._opening = None
-            opened.set_exception(error)
-        else:
-            # Both at once: whoever saw neither the process nor that it is being opened would open a second one.
-            with self._opening_lock:
-                self._process, self._opening = process, None
-            opened.set_result(process)
-
-    async def _open(self) -> Process:
+    async def _open_process(self) -> Process:
         refuse_to_open()
         import_tasks(self.settings.tasks)
         self._staging.find_carried()
@@ -151,7 +116,7 @@ class Runtime:
             owner=owner,
             registry=self.registry,
             places=self._places(),
-            clock=self._clock,
+            clock=self.clock,
             events=self.events,
             settled=self.jobs.settled,
             retention=self.settings.retention,
@@ -169,7 +134,7 @@ class Runtime:
         """
         refuse_to_start()
         telemetry.make_heard()
-        process = await self._opened()
+        process = await self.opening.process()
         if self._applications:
             self._applications += 1
             await introduce_another(process, coverage)
@@ -185,11 +150,11 @@ class Runtime:
 
     def _signalled(self) -> None:
         """The process is told to end, and its server now waits for the open responses."""
-        process = self._process
+        process = self.opening.here
         loop = None if process is None else process.loop
         if process is not None and loop is not None:
             if self._stop_by is None:
-                self._stop_by = self._clock.elapsed() + self.settings.shutdown_grace
+                self._stop_by = self.clock.elapsed() + self.settings.shutdown_grace
             # The loop may be closed; and what a signal handler raises hits whoever is running.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(process.begin_stop, self.settings.shutdown_grace)
@@ -203,7 +168,7 @@ class Runtime:
 
     async def close(self) -> None:
         """End everything in this process. Idempotent; what is used afterwards is opened anew. From any loop."""
-        process = self._here()
+        process = self.opening.here
         loop = None if process is None else process.loop
         if loop is not None and loop is not asyncio.get_running_loop() and loop.is_running():
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.close(), loop))
@@ -212,12 +177,8 @@ class Runtime:
         with contextlib.suppress(ValueError):  # not in the main thread: the handlers stay, and find nothing to do
             self._signals.stop()
         by, self._stop_by = self._stop_by, None
-        grace = self.settings.shutdown_grace if by is None else max(0.0, by - self._clock.elapsed())
-        with self._opening_lock:
-            ours = self._here() is process  # else another thread has closed it, or opened one since
-            if ours:
-                self._process = None
-        if process is None or not ours:
+        grace = self.settings.shutdown_grace if by is None else max(0.0, by - self.clock.elapsed())
+        if process is None or not self.opening.take(process):
             return
         left: Collection[str] = ()
         if process.running_here:
@@ -256,12 +217,12 @@ class Runtime:
                 removed as soon as the store answers.
         """
         new = [call for call in calls if call.claim is None]
-        process = self._here()
+        process = self.opening.here
         if process is None:
             if not (chain.unconfirmed or self._staging.needs_rows(chain, new)):
                 return
             try:
-                process = await self._opened()
+                process = await self.opening.process()
             except StoreError as error:
                 unstage(chain, calls, chain.unconfirmed)
                 self._refuse("opening it for the tasks of a request", calls, error)
@@ -319,20 +280,20 @@ class Runtime:
         else:
             why = "the request did not raise" if reason is None else f"the request raised {reason!r}"
         self.events.emit(CallsDiscarded(_names(calls), why))
-        process = self._here()
+        process = self.opening.here
         if process is not None:
             for call in calls:
                 process.cancel(call, why)  # it may have a row where the one before it had none
 
     async def run(self, calls: Sequence[Call]) -> None:
         """The request is over: run its calls. Returns at once if a worker runs on this loop, else when they ended."""
-        process = self._here()
+        process = self.opening.here
         if process is None or not process.running_here:
             await self.run_here(calls)
         elif len(calls) == 1:
             process.attempts.begin(calls[0])
         else:
-            self._in_background(self._run_to_end(process, calls))
+            in_background(self._run_to_end(process, calls))
 
     async def run_here(self, calls: Sequence[Call]) -> bool:
         """Run calls, and return when they have ended; they go on if the caller is cancelled.
@@ -340,15 +301,15 @@ class Runtime:
         Returns:
             Whether those that run in order all succeeded: else what comes behind them must not run.
         """
-        process = self._here()
+        process = self.opening.here
         if process is None and all(call.claim is None for call in calls):
             return await self._shielded(self._run_without_store(calls))
-        return await self._shielded(self._run_to_end(process or await self._opened(), calls))
+        return await self._shielded(self._run_to_end(process or await self.opening.process(), calls))
 
     async def _run_without_store(self, calls: Sequence[Call]) -> bool:
         places = self._places()
         try:
-            return await run_all(attempts_without_store(self.settings.url, places, self._clock, self.events), calls)
+            return await run_all(attempts_without_store(self.settings.url, places, self.clock, self.events), calls)
         finally:
             places.close()
 
@@ -359,20 +320,14 @@ class Runtime:
             here = {call.id for call in calls if call.answered is None}
             for call in calls:
                 if call.claim is not None and call.claim.after not in here:
-                    settling.put(release(call.claim, self._clock.now()))
+                    settling.put(release(call.claim, self.clock.now()))
             await settling.flush()
             return True
         async with process.runner() as attempts:
             return await run_all(attempts, calls)
 
     async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
-        return await asyncio.shield(self._in_background(work))
-
-    def _in_background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-        return task
+        return await asyncio.shield(in_background(work))
 
     # Calls outside a request
 
@@ -385,15 +340,16 @@ class Runtime:
             PostludeError: see `Enqueuing.enqueue`.
         """
         prepared = [self._staging.prepare_stored(*call, options) for call in calls]
-        process = await self._opened()
+        process = await self.opening.process()
         answered = await process.store.insert(self._staging.queue(prepared))
         process.wake()
         ids = [(answered.get(call.id, call.id), call.definition.name) for call in prepared]
         return [Job(*each, self.jobs, added=JobState.QUEUED) for each in ids]
 
     def _tell(self, what: Callable[[Process], None]) -> None:
-        if self._process is not None:
-            what(self._process)
+        process = self.opening.here
+        if process is not None:
+            what(process)
 
 
 def _names(calls: Sequence[Call]) -> tuple[str, ...]:

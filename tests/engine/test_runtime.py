@@ -15,6 +15,7 @@ from postlude.calls import Call, CallOptions, Chain
 from postlude.errors import NotAPostludeStore, SettingsError, StoreClosed, StoreLocationError, StoreUnavailable
 from postlude.events import StoreFailed
 from postlude.job import JobState
+from postlude.opening import Opening
 from postlude.process import Process
 from postlude.registry import Registry
 from postlude.runtime import Runtime
@@ -38,14 +39,14 @@ async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
     await runtime.stopped()
 
 
-class Opening:
+class Openings:
     """Counts how often a store is made, and holds up its opening until it may go on."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, held: bool) -> None:
         self.made = 0
         self.reached = asyncio.Event()
         self.go_on = asyncio.Event()
-        self._held = held
+        self.held = held
         monkeypatch.setattr(postlude.runtime, "open_store", self._make)
 
     def _make(self, url: str) -> Store:
@@ -58,13 +59,13 @@ class Opening:
             await self.go_on.wait()
             return await really()
 
-        if self._held:
+        if self.held:
             store.open = slowly  # type: ignore[method-assign]
         return store
 
 
 async def test_the_store_is_opened_once_for_all_who_ask(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    opening = Opening(monkeypatch, held=True)
+    opening = Openings(monkeypatch, held=True)
     asked = [asyncio.ensure_future(runtime.store()) for _ in range(5)]
     await opening.reached.wait()
     opening.go_on.set()
@@ -77,7 +78,7 @@ async def test_the_store_is_opened_once_for_all_who_ask(runtime: Runtime, monkey
 async def test_a_request_that_is_cancelled_while_it_waits_for_the_store_fails_no_other(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
-    opening = Opening(monkeypatch, held=True)
+    opening = Openings(monkeypatch, held=True)
     asked = [asyncio.ensure_future(runtime.store()) for _ in range(3)]
     await opening.reached.wait()
     asked.pop(0 if who == "the first" else 1).cancel()
@@ -88,7 +89,7 @@ async def test_a_request_that_is_cancelled_while_it_waits_for_the_store_fails_no
 
 
 async def test_from_several_threads_at_once(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    opening = Opening(monkeypatch, held=False)
+    opening = Openings(monkeypatch, held=False)
     together = threading.Barrier(4, timeout=30)
 
     def ask() -> Store:
@@ -100,22 +101,48 @@ async def test_from_several_threads_at_once(runtime: Runtime, monkeypatch: pytes
     assert opening.made == 1
 
 
+async def test_when_the_loop_that_opens_it_ends_those_who_wait_on_others_open_it_themselves(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening = Openings(monkeypatch, held=True)
+    reached, go_on = threading.Event(), threading.Event()
+
+    async def begin_and_end() -> None:
+        asking = asyncio.ensure_future(runtime.store())
+        await opening.reached.wait()
+        reached.set()
+        await asyncio.to_thread(go_on.wait, 30)
+        asking.cancel()
+
+    ending = asyncio.ensure_future(asyncio.to_thread(asyncio.run, begin_and_end()))
+    await asyncio.to_thread(reached.wait, 30)
+    waiting = [asyncio.ensure_future(runtime.store()) for _ in range(2)]
+    await turns()
+    opening.held = False
+    go_on.set()
+    await ending
+    first, second = await asyncio.gather(*waiting)
+    assert first is second
+    assert opening.made == 2
+
+
 async def test_a_thread_that_looks_in_the_moment_when_it_has_been_opened_opens_no_second_one(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opening = Opening(monkeypatch, held=True)
+    opening = Openings(monkeypatch, held=True)
     first = asyncio.ensure_future(runtime.store())
     await opening.reached.wait()
-    looks, looked, go_on = runtime._here, threading.Event(), threading.Event()
+    looked, go_on = threading.Event(), threading.Event()
+    looks = vars(Opening)["here"].fget
 
-    def slow_to_go_on() -> Process | None:
-        found = looks()
-        if threading.current_thread() is not threading.main_thread() and runtime._opening_lock.locked():
+    def slow_to_go_on(opening: Opening) -> Process | None:
+        found: Process | None = looks(opening)
+        if threading.current_thread() is not threading.main_thread() and opening._lock.locked():
             looked.set()
             go_on.wait(0.2)  # all of it, where the lock keeps the other one from being done
         return found
 
-    monkeypatch.setattr(runtime, "_here", slow_to_go_on)
+    monkeypatch.setattr(Opening, "here", property(slow_to_go_on))
     second = asyncio.ensure_future(asyncio.to_thread(asyncio.run, runtime.store()))
     await asyncio.to_thread(looked.wait, 30)
     opening.go_on.set()
@@ -177,7 +204,7 @@ async def prepared(tmp_path: Path) -> tuple[Runtime, FaultyStore, Callable[[], C
     settings = Settings(url=f"sqlite:///{tmp_path / 'jobs.db'}")
     runtime = Runtime(settings, Registry(Path(__file__).parents[2]), FakeClock(), no_calls)
     await runtime.store()
-    process = runtime._process
+    process = runtime.opening.here
     assert process is not None
     faulty = FaultyStore(process.store)
     process.store = cast("Store", faulty)
@@ -226,7 +253,7 @@ async def test_nothing_to_store_is_committed_without_a_store(tmp_path: Path) -> 
 
 async def test_withdrawals_go_on_until_the_store_answers_and_not_after_the_end(tmp_path: Path) -> None:
     runtime, faulty, new = await prepared(tmp_path)
-    process = runtime._process
+    process = runtime.opening.here
     assert process is not None
     faulty.fail("insert", StoreUnavailable("away"))
     faulty.fail("withdraw", StoreUnavailable("away"), StoreClosed("closed"))
@@ -261,7 +288,7 @@ class Started:
 
     async def process(self) -> Process:
         await self.runtime.store()
-        process = self.runtime._process
+        process = self.runtime.opening.here
         assert process is not None
         await process.start()
         await until(lambda: self.store.calls["waiting_tasks"])

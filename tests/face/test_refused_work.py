@@ -77,7 +77,7 @@ def test_where_each_request_has_a_loop_of_its_own_the_next_one_removes_what_was_
     store.away = False
     ids = [client.post("/taken").json()[0] for _ in range(2)]
     ended(durable, *ids)
-    process = durable._runtime._process
+    process = durable._runtime.opening.here
     assert process is not None
     assert process.withdrawals.tasks == ()
     assert [job.state for job in durable.blocking.jobs.list()] == [JobState.SUCCEEDED, JobState.SUCCEEDED]
@@ -138,7 +138,7 @@ def test_a_request_whose_calls_need_no_row_never_opens_the_store(nowhere: str) -
 
     assert TestClient(app).post("/").status_code == 200
     assert ran == ["lambda", "another"]
-    assert durable._runtime._process is None
+    assert durable._runtime.opening.here is None
 
 
 @pytest.mark.parametrize("mode", ["refuse", "run_unsaved"])
@@ -180,7 +180,7 @@ def test_a_start_that_fails_after_the_worker_has_started_stops_it(make: Make, mo
         broken.setattr(SQLiteStore, "count", refused)
         with pytest.raises(StoreUnavailable), TestClient(app):
             pass
-    assert durable._runtime._process is None
+    assert durable._runtime.opening.here is None
     with TestClient(app):
         ended(durable, str(durable.blocking.enqueue(note, "it").id))
     assert ran == ["it"]
@@ -211,7 +211,7 @@ def test_closing_from_another_thread_ends_the_worker_on_its_own_loop(make: Make)
         return [str(tasks.add_task(note, "it").id)]
 
     with TestClient(app) as client:
-        process = durable._runtime._process
+        process = durable._runtime.opening.here
         assert process is not None
         durable.blocking.close()
         assert process.loop is None
@@ -223,7 +223,7 @@ def test_closing_from_another_thread_ends_the_worker_on_its_own_loop(make: Make)
 async def test_what_is_told_to_a_loop_that_was_closed_is_lost_without_an_error(url: str) -> None:
     durable = Postlude(url=url)
     await durable.jobs.list()
-    process = durable._runtime._process
+    process = durable._runtime.opening.here
     assert process is not None
     process.loop = asyncio.new_event_loop()
     process.loop.close()

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from postlude.app import Postlude
 from postlude.errors import NotTestable
+from postlude.loops import running_loop
 from postlude.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -58,12 +59,12 @@ def _installed_in(app: FastAPI) -> Runtime | None:
 
 def clock_of(engine: Runtime) -> SystemClock:
     """The one clock that all parts of the engine have."""
-    return cast("SystemClock", engine._clock)  # noqa: SLF001 - `Postlude` gives it no other
+    return cast("SystemClock", engine.clock)  # `Postlude` gives it no other
 
 
 async def process_of(engine: Runtime) -> Process:
     """What the engine has open in this process; opened if it is not."""
-    return await engine._opened()  # noqa: SLF001
+    return await engine.opening.process()
 
 
 def check_not_running(engine: Runtime) -> None:
@@ -72,7 +73,7 @@ def check_not_running(engine: Runtime) -> None:
     Raises:
         NotTestable: it does, and would go on without the worker that it had.
     """
-    process = engine._process  # noqa: SLF001
+    process = engine.opening.here
     if process is not None and process.loop is not None and process.loop.is_running():
         message = (
             "The application has started and runs jobs. Begin the block before that: put the TestClient's `with` "
@@ -87,9 +88,8 @@ def close(engine: Runtime) -> None:
     Raises:
         NotTestable: the application runs on the event loop of this very thread, which would wait for itself.
     """
-    process = engine._process  # noqa: SLF001
-    running = asyncio._get_running_loop()  # noqa: SLF001 - the documented one raises where there is none
-    if process is not None and running is not None and process.loop is running:
+    process = engine.opening.here
+    if process is not None and process.loop is not None and process.loop is running_loop():
         message = "The application still runs on this event loop: stop it before the end of the block."
         raise NotTestable(message)
     if process is not None:
