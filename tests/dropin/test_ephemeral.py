@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
+import anyio
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, Response
 from starlette.background import BackgroundTask
@@ -227,3 +228,39 @@ async def test_a_request_that_is_cancelled_meanwhile_keeps_the_order() -> None:
         await serving
     await until(lambda: desk.discarded == ["d2"])
     assert desk.ran == ["waits"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_request_that_is_cancelled_again_and_again_still_runs_what_comes_behind_it(late: bool) -> None:
+    """As a cancel scope outside of the application does, until everything in it has ended."""
+    app, desk = durable(RecordingDesk(worker=True))
+    gate = asyncio.Event()
+
+    async def dependency(tasks: BackgroundTasks) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            if late:
+                tasks.add_task(_task("d3"))
+
+    @app.get("/", dependencies=[Depends(dependency)])
+    async def endpoint(tasks: BackgroundTasks, session: Session = Depends(_session)) -> None:
+        async def waits(_: Session) -> None:
+            await gate.wait()
+
+        tasks.add_task(waits, session)
+        tasks.add_task(_task("d2"))
+
+    scope = anyio.CancelScope()
+
+    async def serve() -> None:
+        with scope:
+            await Server(app).get()
+
+    serving = asyncio.create_task(serve())
+    await until(lambda: desk.ran == ["waits"])
+    scope.cancel()
+    await serving
+    assert desk.ran == ["waits"]
+    gate.set()
+    await until(lambda: desk.ran == ["waits", "d2", "d3"][: 2 + late])

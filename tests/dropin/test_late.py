@@ -141,6 +141,46 @@ async def test_added_while_the_first_commit_is_under_way() -> None:
     assert desk.events == [("commit", ["job"]), ("commit", ["late"]), ("run", ["job", "late"])]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_added_before_a_middleware_awaits_the_start_that_it_sends(fails: bool) -> None:
+    """As one that sends in a task of its own does, to give up after some time: the answer waits for this call too."""
+    app, desk = durable()
+    held: list[BackgroundTasks] = []
+
+    class Hesitate:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            async def hesitantly(message: Message) -> None:
+                sending = send(message)
+                if message["type"] == "http.response.start":
+                    held[0].add_task(late)
+                await sending
+
+            await self.app(scope, receive, hesitantly)
+
+    app.add_middleware(Hesitate)
+
+    @app.get("/")
+    async def endpoint(tasks: BackgroundTasks) -> int:
+        tasks.add_task(job)
+        held.append(tasks)
+        return 1
+
+    if fails:
+        desk.break_store()
+    server = Server(app)
+    committed: list[list[str]] = []
+    server.on_send = lambda _: committed.append(desk.kept)
+    await server.get()
+    if fails:
+        assert (server.status, desk.discarded) == (503, ["job", "late"])
+    else:
+        assert (server.status, committed[0]) == (200, ["job", "late"])
+        assert desk.ran == ["job", "late"]
+
+
 def test_from_the_thread_of_a_generator() -> None:
     app, desk = durable()
 

@@ -37,13 +37,10 @@ class Conversation(Exchange):
             else:
                 self._launch(call)
 
-    async def finish(self, error: BaseException | None = None) -> None:
-        """The ASGI call has ended, with `error` or without: see that all calls are committed."""
-        if self.tasks is not None:
-            await self._finish_all(error)
-
     async def _finish(self) -> None:
         self._answered = True
+        if self._commits is not None:
+            self._commits.too_late = True
         only, self._only = self._only, ()
         if self.raised is None:
             if only:

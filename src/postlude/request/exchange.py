@@ -16,16 +16,17 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from postlude.calls import Chain
-from postlude.errors import InstallError, PostludeError, StoreUnavailable
+from postlude.errors import InstallError, PostludeError
+from postlude.loops import in_background, running_loop
+from postlude.request.committing import Commits
 from postlude.request.entries import Entry, take_from, until_last_ephemeral
-from postlude.request.origin import is_traced, origin
+from postlude.request.origin import is_traced
 from postlude.request.refusal import CommitRefused, OneBeforeFailed, comes_of_refusal, not_stored, send_refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Collection, Coroutine, Sequence
+    from collections.abc import Awaitable, Collection, Sequence
     from contextvars import Context
     from uuid import UUID
 
@@ -42,9 +43,6 @@ _WANTED_RETURNED: Final[frozenset[WhenRaised]] = frozenset({"discard", "keep"})
 _WANTED_RAISED: Final[frozenset[WhenRaised]] = frozenset({"keep", "only"})
 WANTED_SINCE: Final[frozenset[WhenRaised]] = _WANTED_RETURNED | _WANTED_RAISED
 
-_tracked: set[asyncio.Task[None]] = set()
-"""The loop holds its tasks weakly; a commit that nobody waits for must not be collected as garbage."""
-
 
 class Exchange:
     """One HTTP request."""
@@ -58,17 +56,12 @@ class Exchange:
     over: bool = False
     refused: Exception | None = None
     """Why the commit at the seal failed: the client has its 503, and nothing else gets through."""
-    _broken: StoreUnavailable | None = None
-    """Why a later commit failed: the response is broken off."""
     _mistake: PostludeError | None = None
     """What is wrong with an entry that was put into the list by hand."""
     _answered: bool = False
     """The last message has gone out: whatever fails now, the client cannot be told."""
     _held: bool = False
     """The next message has to wait, or goes nowhere."""
-    _committing: bool = False  # the commits of a chain go one after the other
-    _sealing: bool = False
-    _seal_ended: asyncio.Event | None = None
     _wanted: frozenset[WhenRaised] = _WANTED_RETURNED
     """The calls that are kept when they are added after the seal."""
     _ephemeral: bool = False
@@ -79,13 +72,8 @@ class Exchange:
     """An ordered call did not succeed, and those behind it must not run."""
     _context: Context | None = None
     """Where Starlette would have run the tasks."""
-    _chain: Chain | None = None
-    _waiting: Sequence[Call] = ()
-    """Taken from the list and not known to be committed."""
-    _calls: Sequence[Call] = ()
-    """Committed; they run when the exchange is over."""
-    _commits: frozenset[asyncio.Task[None]] = frozenset()
-    _runs: frozenset[asyncio.Task[None]] = frozenset()
+    _commits: Commits | None = None
+    """None as long as there was nothing to commit."""
     _scope: Scope
     _loop: asyncio.AbstractEventLoop
 
@@ -124,8 +112,10 @@ class Exchange:
                 self.sealed = True
                 tasks = self.tasks
                 if tasks is not None and tasks.tasks:
-                    self._held = self._committing = True
-                    return self._seal(message, tasks)
+                    self._held = True
+                    commits = self._own_commits()
+                    commits.hold()
+                    return self._seal(message, tasks, commits)
         elif self._held:
             return self._send_held(message)
         elif not message.get("more_body"):
@@ -134,21 +124,24 @@ class Exchange:
 
     async def finish(self, error: BaseException | None = None) -> None:
         """The ASGI call has ended, with `error` or without: commit what is not committed yet, and run it all."""
-        tasks = self.tasks
-        if tasks is None:
+        if self.tasks is None:
             return
-        if self._held or tasks.tasks or not self.sealed:
-            await self._finish_all(error)
-        else:
-            await self._run()
+        if error is not None:
+            self.note(error)
+        try:
+            await self._finish()
+        except asyncio.CancelledError:
+            if not self.over:
+                in_background(self._finish())
+            raise
+        if error is None and self._mistake is not None:
+            raise self._mistake
+        if error is None and self._commits is not None and self._commits.broken is not None:
+            raise self._commits.broken
 
     def added(self, tasks: BackgroundTasks) -> None:
         """A call was put into the list after the seal; in any thread."""
-        try:
-            here = asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            here = False
-        if here:
+        if running_loop() is self._loop:
             self._take_late(tasks)
         else:
             # What the thread does next reaches the loop the same way, so it cannot overtake this.
@@ -160,25 +153,29 @@ class Exchange:
         The arguments of an ephemeral call (a session, an upload, the request) die with the request's dependencies. So
         it runs here, where Starlette would have run it, and before it the calls that it has to come after.
         """
-        if not (self._calls or self._held):
+        commits = self._commits
+        if commits is None or not (commits.committed or self._held):
             return  # nothing is committed: not sealed yet, refused, or over
         self._context = copy_context()
         if self._held:
-            await self._committed()
+            await commits.ended()
         if self._ephemeral:
             self._ephemeral = False
-            self._drop_cut_off()
-            if here := until_last_ephemeral(self._calls):
-                self._calls = [call for call in self._calls if call not in here]
-                self._run_here = self._track(self._learn(here))
+            if self._cut_off:
+                self._drop_cut_off(commits)
+            if here := until_last_ephemeral(commits.committed):
+                commits.committed = [call for call in commits.committed if call not in here]
+                self._run_here = in_background(self._learn(here))
                 await asyncio.shield(self._run_here)
 
     def open_ids(self) -> Collection[UUID]:
         """The ids of calls that cannot start before this exchange is over."""
         if self.over or self.tasks is None:
             return ()
-        entries = [entry.call for entry in self.tasks.tasks if isinstance(entry, Entry)]
-        return {call.id for calls in (entries, self._waiting, self._calls) for call in calls}
+        calls = [entry.call for entry in self.tasks.tasks if isinstance(entry, Entry)]
+        if self._commits is not None:
+            calls += [*self._commits.waiting, *self._commits.committed]
+        return {call.id for call in calls}
 
     def unwinding(self, error: BaseException) -> bool:
         """Whether `error` is what has become of the exception that followed a 503."""
@@ -190,7 +187,9 @@ class Exchange:
         """Empty the list; the calls in it that are wanted. The others are discarded."""
         taken = take_from(tasks, wanted, self.desk, instead=self.run_ephemeral, traced=is_traced(self._scope))
         self._mistake = taken.mistake or self._mistake
-        self._ephemeral = self._ephemeral or any(call.ephemeral for call in taken.calls)
+        for call in taken.calls:
+            if call.ephemeral:
+                self._ephemeral = True
         if taken.unwanted:
             self.desk.discard(taken.unwanted, self.raised)
         return taken.calls
@@ -207,14 +206,12 @@ class Exchange:
             for call in calls:
                 self._launch(call)
         else:
-            self._waiting = [*self._waiting, *calls]
             self._held = True
-            if not self._committing:
-                self._start_committing()
+            self._own_commits().add(calls)
 
     # Committing
 
-    async def _seal(self, message: Message, tasks: BackgroundTasks) -> None:
+    async def _seal(self, message: Message, tasks: BackgroundTasks, commits: Commits) -> None:
         """Commit what was added, then pass on the start of the response."""
         if self.raised is None:
             calls = self.take(tasks, _WANTED_RETURNED)
@@ -222,147 +219,81 @@ class Exchange:
             calls = self.take(tasks, _WANTED_RAISED)
             self._wanted = WANTED_SINCE
         if self._mistake is not None:
-            self.sealed = self._held = self._committing = False
-            self.desk.discard(calls, self._mistake)
+            self.sealed = self._held = False
             mistake, self._mistake = self._mistake, None
+            self.desk.discard([*commits.give_up(), *calls], mistake)
             raise mistake
-        if calls:
-            # Kept here until it is known how the commit went: when this is cancelled meanwhile, `_finish` goes on.
-            self._waiting = calls
-            self._sealing = True
-            try:
-                await self.desk.commit(self._tied(), calls)
-            except Exception as error:
-                self.refused = error
-                waiting, self._waiting = self._waiting, ()
-                self.desk.discard(waiting, not_stored(error))
-                await send_refusal(self._scope, self._send)
-                raise CommitRefused from error
-            finally:
-                self._sealing = False
-                if self._seal_ended is not None:
-                    self._seal_ended.set()
-            self._calls = calls
-            self._waiting = self._waiting[len(calls) :]
-        if self._waiting:  # added in the meantime
-            self._start_committing()
-        else:
-            self._held = self._committing = False
+        try:
+            await commits.seal(calls)
+        except Exception as error:
+            self.refused = error
+            self.desk.discard(commits.give_up(), not_stored(error))
+            await send_refusal(self._scope, self._send)
+            raise CommitRefused from error
+        self._held = commits.release()
         await self._send(message)
 
     async def _send_held(self, message: Message) -> None:
         if self.refused is not None:
             return
-        await self._committed()
-        if self._broken is not None:
-            raise self._broken
+        commits = self._own_commits()
+        await commits.ended()
+        if commits.broken is not None:
+            raise commits.broken
         self._held = False
         await self.send(message)
-
-    async def _committed(self) -> None:
-        """Return when all that was taken from the list is committed, or is known not to be."""
-        if self._sealing:
-            # Somebody has given up waiting for the answer of the application, and makes another.
-            self._seal_ended = self._seal_ended or asyncio.Event()
-            await self._seal_ended.wait()
-        while self._commits:
-            await asyncio.wait(self._commits)  # which does not cancel them when this is cancelled
-        if self._waiting:
-            # The commit at the seal was cut off, or there was no seal.
-            self._committing = True
-            await self._commit_waiting()
-
-    def _start_committing(self) -> None:
-        self._committing = True
-        task = self._track(self._commit_waiting())
-        self._commits |= {task}
-        task.add_done_callback(self._committed_one)
-
-    async def _commit_waiting(self) -> None:
-        """Commit what was added after the seal, and what is added meanwhile."""
-        while calls := self._waiting:
-            run = await self._commit(self._tied(), calls)
-            self._calls = [*self._calls, *run]
-            self._waiting = self._waiting[len(calls) :]
-        self._committing = False
-
-    async def _commit(self, chain: Chain, calls: Sequence[Call]) -> Sequence[Call]:
-        """Commit calls when it is too late for a 503; returns those that will run."""
-        try:
-            await self.desk.commit(chain, calls)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the calls are told of and not forgotten
-            if not (self._answered or self.over):
-                message = "The response is broken off: a task that was added while it was sent could not be stored."
-                self._held = True
-                self._broken = StoreUnavailable(message)
-                self._broken.__cause__ = error
-                self.desk.discard(calls, not_stored(error))
-                return ()
-            self.desk.unsaved(calls, error)
-        return calls
 
     def _launch(self, call: Call) -> None:
         """Commit a call that belongs to no chain, and run it."""
         self._held = True
-        task = self._track(self._commit_alone(call))
-        self._commits |= {task}
-        task.add_done_callback(self._committed_one)
+        self._own_commits().launch(call)
 
-    async def _commit_alone(self, call: Call) -> None:
-        run = await self._commit(self._new_chain(), [call])
-        if run:
-            task = self._track(self.desk.run(run))
-            self._runs |= {task}
-            task.add_done_callback(self._ran_one)
-
-    def _tied(self) -> Chain:
-        """The chain of the exchange."""
-        if self._chain is None:
-            self._chain = self._new_chain()
-        return self._chain
-
-    def _new_chain(self) -> Chain:
-        chain = Chain()
-        chain.origin = origin(self._scope)
-        return chain
+    def _own_commits(self) -> Commits:
+        commits = self._commits
+        if commits is None:
+            commits = self._commits = Commits(self.desk, self._scope)
+        commits.too_late = self._answered or self.over
+        return commits
 
     # The end
-
-    async def _finish_all(self, error: BaseException | None) -> None:
-        if error is not None:
-            self.note(error)
-        try:
-            await self._finish()
-        except asyncio.CancelledError:
-            self._track(self._finish())
-            raise
-        if error is None and self._mistake is not None:
-            raise self._mistake
-        if error is None and self._broken is not None:
-            raise self._broken
 
     async def _finish(self) -> None:
         """Commit what is left, and run. It may be cancelled anywhere, and goes on from there when called again."""
         tasks = self.tasks
         if tasks is None:
             return
+        if self._held or tasks.tasks or not self.sealed:
+            await self._commit_rest(tasks)
+        if self._run_here is not None:  # which goes on when the request is cancelled
+            await asyncio.wait([self._run_here])
+        if calls := self._close():
+            await self.desk.run(calls)
+        while self._commits is not None and (left := self._commits.left):  # of what was added by tasks that run already
+            await asyncio.wait(left)
+
+    async def _commit_rest(self, tasks: BackgroundTasks) -> None:
         if self.sealed:
             self._take_late(tasks)
         else:
             # No answer, or one that the server makes of the exception: nothing is left to refuse.
             self.sealed = self._answered = True
-            self._waiting = [*self._waiting, *self.take(tasks, _WANTED_RAISED)]
+            if calls := self.take(tasks, _WANTED_RAISED):
+                self._own_commits().add(calls)
             self._wanted = WANTED_SINCE
-        await self._committed()
-        await self._run()
+        if self._commits is not None:
+            await self._commits.ended()
 
     def _close(self) -> Sequence[Call]:
         """Have the exchange over; returns the calls that run now."""
         self.over = True
         # Two objects that point at each other would stay in memory until the garbage collector comes.
         self.tasks = self.raised = None
-        self._drop_cut_off()
-        calls, self._calls = self._calls, ()
+        commits = self._commits
+        if commits is None:
+            return ()
+        if self._cut_off:
+            self._drop_cut_off(commits)
+        calls, commits.committed = commits.committed, ()
         context, self._context = self._context, None  # which holds this exchange, in a context variable
         if context is not None:
             for call in calls:
@@ -372,28 +303,8 @@ class Exchange:
     async def _learn(self, here: Sequence[Call]) -> None:
         self._cut_off |= await self.desk.run_here(here) is False
 
-    def _drop_cut_off(self) -> None:
+    def _drop_cut_off(self, commits: Commits) -> None:
         """Let go of the ordered calls behind one that did not succeed: the store has cancelled them already."""
-        if self._cut_off and (dropped := [call for call in self._calls if call.options.ordered]):
-            self._calls = [call for call in self._calls if not call.options.ordered]
+        if dropped := [call for call in commits.committed if call.options.ordered]:
+            commits.committed = [call for call in commits.committed if not call.options.ordered]
             self.desk.discard(dropped, OneBeforeFailed())
-
-    async def _run(self) -> None:
-        if self._run_here is not None:  # which goes on when the request is cancelled
-            await asyncio.wait([self._run_here])
-        if calls := self._close():
-            await self.desk.run(calls)
-        while self._commits or self._runs:  # of what was added by tasks that run already
-            await asyncio.wait(self._commits | self._runs)
-
-    def _track(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(coroutine)
-        _tracked.add(task)
-        task.add_done_callback(_tracked.discard)
-        return task
-
-    def _committed_one(self, task: asyncio.Task[None]) -> None:
-        self._commits -= {task}
-
-    def _ran_one(self, task: asyncio.Task[None]) -> None:
-        self._runs -= {task}
