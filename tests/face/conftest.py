@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from postlude import Job, Postlude
+from tests.face.holding import let_go, ran, started
 
 Make = Callable[..., tuple[FastAPI, Postlude]]
 Serve = Callable[..., AbstractContextManager[TestClient]]
@@ -82,6 +83,16 @@ def no_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         and not record.getMessage().startswith("disabled by POSTLUDE_DISABLED")  # test_disabled.py says when
     ]
     assert said == []
+
+
+@pytest.fixture
+def from_nothing() -> Iterator[None]:
+    """Nothing has run or started yet; and whoever still waits to be let go is, at the end."""
+    ran.clear()
+    started.clear()
+    let_go.clear()
+    yield
+    let_go.set()
 
 
 async def until(condition: Callable[[], object]) -> None:

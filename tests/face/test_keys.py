@@ -1,7 +1,5 @@
 """At most one job of a task at a time has a key, as the requests that add them see it."""
 
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,18 +9,9 @@ from fastapi.testclient import TestClient
 
 from postlude import BackgroundTasks, JobState, Postlude, task
 from tests.face.conftest import Make, Serve, ended
+from tests.face.holding import let_go, ran, started
 
-ran: list[str] = []
-started, let_go = threading.Event(), threading.Event()
-
-
-@pytest.fixture(autouse=True)
-def nothing_ran() -> Iterator[None]:
-    ran.clear()
-    started.clear()
-    let_go.clear()
-    yield
-    let_go.set()
+pytestmark = pytest.mark.usefixtures("from_nothing")
 
 
 def note(what: str) -> None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import threading
-import time
-from collections.abc import Iterator
 from datetime import timedelta
 from enum import Enum
 from uuid import UUID
@@ -18,20 +16,13 @@ from postlude.maintenance import PAUSE, Prune
 from postlude.retention import Retention
 from postlude.stores import open_store
 from postlude.testing import worker
+from postlude.testing.engine import clock_of, engine_of
+from postlude.testing.working import StandingClock
 from tests.engine.fakes import FakeClock
 from tests.face.conftest import Make, Serve, ended
+from tests.face.holding import let_go, ran, started
 
-ran: list[str] = []
-started, let_go = threading.Event(), threading.Event()
-
-
-@pytest.fixture(autouse=True)
-def nothing_ran() -> Iterator[None]:
-    ran.clear()
-    started.clear()
-    let_go.clear()
-    yield
-    let_go.set()
+pytestmark = pytest.mark.usefixtures("from_nothing")
 
 
 class Tenant(Enum):
@@ -104,14 +95,13 @@ def created(durable: Postlude, job_id: str) -> float:
 def test_a_call_that_expired_behind_a_full_slot_never_runs(make: Make) -> None:
     app, durable = make(concurrency=Concurrency(threads=1))
     app_with(durable, app)
-    with TestClient(app) as client:
+    clock = StandingClock()
+    with clock_of(engine_of(app)).replaced_by(clock), TestClient(app) as client:
         client.post("/hold")
         assert started.wait(10)
         expired = client.post("/expiring/0.05").json()
         note_id = client.post("/note/in time").json()
-        gone = created(durable, expired) + 0.05
-        while time.time() < gone:
-            threading.Event().wait(0.01)
+        clock.move_to(clock.now() + 0.05)
         let_go.set()
         ended(durable, note_id)
         (job,) = ended(durable, expired)
@@ -218,8 +208,10 @@ def test_what_can_be_no_partition(make: Make) -> None:
 # Code that lives elsewhere
 
 
-def test_27_a_stub_is_left_for_others(make: Make, serve: Serve) -> None:
+def test_27_a_stub_is_left_for_others(make: Make, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     app, durable = make()
+    left = threading.Event()
+    monkeypatch.setattr(durable.jobs, "settled", lambda _: left.set())
 
     @app.post("/")
     def endpoint(tasks: BackgroundTasks) -> list[str]:
@@ -227,8 +219,7 @@ def test_27_a_stub_is_left_for_others(make: Make, serve: Serve) -> None:
 
     with serve(app) as client:
         first, behind = client.post("/").json()
-        while durable.blocking.jobs.get(first).state is JobState.STAGED:
-            threading.Event().wait(0.01)
+        assert left.wait(10)
         for one in (first, behind):
             waiting = durable.blocking.jobs.get(one)
             assert (waiting.state.finished, waiting.attempts) == (False, 0)
