@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from fastapi import BackgroundTasks, Depends, Response
+from fastapi import BackgroundTasks, Depends, FastAPI, Response
 from fastapi.responses import StreamingResponse
 from starlette.background import BackgroundTask
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,18 +17,35 @@ from postlude.request.exchange import Exchange
 from tests.dropin.recording import Boom, RecordingDesk, Server, durable, job, late, own, request, until
 
 
-def test_after_the_yield_of_a_dependency() -> None:
-    """Scenario 9; FastAPI alone never runs it."""
-    app, desk = durable()
+def adds_at_exit(app: FastAPI, at_exit: Callable[[BackgroundTasks], object]) -> None:
+    """An endpoint that adds a task, and a dependency that does this when it exits."""
 
     async def dependency(tasks: BackgroundTasks) -> AsyncIterator[None]:
         yield
-        tasks.add_task(late)
+        at_exit(tasks)
 
     @app.get("/", dependencies=[Depends(dependency)])
     async def endpoint(tasks: BackgroundTasks) -> None:
         tasks.add_task(job)
 
+
+def hands_out(app: FastAPI) -> list[BackgroundTasks]:
+    """An endpoint that adds a task, and lets others add more to the same tasks."""
+    held: list[BackgroundTasks] = []
+
+    @app.get("/")
+    async def endpoint(tasks: BackgroundTasks) -> int:
+        tasks.add_task(job)
+        held.append(tasks)
+        return 1
+
+    return held
+
+
+def test_after_the_yield_of_a_dependency() -> None:
+    """Scenario 9; FastAPI alone never runs it."""
+    app, desk = durable()
+    adds_at_exit(app, lambda tasks: tasks.add_task(late))
     request(app)
     assert desk.events == [("commit", ["job"]), ("commit", ["late"]), ("run", ["job", "late"])]
 
@@ -120,14 +137,7 @@ async def test_the_last_message_waits_for_the_commit() -> None:
 async def test_added_while_the_first_commit_is_under_way() -> None:
     """It goes into a commit of its own behind the first, and no byte of the body passes before it is done."""
     app, desk = durable()
-    held: list[BackgroundTasks] = []
-
-    @app.get("/")
-    async def endpoint(tasks: BackgroundTasks) -> int:
-        tasks.add_task(job)
-        held.append(tasks)
-        return 1
-
+    held = hands_out(app)
     server = Server(app)
     desk.gate = asyncio.Event()
     running = asyncio.create_task(server.get())
@@ -145,7 +155,7 @@ async def test_added_while_the_first_commit_is_under_way() -> None:
 async def test_added_before_a_middleware_awaits_the_start_that_it_sends(fails: bool) -> None:
     """As one that sends in a task of its own does, to give up after some time: the answer waits for this call too."""
     app, desk = durable()
-    held: list[BackgroundTasks] = []
+    held = hands_out(app)
 
     class Hesitate:
         def __init__(self, app: ASGIApp) -> None:
@@ -161,13 +171,6 @@ async def test_added_before_a_middleware_awaits_the_start_that_it_sends(fails: b
             await self.app(scope, receive, hesitantly)
 
     app.add_middleware(Hesitate)
-
-    @app.get("/")
-    async def endpoint(tasks: BackgroundTasks) -> int:
-        tasks.add_task(job)
-        held.append(tasks)
-        return 1
-
     if fails:
         desk.break_store()
     server = Server(app)
@@ -244,15 +247,7 @@ def test_from_many_threads_while_the_response_starts() -> None:
 def test_entry_put_into_the_list_by_hand() -> None:
     """Found at the end at the latest."""
     app, desk = durable()
-
-    async def dependency(tasks: BackgroundTasks) -> AsyncIterator[None]:
-        yield
-        tasks.tasks.append(BackgroundTask(late))
-
-    @app.get("/", dependencies=[Depends(dependency)])
-    async def endpoint(tasks: BackgroundTasks) -> None:
-        tasks.add_task(job)
-
+    adds_at_exit(app, lambda tasks: tasks.tasks.append(BackgroundTask(late)))
     request(app)
     assert desk.kept == desk.ran == ["job", "late"]
 
@@ -264,15 +259,11 @@ def test_mistake_in_an_entry_made_by_hand_comes_out_and_harms_no_other() -> None
         def __init__(self) -> None:
             vars(self).update(func="no function", args=(), kwargs={})
 
-    async def dependency(tasks: BackgroundTasks) -> AsyncIterator[None]:
-        yield
+    def at_exit(tasks: BackgroundTasks) -> None:
         tasks.tasks.append(Broken())
         tasks.add_task(late)
 
-    @app.get("/", dependencies=[Depends(dependency)])
-    async def endpoint(tasks: BackgroundTasks) -> None:
-        tasks.add_task(job)
-
+    adds_at_exit(app, at_exit)
     server = Server(app)
     with pytest.raises(TypeError, match="no function"):
         asyncio.run(server.get())
@@ -379,15 +370,11 @@ def test_too_late_to_refuse() -> None:
     """The last byte has gone out: it runs without having been stored, and that is reported."""
     app, desk = durable()
 
-    async def dependency(tasks: BackgroundTasks) -> AsyncIterator[None]:
-        yield
+    def at_exit(tasks: BackgroundTasks) -> None:
         desk.break_store()
         tasks.add_task(late)
 
-    @app.get("/", dependencies=[Depends(dependency)])
-    async def endpoint(tasks: BackgroundTasks) -> None:
-        tasks.add_task(job)
-
+    adds_at_exit(app, at_exit)
     assert request(app).status_code == 200
     assert desk.events == [
         ("commit", ["job"]),
@@ -400,15 +387,11 @@ def test_too_late_to_refuse() -> None:
 def test_a_bug_in_a_late_commit_does_not_keep_the_others_from_running() -> None:
     app, desk = durable()
 
-    async def dependency(tasks: BackgroundTasks) -> AsyncIterator[None]:
-        yield
+    def at_exit(tasks: BackgroundTasks) -> None:
         desk.failing = ZeroDivisionError()
         tasks.tasks.append(BackgroundTask(late))
 
-    @app.get("/", dependencies=[Depends(dependency)])
-    async def endpoint(tasks: BackgroundTasks) -> None:
-        tasks.add_task(job)
-
+    adds_at_exit(app, at_exit)
     asyncio.run(Server(app).get())
     assert desk.events[-2:] == [("unsaved", ["late"], "ZeroDivisionError"), ("run", ["job", "late"])]
     assert desk.ran == ["job", "late"]
@@ -508,13 +491,7 @@ async def test_after_the_request_is_over(worker: bool) -> None:
 
 async def test_after_the_request_is_over_from_a_thread() -> None:
     app, desk = durable()
-    held: list[BackgroundTasks] = []
-
-    @app.get("/")
-    async def endpoint(tasks: BackgroundTasks) -> None:
-        tasks.add_task(job)
-        held.append(tasks)
-
+    held = hands_out(app)
     await Server(app).get()
     await asyncio.to_thread(held[0].add_task, late)
     await until(lambda: desk.ran == ["job", "late"])
