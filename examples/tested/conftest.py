@@ -15,6 +15,7 @@ def durable() -> Postlude:
 @pytest.fixture(autouse=True)
 def _a_new_day(durable_store: None) -> None:  # noqa: ARG001 - no test writes into the store of the shop itself
     shop.outbox.clear()
+    shop.nights.clear()
     shop.warehouse = shop.Warehouse()
 
 

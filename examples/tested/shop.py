@@ -1,10 +1,10 @@
-"""A shop that does its work after it has answered: a confirmation, a webhook that is tried again, a reminder."""
+"""A shop that works after it has answered: a confirmation, a webhook that is tried again, a reminder; and at night."""
 
 from datetime import timedelta
 
 from fastapi import FastAPI, HTTPException
 
-from postlude import BackgroundTasks, Postlude, task
+from postlude import BackgroundTasks, Postlude, current_job, schedule, task
 
 app = FastAPI()
 durable = Postlude(app)
@@ -45,6 +45,16 @@ async def tell_warehouse(order: int) -> None:
 
 def remind(to: str) -> None:
     send_mail(to, "How do you like what you bought?")
+
+
+nights: list[str] = []
+"""In place of a report: for which moments the warehouse was counted."""
+
+
+@schedule("30 2 * * *")
+@task(retries=3)
+async def count_stock() -> None:
+    nights.append(current_job().origin["moment"])
 
 
 @app.post("/orders/{order}")

@@ -73,6 +73,18 @@ def test_the_reminder_comes_two_weeks_later(client: TestClient, durable_worker: 
     assert durable_worker.now - began == timedelta(days=14)
 
 
+def test_the_stock_is_counted_each_night(durable_worker: BlockingWorker) -> None:
+    durable_worker.advance(timedelta(days=3))
+    assert [night[10:16] for night in shop.nights] == ["T02:30"] * 3
+    assert len(set(shop.nights)) == 3
+
+
+def test_nights_that_are_passed_over_are_made_up_for_by_one(durable_worker: BlockingWorker) -> None:
+    shop.durable.blocking.options(delay=timedelta(days=3)).enqueue(shop.remind, "ada@example.com")
+    durable_worker.run_all()  # goes to the reminder, and to no night before it
+    assert len(shop.nights) == 1
+
+
 @pytest.mark.anyio
 async def test_the_same_without_a_client() -> None:
     shop.warehouse.down_for = 2
