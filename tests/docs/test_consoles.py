@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,9 +23,12 @@ from tests.scenarios.waiting import wait_until
 BLOCK: Final = re.compile(r"^(<!--- not run: .+ -->\n)?```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SAVED: Final = re.compile(r"\bas `(\w+\.py)`[^\n]*\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+SECONDS: Final = 40.0
+"""How long anything may take on a busy machine."""
 WAITS: Final = re.compile(r"^sleep \d+; ")
-TASK_SECONDS: Final = ("10", "4")
-"""What the tasks of the pages take, and what they take here: enough to see them run and to kill their process."""
+SLEEPS: Final = re.compile(r"^( +)time\.sleep\((10|SECONDS)\)$", re.MULTILINE)
+WHOLE_TASK: Final = "sleep 10; "
+"""For as long the tasks of the pages sleep. Here they go on when their reader does that too, and not before."""
 
 
 class Reader:
@@ -34,7 +36,7 @@ class Reader:
 
     Where the page has a port, there is a free one here. `pkill` ends the server that was started here, by its id: the
     machine may have others of that name. Where the page has its reader wait for so many seconds, what comes then is
-    waited for.
+    waited for; and a task that sleeps does so until its reader waits for all of it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,9 +45,17 @@ class Reader:
             self.port = str(probe.getsockname()[1])
         self.server: subprocess.Popen[bytes] | None = None
         self.said = folder / "server.txt"
+        self.gate = folder / "tasks.gate"
         self.env = {key: value for key, value in os.environ.items() if not key.startswith(("POSTLUDE_", "MAKE"))}
-        self.env |= {"PORT": self.port, "UVICORN_PORT": self.port, "NOTIFICATION_SECONDS": TASK_SECONDS[1]}
+        self.env |= {"PORT": self.port, "UVICORN_PORT": self.port}
         self.env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{self.env['PATH']}"
+
+    def held(self, program: str) -> str:
+        """The program, whose tasks wait at the gate instead of sleeping."""
+        waits = rf"\1while not __import__('os').path.exists({str(self.gate)!r}):\n\1    time.sleep(0.01)"
+        held, number = SLEEPS.subn(waits, program)
+        assert number == ("time.sleep(" in program)
+        return held
 
     def follow(self, block: str) -> None:
         """Type each command of a block, and compare what it prints with the lines below it."""
@@ -56,10 +66,7 @@ class Reader:
             elif command.startswith("pkill"):
                 self.kill()
             elif WAITS.match(command):
-                command = WAITS.sub("", command)
-                with contextlib.suppress(AssertionError):  # the comparison below shows what came instead
-                    wait_until(partial(self.prints, command, expected), command)
-                assert masked(self.printed_by(command)) == masked(expected)
+                self.await_output(command, expected)
             else:
                 assert masked(self.printed_by(command)) == masked(expected)
 
@@ -75,11 +82,17 @@ class Reader:
             )
         shown = [line for line in expected.splitlines() if line != "..."]
         started = "Application startup complete."
-        wait_until(lambda: started in self.said.read_text(), f"{command} starts; it said\n{self.said.read_text()}")
+        wait_until(lambda: started in self.said.read_text(), f"{command} starts", seconds=SECONDS)
         assert [line for line in self.said.read_text().splitlines() if line in shown] == shown
 
-    def prints(self, command: str, expected: str) -> bool:
-        return masked(self.printed_by(command)) == masked(expected)
+    def await_output(self, command: str, expected: str) -> None:
+        if command.startswith(WHOLE_TASK):
+            self.gate.touch()
+        command = WAITS.sub("", command)
+        with contextlib.suppress(AssertionError):  # the comparison below shows what came instead
+            wait_until(lambda: masked(self.printed_by(command)) == masked(expected), command, seconds=SECONDS)
+        assert masked(self.printed_by(command)) == masked(expected)
+        self.gate.unlink(missing_ok=True)
 
     def printed_by(self, command: str) -> str:
         command = command.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")
@@ -112,6 +125,8 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
             (tmp_path / entry.name).symlink_to(entry)
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("log.txt", ".postlude"))
     reader = Reader(tmp_path)
+    program = tmp_path / "examples" / "notifications" / "main.py"
+    program.write_text(reader.held(program.read_text("utf-8")), "utf-8")
     yield reader
     reader.kill()
 
@@ -120,7 +135,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 def test_what_a_page_says_to_type_prints_what_it_shows(page: Path, reader: Reader) -> None:
     text = page.read_text("utf-8")
     for file, source in SAVED.findall(text):
-        (reader.folder / file).write_text(source.replace(*map("time.sleep({})".format, TASK_SECONDS)), "utf-8")
+        (reader.folder / file).write_text(reader.held(source), "utf-8")
     for not_run, block in BLOCK.findall(text):
         if not not_run:
             reader.follow(block)
