@@ -116,6 +116,9 @@ class Jobs:
         A waiting one ends at once. A running `async def` gets `CancelledError`; one that runs in a thread goes on to
         its end, and what comes behind it depends on how it ends.
 
+        In another process a call whose request is just over may still start for a second: it is `staged` when this
+        returns, and from its start on it is a running one.
+
         Raises:
             JobNotFound: there is none with this id.
             IllegalTransition: it has ended already.

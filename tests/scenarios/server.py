@@ -213,6 +213,16 @@ def gunicorn(app: str, *options: str) -> tuple[str, ...]:
     return ("gunicorn", f"{APPS}.{app}:app", "-k", "asgi", *own, *options)
 
 
+def gone(pid: int) -> bool:
+    """Whether there is no such process any more, or only its exit code."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]

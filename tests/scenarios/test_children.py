@@ -12,7 +12,7 @@ from postlude import JobState
 from postlude.job import UNFINISHED
 from tests.scenarios.conftest import Serve
 from tests.scenarios.look import Look
-from tests.scenarios.server import ROOT, Server, uvicorn
+from tests.scenarios.server import ROOT, Server, gone, uvicorn
 from tests.scenarios.waiting import wait_until
 
 
@@ -21,15 +21,6 @@ def child_of(server: Server, event: str, name: str) -> int:
     server.await_effect(event, name)
     lines = [line.split() for line in (server.folder / "effects.log").read_text().splitlines()]
     return int(next(pid for pid, *noted in lines if noted == [event, name]))
-
-
-def gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 @pytest.mark.parametrize(
