@@ -32,11 +32,20 @@ def in_thread(name: str) -> None:
 
 
 def looks(name: str) -> None:
+    await_cancellation(name)
+    raise Cancel
+
+
+def goes_on(name: str) -> None:
+    await_cancellation(name)
+    note("ended", name)
+
+
+def await_cancellation(name: str) -> None:
     note("started", name)
     while not cancel_requested():
         block(LOOK_EVERY)
     note("noticed", name)
-    raise Cancel
 
 
 async def on_loop(name: str) -> None:
@@ -65,7 +74,8 @@ def free(name: str) -> None:
     note("ended", name)
 
 
-TASKS: dict[str, Any] = {each.__name__: each for each in (report, in_thread, looks, on_loop, in_process, send, free)}
+FUNCTIONS = (report, in_thread, looks, goes_on, on_loop, in_process, send, free)
+TASKS: dict[str, Any] = {each.__name__: each for each in FUNCTIONS}
 
 
 @app.post("/add/{kind}/{name}")
