@@ -228,6 +228,40 @@ async def test_35_four_processes_make_one_job_for_each_moment(world: World, tmp_
     assert await world.moments() == [NOON + MINUTE * n for n in range(1, 30)]
 
 
+@pytest.mark.parametrize(
+    ("day", "hours", "half_past"),
+    [
+        (SPRING["Europe/Berlin"], ["00", "01", "03", "04", "05"], "03:00 CEST"),
+        (AUTUMN["Europe/Berlin"], ["00", "01", "02", "02", "03", "04", "05"], "02:30 CEST"),
+    ],
+    ids=["spring", "autumn"],
+)
+async def test_35_four_processes_in_the_night_when_the_clocks_change(
+    world: World, tmp_path: Path, day: datetime, hours: list[str], half_past: str
+) -> None:
+    """Each moment of both schedules makes one job, in the order in which the four come to look at the clock."""
+    berlin = ZoneInfo("Europe/Berlin")
+    schedule("0 * * * *", timezone="Europe/Berlin", overlap="allow")(work)
+    schedule("30 2 * * *", timezone="Europe/Berlin", overlap="allow")(other_work)
+    world.clock.time = day.replace(tzinfo=berlin).timestamp() - 1
+    until = day.replace(hour=5, minute=59, tzinfo=berlin).timestamp()
+    async with AsyncExitStack() as stack:
+        processes = [await process(world, tmp_path, stack) for _ in range(4)]
+        while world.clock.time < until:
+            await asyncio.gather(*(scheduler.run_once() for scheduler in processes))
+            processes.append(processes.pop(0))  # another is the first to look
+            world.clock.advance(50)
+    jobs = await world.jobs()
+    made = {
+        name: [datetime.fromtimestamp(job.run_at, berlin) for job in jobs if job.task.endswith(f":{name}")]
+        for name in ("work", "other_work")
+    }
+    assert [f"{moment:%H}" for moment in made["work"]] == hours
+    assert {after.timestamp() - before.timestamp() for before, after in pairwise(made["work"])} == {HOUR}
+    assert [f"{moment:%H:%M %Z}" for moment in made["other_work"]] == [half_past]
+    assert not world.engine.heard
+
+
 async def process(world: World, folder: Path, stack: AsyncExitStack) -> Scheduler:
     store: Store = open_store(f"sqlite:///{folder / 'jobs.db'}")
     await store.open()
