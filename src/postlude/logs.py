@@ -63,6 +63,8 @@ def _text_of(record: logging.LogRecord) -> str:
         parts = [record.getMessage()]
         if record.exc_info:
             parts += traceback.format_exception(*record.exc_info)
+        elif record.exc_text:  # of another process, from which the exception itself cannot come
+            parts.append(record.exc_text)
         if record.stack_info:
             parts.append(record.stack_info)
         text = "\n".join(part.rstrip("\n") for part in parts)

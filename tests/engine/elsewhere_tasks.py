@@ -231,6 +231,22 @@ def names_tenant() -> str:
     return tenant.get()
 
 
+@task(executor="process")
+def sees_request() -> dict[str, str]:
+    return _request()
+
+
+@task(executor="pool")
+def sees_request_in_pool() -> dict[str, str]:
+    return _request()
+
+
+def _request() -> dict[str, str]:
+    job = current_job()
+    own = {"pid": str(os.getpid()), "tenant": tenant.get(), "request": job.request_id}
+    return own | {str(name): str(value) for name, value in job.origin.items()}
+
+
 @task(executor="pool")
 def saves_in_pool() -> None:
     current_job().blocking.save(1)
