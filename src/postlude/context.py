@@ -37,11 +37,11 @@ class CurrentJob:
     __slots__ = (
         "_cancel_requested",
         "_closed",
+        "_known",
         "_lines",
         "_origin",
         "_progress",
         "_reported",
-        "_request_id",
         "_save",
         "_saved",
         "_told",
@@ -68,8 +68,8 @@ class CurrentJob:
         self.attempt: int = attempt
         """Which try this is; the first is 1."""
         self._origin = origin
-        self._request_id: str | None = None
-        """Read when it is first asked for: each record that is logged may ask."""
+        self._known: Mapping[str, Any] | None = None
+        """Of the origin what is told; read when it is first asked for: each record that is logged may ask."""
         self._reported = reported
         """Called once after it has something to say, in any thread; None: nobody to tell, and no row to keep it."""
         self._saved = saved
@@ -91,16 +91,16 @@ class CurrentJob:
         A request: `request_id`, `route` and `traceparent`, as far as they were there. A schedule: `schedule`, which is
         its name, and `moment`, for which the job was made, as ISO 8601 in the schedule's zone.
         """
-        found: dict[str, Any] = {} if self._origin is None else json.loads(self._origin)
-        found.pop(CARRY, None)
-        return found
+        if self._known is None:
+            found: dict[str, Any] = {} if self._origin is None else json.loads(self._origin)
+            found.pop(CARRY, None)
+            self._known = found
+        return self._known
 
     @property
     def request_id(self) -> str:
         """That of the request which added the job; empty if it had none."""
-        if self._request_id is None:
-            self._request_id = str(self.origin.get("request_id", ""))
-        return self._request_id
+        return str(self.origin.get("request_id", ""))
 
     @property
     def saved(self) -> Any:  # noqa: ANN401 - whatever the task has saved

@@ -34,6 +34,8 @@ from postlude.events import (
 from postlude.logs import is_heard
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from postlude.events import Event
 
 _logger: Final = logging.getLogger("postlude")
@@ -50,26 +52,31 @@ def log(event: Event) -> None:
 
 
 class JobFields(logging.Filter):
-    """Gives each record the fields `job_id`, `task`, `attempt` and `request_id` of the task in which it was made.
+    """Gives each record the fields `job_id`, `task` and `attempt` of the task in which it was made, and of its request.
 
-    For a handler, so that its formatter can name them: `handler.addFilter(JobFields())`. Outside a task they are empty
-    text. A field that the record has already, from `extra=`, stays as it is.
+    Those are `request_id`, `route` and `traceparent`. For a handler, so that its formatter can name them:
+    `handler.addFilter(JobFields())`. Outside a task all are empty text, as those are that the request did not have. A
+    field that the record has already, from `extra=`, stays as it is.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the fields; every record passes."""
         job = running_job()
-        fields = _NO_FIELDS if job is None else _fields(str(job.id), job.task, job.attempt, job.request_id)
+        fields = _NO_FIELDS if job is None else _fields(str(job.id), job.task, job.attempt, job.origin)
         for name, value in fields.items():
             record.__dict__.setdefault(name, value)
         return True
 
 
-def _fields(job_id: str, task: str, attempt: int | str, request_id: str) -> dict[str, int | str]:
-    return {"job_id": job_id, "task": task, "attempt": attempt, "request_id": request_id}
+_OF_REQUEST: Final = ("request_id", "route", "traceparent")
 
 
-_NO_FIELDS: Final = _fields("", "", "", "")
+def _fields(job_id: str, task: str, attempt: int | str, origin: Mapping[str, Any]) -> dict[str, int | str]:
+    request = {name: origin.get(name, "") for name in _OF_REQUEST}
+    return {"job_id": job_id, "task": task, "attempt": attempt, **request}
+
+
+_NO_FIELDS: Final = _fields("", "", "", {})
 
 
 def _fields_of(event: Event) -> dict[str, int | str]:
@@ -78,9 +85,8 @@ def _fields_of(event: Event) -> dict[str, int | str]:
     if job_id is None:
         return {}
     origin = getattr(event, "origin", None)
-    request: dict[str, Any] = {} if origin is None else json.loads(origin)
     task, attempt = getattr(event, "task", ""), getattr(event, "attempt", "")
-    return _fields(str(job_id), task, attempt, request.get("request_id", ""))
+    return _fields(str(job_id), task, attempt, {} if origin is None else json.loads(origin))
 
 
 def make_heard() -> None:

@@ -293,7 +293,9 @@ class Lines(logging.Handler):
         super().__init__()
         self.lines: list[str] = []
         self.addFilter(JobFields())
-        self.setFormatter(logging.Formatter("%(job_id)s|%(task)s|%(attempt)s|%(request_id)s|%(message)s"))
+        self.setFormatter(
+            logging.Formatter("%(job_id)s|%(task)s|%(attempt)s|%(request_id)s|%(route)s|%(traceparent)s|%(message)s")
+        )
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(self.format(record))
@@ -311,15 +313,15 @@ async def test_the_fields_of_the_job_are_in_any_record_and_empty_outside(engine:
     logger.info("outside")
     call = await engine.staged(on_the_loop, "x")
     assert call.claim is not None
-    call.claim = call.claim._replace(origin='{"route":"GET /","request_id":"r-1"}')
+    call.claim = call.claim._replace(origin='{"route":"GET /","request_id":"r-1","traceparent":"00-1"}')
     await engine.attempts.run(call)
     logger.info("given", extra={"task": "of its own"})
     name = call.definition.name
     assert handler.lines == [
-        "||||outside",
-        f"{call.id}|{name}|1|r-1|x begins",
-        f"{call.id}|{name}|1|r-1|x ends",
-        "|of its own|||given",
+        "||||||outside",
+        f"{call.id}|{name}|1|r-1|GET /|00-1|x begins",
+        f"{call.id}|{name}|1|r-1|GET /|00-1|x ends",
+        "|of its own|||||given",
     ]
 
 
@@ -330,10 +332,10 @@ def test_what_postlude_says_of_a_job_has_the_same_fields(handler: Lines) -> None
     log(OutcomeRefused(job_id))
     log(StoreRecovered("settling"))
     assert [each.rpartition("|")[0] for each in handler.lines] == [
-        f"{job_id}|main:f|2|r-1",
-        f"{job_id}|main:f||",
-        f"{job_id}|||",
-        "|||",
+        f"{job_id}|main:f|2|r-1||",
+        f"{job_id}|main:f||||",
+        f"{job_id}|||||",
+        "|||||",
     ]
 
 

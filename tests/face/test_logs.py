@@ -1,5 +1,6 @@
 """What a task logs and saves, and what comes along with its request, in an application as a user writes it."""
 
+import io
 import logging
 from contextvars import ContextVar
 from typing import Annotated
@@ -11,6 +12,7 @@ from fastapi.testclient import TestClient
 from postlude import BackgroundTasks, JobState, current_job, task
 from postlude.errors import SettingsError
 from postlude.logs import _handler
+from postlude.telemetry import JobFields
 from tests.face.conftest import Make, Serve, ended
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -135,6 +137,31 @@ def test_42_the_request_is_known_in_another_process(make: Make) -> None:
     with TestClient(other):
         ended(its, job_id)
     assert ran == [("acme", "r-1", TRACE)]
+
+
+def test_42_each_record_of_a_task_can_name_the_request(make: Make, serve: Serve) -> None:
+    """In a thread and on the loop; what the endpoint itself logs is outside of tasks."""
+    app, durable = make()
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(JobFields())
+    handler.setFormatter(logging.Formatter("%(request_id)s, %(route)s, %(traceparent)s, %(message)s"))
+
+    @app.post("/orders/{number}")
+    def endpoint(number: int, tasks: BackgroundTasks) -> list[str]:
+        logger.info("order %d", number)
+        return [str(tasks.add_task(function, str(number)).id) for function in (send, send_soon)]
+
+    logger.addHandler(handler)
+    try:
+        with serve(app) as client:
+            for number in (1, 2):
+                headers = {"x-request-id": f"r-{number}", "traceparent": TRACE}
+                ended(durable, *client.post(f"/orders/{number}", headers=headers).json())
+    finally:
+        logger.removeHandler(handler)
+    of_task = [f"r-{number}, POST /orders/{{number}}, {TRACE}, sending to {number}" for number in (1, 1, 2, 2)]
+    assert stream.getvalue().splitlines() == [", , , order 1", *of_task[:2], ", , , order 2", *of_task[2:]]
 
 
 def test_a_job_outside_of_requests_carries_what_its_thread_knew(make: Make) -> None:
