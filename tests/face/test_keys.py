@@ -1,13 +1,16 @@
 """At most one job of a task at a time has a key, as the requests that add them see it."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from postlude import BackgroundTasks, JobState, Postlude, task
+from postlude import BackgroundTasks, Concurrency, JobState, Postlude, task
+from postlude.job import WhenTaken
+from postlude.testing import worker
 from tests.face.conftest import Make, Serve, ended
 from tests.face.holding import let_go, ran, started
 
@@ -32,6 +35,13 @@ def hold(what: str, *, fails: bool = False) -> None:
     assert let_go.wait(30)
     if fails:
         raise ValueError(what)
+
+
+def hold_the_first(what: str) -> None:
+    ran.append(what)
+    if what == "first":
+        started.set()
+        assert let_go.wait(30)
 
 
 def webhook(make: Make, **options: Any) -> tuple[FastAPI, Postlude]:
@@ -248,3 +258,81 @@ def test_what_is_not_in_order_with_it_runs_whatever_becomes_of_it(make: Make, se
         for _ in range(2):
             ended(durable, *client.post("/").json())
     assert sorted(ran) == ["beside", "beside", "evt-1"]
+
+
+# Changed while it waits
+
+
+def reindexing(make: Make, on_conflict: WhenTaken, **options: Any) -> tuple[FastAPI, Postlude]:
+    app, durable = make(**options)
+
+    @app.post("/hold")
+    def first(tasks: BackgroundTasks) -> str:
+        return str(tasks.add_task(hold, "held").id)
+
+    @app.post("/{version}")
+    def endpoint(version: str, tasks: BackgroundTasks, delay: float | None = None) -> str:
+        return str(tasks.options(key="k", on_conflict=on_conflict, delay=delay).add_task(note, version).id)
+
+    return app, durable
+
+
+def due_in(durable: Postlude, job_id: str, since: datetime) -> float:
+    """Seconds from then on."""
+    run_at = durable.blocking.jobs.get(job_id).run_at
+    assert run_at is not None
+    return round((run_at - since).total_seconds(), 3)
+
+
+@pytest.mark.parametrize(("on_conflict", "due"), [("replace", 30), ("debounce", 70)])
+def test_requests_change_the_arguments_of_a_job_that_waits(make: Make, on_conflict: WhenTaken, due: float) -> None:
+    """The last ones count; its moment is that of the first request, or is put off by each."""
+    app, durable = reindexing(make, on_conflict)
+    with worker(app) as at_work, TestClient(app) as client:
+        began = at_work.now
+        ids = []
+        for version, delay in ((1, 30), (2, 30), (3, 50)):
+            ids.append(client.post(f"/{version}?delay={delay}").json())
+            at_work.advance(10)
+        assert len(set(ids)) == 3
+        assert {str(durable.blocking.jobs.get(one).id) for one in ids} == {ids[0]}
+        assert {due_in(durable, one, began) for one in ids} == {due}
+        at_work.run_all()
+        assert (ran, round((at_work.now - began).total_seconds(), 3)) == (["3"], due)
+        later = client.post("/4").json()
+        at_work.run_all()
+    assert ran == ["3", "4"], "it had ended, so this one is a job of its own"
+    assert later not in ids
+
+
+@pytest.mark.parametrize("on_conflict", ["replace", "debounce"])
+def test_requests_change_what_waits_behind_a_full_slot(make: Make, on_conflict: WhenTaken) -> None:
+    """With the worker in the same process, which has the call of the first request at hand and must not run that."""
+    app, durable = reindexing(make, on_conflict, concurrency=Concurrency(threads=1))
+    with TestClient(app) as client:
+        held = client.post("/hold").json()
+        assert started.wait(10)
+        ids = [client.post(f"/{version}").json() for version in (1, 2, 3)]
+        let_go.set()
+        jobs = ended(durable, held, *ids)
+    assert {str(job.id) for job in jobs[1:]} == {ids[0]}
+    assert ran == ["held", "3"]
+
+
+@pytest.mark.parametrize("on_conflict", ["replace", "debounce"])
+def test_a_request_that_comes_while_the_job_runs_adds_another(make: Make, on_conflict: WhenTaken) -> None:
+    app, durable = make()
+
+    @app.post("/{what}")
+    def endpoint(what: str, tasks: BackgroundTasks) -> str:
+        return str(tasks.options(key="k", on_conflict=on_conflict).add_task(hold_the_first, what).id)
+
+    with TestClient(app) as client:
+        first = client.post("/first").json()
+        assert started.wait(10)
+        second = client.post("/second").json()
+        assert [str(job.id) for job in ended(durable, second)] == [second]
+        assert durable.blocking.jobs.get(first).state in {JobState.STAGED, JobState.RUNNING}
+        let_go.set()
+        ended(durable, first)
+    assert ran == ["first", "second"]
