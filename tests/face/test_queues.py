@@ -21,6 +21,7 @@ from postlude.testing.working import StandingClock
 from tests.engine.fakes import FakeClock
 from tests.face.conftest import Make, Serve, ended
 from tests.face.holding import let_go, ran, started
+from tests.scenarios.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("from_nothing")
 
@@ -32,6 +33,10 @@ class Tenant(Enum):
 
 def note(what: str) -> None:
     ran.append(what)
+
+
+def refuse(what: str) -> None:
+    raise ValueError(what)
 
 
 def hold() -> None:
@@ -294,6 +299,18 @@ def test_jobs_are_pruned_when_they_were_kept_for_their_time(make: Make, url: str
     ids = [job.id for job in jobs]
     left = asyncio.run(left_after(url, ids, since=created(durable, str(jobs[2].id)), seconds=(59, 10, 3600, 86_400)))
     assert left == [ids, ids[1:], ids[2:], []]
+
+
+def test_a_process_prunes_by_itself(make: Make) -> None:
+    """Soon after it has started, what was kept for its time is gone, and nothing else is."""
+    app, durable = make()
+    with TestClient(app):
+        jobs = (durable.blocking.enqueue(function, "it") for function in (note, refuse))
+        succeeded, failed = ended(durable, *(str(job.id) for job in jobs))
+    other, its = make(retention=Retention(succeeded=0, failed=3600))
+    with TestClient(other):
+        wait_until(lambda: not its.blocking.jobs.count(state=succeeded.state)[succeeded.state], "it is pruned")
+        assert [job.id for job in its.blocking.jobs.list()] == [failed.id]
 
 
 async def left_after(url: str, ids: list[UUID], *, since: float, seconds: tuple[float, ...]) -> list[list[UUID]]:
