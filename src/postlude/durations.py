@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from math import isfinite
+from sys import float_info
 from typing import TypeAlias
+
+from postlude.given import is_number
 
 Duration: TypeAlias = float | timedelta
 """Seconds as a number, or a `timedelta`."""
@@ -14,6 +16,4 @@ def seconds_of(value: object) -> float | None:
     """The duration in seconds; None if it is none: negative, not finite, or of another type."""
     if isinstance(value, timedelta):
         value = value.total_seconds()
-    if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value) or value < 0:
-        return None
-    return float(value)
+    return float(value) if is_number(value) and 0 <= value <= float_info.max else None

@@ -6,8 +6,9 @@ call that cannot be made, `LookupError` for something that is not there), and ca
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
+
+from postlude.given import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,10 +119,10 @@ class UnknownTask(PostludeError, LookupError):
 
     def __init__(self, name: str, reason: str, *, known: Iterable[str] = ()) -> None:
         self.name = name
-        close = get_close_matches(name, list(known), n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        self.reason = reason
+        self.hint = did_you_mean(name, known)
         super().__init__(
-            f"No task named {name!r} can be run here: {reason}.{hint} "
+            f"No task named {name!r} can be run here: {reason}.{self.hint} "
             f"If the function was renamed, declare its new form with @task(formerly={name!r})."
         )
 

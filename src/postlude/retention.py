@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from postlude.durations import Duration, seconds_of
+from postlude.given import is_number
 from postlude.job import JobState
 
 _DAY: Final = 86_400.0
@@ -36,6 +37,6 @@ EXPECTED: Final = "seconds, 0 or more, a timedelta, or Retention(succeeded=, fai
 
 def retention_of(value: Duration | Retention) -> Retention | None:
     """What a setting or an option stands for: one duration counts for every end; None if it makes no sense."""
-    if isinstance(value, int | float | timedelta) and not isinstance(value, bool):
+    if is_number(value) or isinstance(value, timedelta):
         value = Retention(value, value, value)
     return value if isinstance(value, Retention) and not value.wrong() else None

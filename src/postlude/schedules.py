@@ -20,13 +20,13 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from difflib import get_close_matches
 from math import floor, inf
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from postlude.durations import Duration, seconds_of
 from postlude.errors import TaskDeclarationError
+from postlude.given import meant
 
 WhenMissed: TypeAlias = Literal["once", "skip", "all"]
 WhenOverlapping: TypeAlias = Literal["skip", "allow"]
@@ -314,6 +314,6 @@ def _no_such_zone(timezone: str) -> str:
         )
     cities = {zone.rpartition("/")[2].casefold(): zone for zone in reversed(zones)}
     names = cities | {zone.casefold(): zone for zone in zones} | {"utc": "UTC"}
-    close = get_close_matches(timezone.strip().casefold(), names, n=1, cutoff=0.8)
-    hint = f"did you mean {names[close[0]]!r}?" if close else "zoneinfo.available_timezones() lists them"
+    close = meant(timezone.strip().casefold(), names, alike=0.8)
+    hint = "zoneinfo.available_timezones() lists them" if close is None else f"did you mean {names[close]!r}?"
     return f"timezone must be the IANA name of a zone such as 'Europe/Berlin', got {timezone!r} ({hint})"

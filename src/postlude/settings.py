@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from postlude.errors import SettingsError
+from postlude.given import is_number, is_whole, meant
 from postlude.policy import WhenInterrupted
 from postlude.retention import EXPECTED, Retention, retention_of
 
@@ -128,11 +128,11 @@ def _counts(concurrency: Concurrency) -> list[int]:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return is_whole(value, 1)
 
 
 def _is_seconds(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+    return is_number(value) and 0 <= value < float("inf")
 
 
 def called(option: str, value: object, environ: Mapping[str, str] | None = None) -> str:
@@ -158,10 +158,9 @@ def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
     for name in sorted(os.environ if environ is None else environ):
         option = name.removeprefix("POSTLUDE_").lower()
         if name.startswith("POSTLUDE_") and name != _variable(option if option in known else ""):
-            close = get_close_matches(option, known, n=1)
-            hint = (
-                f": did you mean {_variable(close[0])}?" if close else f"; those are {', '.join(map(_variable, known))}"
-            )
+            close = meant(option, known)
+            others = f"; those are {', '.join(map(_variable, known))}"
+            hint = others if close is None else f": did you mean {_variable(close)}?"
             lines.append(f"{name} in the environment is no setting of Postlude{hint}")
     return lines
 
@@ -208,7 +207,7 @@ def _read_shorthands(values: dict[str, Any]) -> None:
     """Put what they stand for in the place of a `timedelta`, of a number of tasks, and of one duration for all ends."""
     if isinstance(values.get("shutdown_grace"), timedelta):
         values["shutdown_grace"] = values["shutdown_grace"].total_seconds()
-    if isinstance(values.get("concurrency"), int) and not isinstance(values["concurrency"], bool):
+    if is_whole(values.get("concurrency")):
         values["concurrency"] = Concurrency(loop=values["concurrency"])
     if "retention" in values:
         values["retention"] = retention_of(values["retention"]) or values["retention"]

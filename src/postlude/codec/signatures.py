@@ -8,13 +8,13 @@ import inspect
 import sys
 import types
 import typing
-from difflib import get_close_matches
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any, get_args, get_origin, is_typeddict
 
 from postlude.codec.forms import Form
 from postlude.codec.refusals import type_names
 from postlude.errors import CallError
+from postlude.given import meant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,8 +182,8 @@ def _misfits(signature: inspect.Signature, count: int, names: tuple[str, ...]) -
 
 
 def _unexpected(name: str, free: list[str]) -> str:
-    close = get_close_matches(name, free, n=1)
-    return f"unexpected {name!r}" + (f": did you mean {close[0]!r}?" if close else "")
+    close = meant(name, free)
+    return f"unexpected {name!r}" + ("" if close is None else f": did you mean {close!r}?")
 
 
 def _outer(function: Callable[..., Any]) -> inspect.Signature | None:

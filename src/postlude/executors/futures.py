@@ -10,13 +10,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextvars import Context, copy_context
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from postlude.errors import TaskDeclarationError
 from postlude.executors.contract import CannotStart, Work, failed
 from postlude.executors.outcomes import outcome_of
 from postlude.executors.threads import ThreadExecutor
+from postlude.given import did_you_mean, is_whole
 from postlude.job import Cancelled, Interrupted
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Executors:
         if not isinstance(executor, Executor) and not _makes_one(executor):
             expected = "a concurrent.futures.Executor, or a function without arguments that makes one"
             problems.append(f"expected {expected}, got {executor!r}")
-        if not isinstance(slots, int) or isinstance(slots, bool) or slots < 1:
+        if not is_whole(slots, 1):
             problems.append(f"slots must be a whole number, 1 or more, got {slots!r}")
         if problems:
             message = f"executors.register: {'; '.join(problems)}."
@@ -94,8 +94,7 @@ class Executors:
 
     def unknown(self, name: str) -> str:
         """Why a task cannot run in an executor of this name, and what to do."""
-        close = get_close_matches(name, list(self), n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(name, self)
         return (
             f"its executor {name!r} is not registered here; there are {', '.join(map(repr, self))}.{hint} "
             f"Register it before it is needed: durable.executors.register({name!r}, ...)"
