@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict, get_args
 
 from postlude.durations import seconds_of
 from postlude.errors import CallError
+from postlude.given import meant
 from postlude.job import DEFAULT_TERMS
 from postlude.retries import retries_of_call
 from postlude.terms import NOTHING, Asked, asked_terms
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from typing import Unpack
     from uuid import UUID
 
+    from postlude.definition import TaskDefinition
     from postlude.durations import Duration
     from postlude.errors import NotStorable
     from postlude.job import Claim, NewJob, Terms, WhenTaken
     from postlude.retries import RetryPolicy, Written
-    from postlude.tasks import TaskDefinition
 
 WhenRaised = Literal["discard", "keep", "only"]
 
@@ -110,14 +110,24 @@ def with_options(options: CallOptions, **given: Unpack[RequestOptions]) -> CallO
     Raises:
         CallError: they make no sense; the message names each one that does not.
     """
+    return _with(options, given, RequestOptions.__optional_keys__)
+
+
+def with_job_options(options: CallOptions, **given: Unpack[JobOptions]) -> CallOptions:
+    """The same for a job that belongs to no request.
+
+    Raises:
+        CallError: as above, and for what only a task of a request can have.
+    """
+    return _with(options, given, JobOptions.__optional_keys__)
+
+
+def _with(options: CallOptions, given: Mapping[str, Any], known: frozenset[str]) -> CallOptions:
     asked = {name: value for name, value in given.items() if value is not None}
-    problems = [_unknown(name) for name in asked.keys() - RequestOptions.__optional_keys__]
-    changed: dict[str, Any] = {name: asked[name] for name in ("ordered", "if_raised") if name in asked}
-    if changed.get("if_raised", "discard") not in _IF_RAISED:
-        problems.append(f"if_raised: expected one of {', '.join(map(repr, _IF_RAISED))}, got {asked['if_raised']!r}")
-    changed |= _when(asked.get("delay"), asked.get("run_at"), problems)
+    problems = [_unknown(name, known) for name in given if name not in known]
+    changed = {**_order(asked, problems), **_when(asked.get("delay"), asked.get("run_at"), problems)}
     if "retries" in asked:
-        changed["retries"], changed["backoff"], wrong = retries_of_call(given["retries"])
+        changed["retries"], changed["backoff"], wrong = retries_of_call(asked["retries"])
         problems += wrong
     if "timeout" in asked:
         changed["timeout"] = seconds_of(asked["timeout"])
@@ -127,17 +137,33 @@ def with_options(options: CallOptions, **given: Unpack[RequestOptions]) -> CallO
     if terms:
         changed["asked"], wrong = asked_terms(terms, options.asked)
         problems += wrong
+    new = options._replace(**changed)
+    if not problems and new.asked.expires_after is not None and new.delay >= new.asked.expires_after:
+        got = f"got expires_after={new.asked.expires_after:g} and delay={new.delay:g}"
+        problems.append(
+            f"expires_after must be longer than delay: the job expires before it is due, and never runs, {got}"
+        )
     if problems:
         message = f"options: {'; '.join(problems)}."
         raise CallError(message)
-    return options._replace(**changed)
+    return new
 
 
-def _unknown(name: str) -> str:
-    known = sorted(RequestOptions.__optional_keys__)
-    close = get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-    return f"{name} is no option: {hint}"
+def _unknown(name: str, known: frozenset[str]) -> str:
+    others = f"there are {', '.join(sorted(known))}"
+    if name in RequestOptions.__optional_keys__:
+        return f"{name} says how a task stands in its request, and a job that is enqueued belongs to none: {others}"
+    close = meant(name, sorted(known))
+    return f"{name} is no option: {others if close is None else f'did you mean {close}?'}"
+
+
+def _order(asked: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """Those that say how a task stands in its request."""
+    if not isinstance(asked.get("ordered", True), bool):
+        problems.append(f"ordered: expected True or False, got {asked['ordered']!r}")
+    if asked.get("if_raised", "discard") not in _IF_RAISED:
+        problems.append(f"if_raised: expected one of {', '.join(map(repr, _IF_RAISED))}, got {asked['if_raised']!r}")
+    return {name: asked[name] for name in ("ordered", "if_raised") if name in asked}
 
 
 def _when(delay: object, run_at: object, problems: list[str]) -> dict[str, Any]:

@@ -39,8 +39,8 @@ class Cancel(BaseException):
 class Retry(BaseException):
     """Raise it to fail this attempt and have the job tried again, whatever `retry_on` says.
 
-    It uses up one of the task's retries, and when none is left the job has failed. A task that declares no `retries`
-    has 14 for this, as with `retries=True`.
+    It uses up one of the task's retries, and when none is left the job has failed. A task that says nothing of
+    `retries` has 14 for this, as with `retries=True`; one that says `retries=0` has none.
 
     Args:
         reason: why, for people.

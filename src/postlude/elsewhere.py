@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
     from postlude.calls import Call
     from postlude.context import Save
+    from postlude.definition import TaskDefinition
     from postlude.dependencies import Overrides
     from postlude.executors import Executor
     from postlude.job import Outcome
-    from postlude.tasks import TaskDefinition
 
 
 class Setup(NamedTuple):

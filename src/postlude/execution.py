@@ -66,7 +66,7 @@ def _failed(
         # What ended with its process was no failure, and uses up no retry.
         number = ended.attempt - claim.interruptions
         try:
-            wait = _wait(retry, number, outcome.error, luck=claim.id / 2**63)
+            wait = _wait(_when_asked(retry, claim, outcome.error), number, outcome.error, luck=claim.id / 2**63)
         except Exception as broken:  # noqa: BLE001 - a backoff function of the user's: what is wrong with it is said
             reason = f"{reason}; not tried again, because its backoff raised {broken!r}"
     if wait is None:
@@ -75,12 +75,17 @@ def _failed(
     return again._replace(failure=failure, outcome="failed", reason=reason, run_at=now + wait, alone=runs_alone(claim))
 
 
+def _when_asked(retry: RetryPolicy, claim: Claim, error: BaseException) -> RetryPolicy:
+    """The policy for this error: a task that says nothing of retries has some for when it asks for them itself."""
+    nothing_said = isinstance(error, Retry) and Policy.loads(claim.policy).retries is None
+    return replace(retry, retries=MANY) if nothing_said else retry
+
+
 def _wait(retry: RetryPolicy, number: int, error: BaseException, *, luck: float) -> float | None:
     """Seconds until it is tried again; None: it is not."""
     if isinstance(error, Retry):
-        # Asked for, so whatever the exceptions are that the task is retried after; and also if it declares no retries.
-        asked = replace(retry, retries=retry.count or MANY)
-        wait = asked.wait(number, error, luck)
+        # Asked for, so whatever the exceptions are that the task is retried after.
+        wait = retry.wait(number, error, luck)
         return wait if wait is None or error.after is None else error.after
     return retry.wait(number, error, luck) if retry.retries_after(error) else None
 

@@ -20,8 +20,8 @@ class Policy:
     """What happens when its process dies in mid-run: run again, or set aside for a person."""
     max_interruptions: int = 3
     """How many interruptions set the job aside even if it may run again."""
-    retries: int = 0
-    """How often it is tried again when its task raises."""
+    retries: int | None = None
+    """How often it is tried again when its task raises; None: not at all, unless the task asks for it (`Retry`)."""
     backoff: float | list[float] | dict[str, float] | None = None
     """The waits before that, as `retries.py` writes them; None: as its task declares."""
     timeout: float | None = None

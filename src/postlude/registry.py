@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from postlude.codec import check_callable
 from postlude.codec.results import decode_plainly
+from postlude.definition import TaskDefinition
 from postlude.errors import NotStorable, TaskDeclarationError, UnknownTask
 from postlude.executors import Executors
 from postlude.source import belongs, may_import
-from postlude.tasks import DECLARATION, UNDECLARED, Declaration, TaskDefinition, declared, default_name, importable_name
+from postlude.tasks import (
+    DECLARATION,
+    UNDECLARED,
+    Declaration,
+    declared,
+    default_name,
+    importable_name,
+    retentions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -109,14 +118,17 @@ class Registry:
             return False
         return True
 
+    def names(self) -> set[str]:
+        """The names of the tasks that were declared with one, or seen here."""
+        return {*declared, *self._by_name}
+
     def name_of(self, task: str | Callable[..., Any]) -> str:
         """The name of a task that is given by its function, or by its name."""
         return task if isinstance(task, str) else self.of(task).name
 
     def shortest_retention(self) -> float | None:
-        """The shortest time for which a task that was seen here keeps its jobs; None: none says so itself."""
-        kept = [task.policy.retention for task in self._by_name.values() if task.policy.retention is not None]
-        return min((min(each) if isinstance(each, list) else each for each in kept), default=None)
+        """The shortest time for which a task of this process keeps its jobs; None: none says so itself."""
+        return min(retentions, default=None)
 
     def _define(self, function: Callable[..., Any]) -> TaskDefinition:
         check_callable(function)

@@ -13,9 +13,13 @@ from pydantic import ValidationError
 
 from postlude.durations import Duration, seconds_of
 from postlude.errors import RaisedElsewhere, TaskDeclarationError
+from postlude.given import is_whole
 
 MANY: Final = 14
 """What `retries=True` stands for: with the usual backoff about six hours, longer than a mail server's bad afternoon."""
+
+MOST: Final = 1_000_000
+"""Retries that may be asked for: with an hour between them more than a century."""
 
 NEVER: Final[tuple[type[Exception], ...]] = (TypeError, ValidationError)
 """Mistakes in the program, which no retry mends: they are retried only when they are named themselves."""
@@ -78,7 +82,8 @@ class RetryPolicy:
     """
 
     retries: int | None = None
-    """Tries after the first one. None: one for each wait of a list, else 14."""
+    """Tries after the first one, up to 1,000,000; `True` for 14, `False` for 0. None: one for each wait of a list, else
+    14."""
     backoff: Backoff = Exponential()
     """The waits: `Exponential`, a number of seconds or a `timedelta` (always the same), a list of them (the last one is
     repeated), or a function of the number of the retry and the exception, which may return None to give up."""
@@ -90,9 +95,10 @@ class RetryPolicy:
         if problems:
             message = f"RetryPolicy: {'; '.join(problems)}."
             raise TaskDeclarationError(message)
-        if self.retries is None:
-            listed = isinstance(self.backoff, Sequence)
-            object.__setattr__(self, "retries", len(self.backoff) if listed else MANY)  # type: ignore[arg-type]
+        count = self.retries
+        if count is None:
+            count = len(self.backoff) if isinstance(self.backoff, Sequence) else MANY
+        object.__setattr__(self, "retries", _count(count))
 
     @property
     def count(self) -> int:
@@ -167,9 +173,8 @@ def retries_of_call(retries: object) -> tuple[int, Written, list[str]]:
         The count; the waits, None for those that the task declares; and what is wrong with what was given.
     """
     if not isinstance(retries, RetryPolicy):
-        count = MANY if retries is True else 0 if retries is False else retries
-        problems = _wrong_retries(count)
-        return (0, None, problems) if problems or not isinstance(count, int) else (count, None, [])
+        problems = _wrong_retries(retries)
+        return (0, None, problems) if problems or not isinstance(retries, int) else (_count(retries), None, [])
     if callable(retries.backoff) or retries.retry_on is not Exception:
         problem = "a function as backoff, and retry_on, cannot be stored with a call: declare them with @task"
         return 0, None, [f"retries: {problem}"]
@@ -177,11 +182,11 @@ def retries_of_call(retries: object) -> tuple[int, Written, list[str]]:
     return retries.count, written, []
 
 
-def kept(count: int, written: Written, declared: RetryPolicy | None) -> RetryPolicy:
+def kept(count: int | None, written: Written, declared: RetryPolicy | None) -> RetryPolicy:
     """The policy of a job: the numbers that were stored with it, and of its task what cannot be stored.
 
     Args:
-        count: retries, as stored.
+        count: retries, as stored; None: nobody asked for any.
         written: the backoff, as stored.
         declared: what the task declares now; None: nothing.
     """
@@ -190,7 +195,7 @@ def kept(count: int, written: Written, declared: RetryPolicy | None) -> RetryPol
         backoff = Exponential() if declared is None else declared.backoff
     else:
         backoff = _read(written) if isinstance(written, dict) else written
-    return RetryPolicy(count, backoff, Exception if declared is None else declared.retry_on)
+    return RetryPolicy(count or 0, backoff, Exception if declared is None else declared.retry_on)
 
 
 def _read(written: dict[str, float]) -> Exponential:
@@ -214,21 +219,25 @@ def declared_retries(
         if backoff is None and retry_on is None:
             return None, []
         return None, ["backoff and retry_on say how to retry, and retries must say how often, such as retries=True"]
-    count = MANY if retries is True else 0 if retries is False else retries
-    problems = [*_wrong_retries(count)]
+    problems = _wrong_retries(retries)
     if backoff is not None:
         problems += _wrong_backoff(backoff)
     if retry_on is not None:
         problems += _wrong_kinds(retry_on)
     if problems:
         return None, problems
-    return RetryPolicy(count, Exponential() if backoff is None else backoff, retry_on or Exception), []
+    return RetryPolicy(retries, Exponential() if backoff is None else backoff, retry_on or Exception), []
+
+
+def _count(retries: int) -> int:
+    """How many are meant: `True` and `False` are numbers, too."""
+    return MANY if retries is True else 0 if retries is False else retries
 
 
 def _wrong_retries(retries: object) -> list[str]:
-    if retries is None or (isinstance(retries, int) and not isinstance(retries, bool) and retries >= 0):
+    if retries is None or isinstance(retries, bool) or is_whole(retries, 0, MOST):
         return []
-    return [f"retries must be a whole number, 0 or more, True for {MANY}, or a RetryPolicy, got {retries!r}"]
+    return [f"retries must be a whole number from 0 to {MOST:,}, True for {MANY}, or a RetryPolicy, got {retries!r}"]
 
 
 def _wrong_backoff(backoff: object) -> list[str]:

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from postlude import scheduling
-from postlude.events import ClockSetBack, MomentSkipped, MomentsMissed
+from postlude.events import ClockSetBack, MomentSkipped, MomentsMissed, ServiceFailed
+from postlude.executors.contract import failure_of
 from postlude.ids import new_job_id
 from postlude.job import DEFAULT_TERMS, JobState, NewJob
 from postlude.schedules import GRACE, due
@@ -103,10 +104,14 @@ class Scheduler:
         ripe = [pair for pair in mine if pair.row.next_at <= now]
         unfinished = await self._unfinished(ripe)
         # Side by side, so that all that is due at nine o'clock shares a commit.
-        next_at = await asyncio.gather(*(self._fire(pair, unfinished, now) for pair in ripe))
-        next_at += [pair.row.next_at for pair in mine if pair.row.next_at > now]
+        fired = await asyncio.gather(*(self._fire(pair, unfinished, now) for pair in ripe), return_exceptions=True)
         for pair in mine:
             self._look_for_clock(pair.row, now)
+        next_at = [pair.row.next_at for pair in mine if pair.row.next_at > now]
+        for each in fired:
+            if isinstance(each, BaseException):
+                raise each
+            next_at.append(each)
         return max(0.0, min([LOOK_EVERY, *(moment - self._clock.now() for moment in next_at)]))
 
     def next_moment(self) -> float | None:
@@ -146,7 +151,7 @@ class Scheduler:
         moments, next_at = due(code.schedule, row.next_at, now)
         last = moments[-1] if moments else row.next_at
         in_the_way = row.last_job if row.last_job in unfinished else None
-        jobs = [] if in_the_way else [_job(code, moment, now) for moment in moments]
+        jobs = [] if in_the_way else self._jobs(code, moments, now)
         firing = Firing(row.name, row.spec, row.next_at, next_at, last, jobs)
         if await self._store.fire(firing):
             if now - row.next_at >= GRACE:
@@ -156,6 +161,14 @@ class Scheduler:
             if jobs:
                 self._queued()
         return next_at
+
+    def _jobs(self, code: ScheduledTask, moments: Sequence[float], now: float) -> list[NewJob]:
+        """Those of these moments; none if a function of the task's raises, whose moments would else come for ever."""
+        try:
+            return [_job(code, moment, now) for moment in moments]
+        except Exception as error:  # noqa: BLE001 - reported, and the others have their moments
+            self._events.emit(ServiceFailed(f"schedule {code.schedule.name!r}", failure_of(error)))
+            return []
 
     def _look_for_clock(self, row: ScheduleRow, now: float) -> None:
         if row.last_moment is None or row.last_moment - now < GRACE:

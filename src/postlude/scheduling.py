@@ -11,15 +11,16 @@ from postlude.errors import ArgumentsTooLarge, CallError, NotStorable, TaskDecla
 from postlude.registry import bound_here
 from postlude.schedules import Schedule
 from postlude.tasks import default_name
+from postlude.terms import NOTHING
 
 if TYPE_CHECKING:
     import inspect
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from postlude.definition import TaskDefinition
     from postlude.durations import Duration
     from postlude.registry import Registry
     from postlude.schedules import WhenMissed, WhenOverlapping
-    from postlude.tasks import TaskDefinition
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -96,7 +97,8 @@ def scheduled_tasks(registry: Registry) -> dict[str, ScheduledTask]:
     """All that are declared in this process, by name.
 
     Raises:
-        TaskDeclarationError: the task of one could not be found again by its name, or two have the same name.
+        TaskDeclarationError: the task of one could not be found again by its name, its key or its partition cannot be
+            worked out, or two have the same name.
     """
     found: dict[str, ScheduledTask] = {}
     for function, schedule, kwargs in declared.values():
@@ -110,8 +112,22 @@ def scheduled_tasks(registry: Registry) -> dict[str, ScheduledTask]:
             raise TaskDeclarationError(message)
         if name in found:
             raise _taken(name, found[name].task.function, function)
-        found[name] = ScheduledTask(replace(schedule, name=name), task, task.codec.encode((), kwargs).text)
+        encoded = task.codec.encode((), kwargs)
+        _check_terms(task, encoded.args, encoded.kwargs)
+        found[name] = ScheduledTask(replace(schedule, name=name), task, encoded.text)
     return found
+
+
+def _check_terms(task: TaskDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Refuse what no moment could make a job of; what comes out may be another at each moment."""
+    try:
+        task.terms_of(NOTHING, args, kwargs, 0.0)
+    except Exception as error:  # whatever a function of the user's raises
+        message = (
+            f"@schedule on {task.name}: the task's key or partition_by cannot be worked out for "
+            f"kwargs={dict(kwargs)!r}: {error!r}. Let it take the arguments that the schedule gives."
+        )
+        raise TaskDeclarationError(message) from error
 
 
 class _AsDeclared:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from postlude.calls import Call, CallOptions
 from postlude.carry import Carry, with_carried
-from postlude.errors import NotStorable
+from postlude.errors import CallError, NotStorable
 from postlude.events import CallNotStored
 from postlude.ids import new_job_id, new_token
 from postlude.job import Claim, JobState, NewJob
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from postlude.calls import Chain
     from postlude.clock import Clock
+    from postlude.definition import TaskDefinition
     from postlude.events import Events
     from postlude.job import Terms
     from postlude.registry import Registry
-    from postlude.tasks import TaskDefinition
 
 _LIBRARIES = ("postlude", "fastapi", "starlette", "anyio", "asyncio", "threading", "concurrent")
 
@@ -69,7 +69,7 @@ class Staging:
         try:
             return self._with_context(self._stored(definition, args, kwargs, options))
         except NotStorable as error:
-            needed = options.needed() or definition.needed
+            needed = _needed(options, definition)
             if needed is not None:
                 raise error.for_option(needed) from None
             if self._strict:
@@ -97,7 +97,11 @@ class Staging:
             raise definition.unstorable.with_traceback(None)
         call = Call(definition, new_job_id(), encoded.args, encoded.kwargs, encoded.text, options, None)
         if definition.terms is not NO_TERMS or options.asked is not NOTHING:
-            call.terms = definition.terms_of(options.asked, encoded.args, encoded.kwargs, self._clock.now())
+            now = self._clock.now()
+            call.terms = definition.terms_of(options.asked, encoded.args, encoded.kwargs, now)
+            if call.terms.expires_at is not None and options.due(now) >= call.terms.expires_at:
+                message = "options: the job expires (expires_after) before it is due (run_at), and never runs."
+                raise CallError(message)
         return call
 
     def _with_context(self, call: Call) -> Call:
@@ -117,7 +121,7 @@ class Staging:
     @staticmethod
     def needed_by(call: Call) -> str | None:
         """The option, if there is one, that only a stored call can have."""
-        return call.options.needed() or call.definition.needed
+        return _needed(call.options, call.definition)
 
     @staticmethod
     def needs_rows(chain: Chain, calls: Sequence[Call]) -> bool:
@@ -189,6 +193,10 @@ class Staging:
         if (error.task, site) not in self._warned:
             self._warned.add((error.task, site))
             self._events.emit(CallNotStored(error.task, site, str(error)))
+
+
+def _needed(options: CallOptions, definition: TaskDefinition) -> str | None:
+    return options.needed() or definition.needed
 
 
 def unstage(chain: Chain, calls: Sequence[Call], jobs: Sequence[NewJob]) -> None:

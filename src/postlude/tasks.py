@@ -9,31 +9,29 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, get_args, overload
 
-from postlude.codec import Codec
-from postlude.codec.results import Results
 from postlude.codec.signatures import inspected
 from postlude.dependencies import names_for_callers, plan_of
 from postlude.durations import seconds_of
 from postlude.errors import TaskDeclarationError
-from postlude.policy import Policy
-from postlude.retention import EXPECTED, Retention, retention_of
-from postlude.retries import RetryPolicy, declared_retries, kept
-from postlude.terms import NO_TERMS, Declared, TaskTerms, queues, task_terms
+from postlude.given import is_whole, meant
+from postlude.policy import WhenInterrupted
+from postlude.retention import EXPECTED, retention_of
+from postlude.retries import declared_retries
+from postlude.terms import NO_TERMS, TermOptions, queues, task_terms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable
+    from typing import Unpack
 
-    from postlude.dependencies import Plan
     from postlude.durations import Duration
-    from postlude.errors import NotStorable
     from postlude.failed import FailedJob
-    from postlude.job import Claim, Terms, WhenTaken
-    from postlude.policy import WhenInterrupted
-    from postlude.retries import Backoff, Kinds
-    from postlude.terms import Asked
+    from postlude.retention import Retention
+    from postlude.retries import Backoff, Kinds, RetryPolicy
+    from postlude.terms import TaskTerms
 
 F = TypeVar("F", bound="Callable[..., Any]")
 OnFailure: TypeAlias = "Callable[[FailedJob], Any]"
@@ -44,14 +42,32 @@ DECLARATION = "__postlude_task__"
 """The attribute that `@task` leaves on a function. The function itself is returned unchanged."""
 
 
-class Declaration(NamedTuple):
-    """What `@task` was given; None stands for the application's default."""
+class TaskOptions(TermOptions, total=False):
+    """What `@task` takes, described there; None, like leaving one out, stands for the default."""
 
     name: str | None
-    formerly: tuple[str, ...]
+    formerly: str | Iterable[str] | None
     executor: ExecutorName | None
     interrupted: WhenInterrupted | None
     max_interruptions: int | None
+    retries: int | RetryPolicy | None
+    backoff: Backoff | None
+    retry_on: Kinds | None
+    timeout: Duration | None
+    retention: Duration | Retention | None
+    remote: bool | None
+    on_failure: OnFailure | None
+    keep_arguments: bool | None
+
+
+class Declaration(NamedTuple):
+    """What the options of a task come to; None stands for the application's default."""
+
+    name: str | None = None
+    formerly: tuple[str, ...] = ()
+    executor: ExecutorName | None = None
+    interrupted: WhenInterrupted | None = None
+    max_interruptions: int | None = None
     retry: RetryPolicy | None = None
     timeout: float | None = None
     terms: TaskTerms = NO_TERMS
@@ -61,69 +77,25 @@ class Declaration(NamedTuple):
     keep_arguments: bool = True
 
 
-UNDECLARED = Declaration(None, (), None, None, None)
+UNDECLARED: Final = Declaration()
 
 declared: dict[str, Callable[..., Any]] = {}
 """Names given by `@task(name=, formerly=)` in this process: importing a module makes its tasks known."""
+
+retentions: Final[set[float]] = set()
+"""The shortest retention of each task of this process that declares one; seconds."""
 
 
 @overload
 def task(function: F, /) -> F: ...
 @overload
-def task(
-    *,
-    name: str | None = None,
-    formerly: str | Iterable[str] = (),
-    executor: ExecutorName | None = None,
-    interrupted: WhenInterrupted | None = None,
-    max_interruptions: int | None = None,
-    retries: int | RetryPolicy | None = None,
-    backoff: Backoff | None = None,
-    retry_on: Kinds | None = None,
-    timeout: Duration | None = None,
-    queue: str | None = None,
-    priority: int | None = None,
-    key: str | Callable[..., object] | None = None,
-    on_conflict: WhenTaken | None = None,
-    key_period: Duration | None = None,
-    max_running: int | None = None,
-    rate: str | None = None,
-    partition_by: Callable[..., object] | None = None,
-    retention: Duration | Retention | None = None,
-    remote: bool = False,
-    on_failure: OnFailure | None = None,
-    keep_arguments: bool = True,
-) -> Callable[[F], F]: ...
-def task(  # noqa: PLR0913 - the options of a task
-    function: F | None = None,
-    /,
-    *,
-    name: str | None = None,
-    formerly: str | Iterable[str] = (),
-    executor: ExecutorName | None = None,
-    interrupted: WhenInterrupted | None = None,
-    max_interruptions: int | None = None,
-    retries: int | RetryPolicy | None = None,
-    backoff: Backoff | None = None,
-    retry_on: Kinds | None = None,
-    timeout: Duration | None = None,
-    queue: str | None = None,
-    priority: int | None = None,
-    key: str | Callable[..., object] | None = None,
-    on_conflict: WhenTaken | None = None,
-    key_period: Duration | None = None,
-    max_running: int | None = None,
-    rate: str | None = None,
-    partition_by: Callable[..., object] | None = None,
-    retention: Duration | Retention | None = None,
-    remote: bool = False,
-    on_failure: OnFailure | None = None,
-    keep_arguments: bool = True,
-) -> F | Callable[[F], F]:
+def task(**options: Unpack[TaskOptions]) -> Callable[[F], F]: ...
+def task(function: F | None = None, /, **options: Unpack[TaskOptions]) -> F | Callable[[F], F]:
     """Say how a function is to be run in the background; it is returned as it is, and callable as ever.
 
     Args:
         function: the function, when the decorator is written without parentheses.
+        options: those that follow.
         name: the name kept with its jobs instead of `module:qualname`, so that the function can be moved and renamed.
         formerly: names under which jobs of this function were stored before.
         executor: `"loop"`, `"thread"`, `"process"`, or a name given to `durable.executors.register`. By default
@@ -165,38 +137,16 @@ def task(  # noqa: PLR0913 - the options of a task
     Raises:
         TaskDeclarationError: the options contradict each other or the function, or the name is taken.
     """
-    retry, problems = declared_retries(retries, backoff, retry_on)
-    formerly = (formerly,) if isinstance(formerly, str) else tuple(formerly)
-    limit = None if timeout is None else seconds_of(timeout)
-    if timeout is not None and not limit:
-        problems = [*problems, f"timeout must be seconds, more than 0, or a timedelta, got {timeout!r}"]
-    kept = None if retention is None else retention_of(retention)
-    if retention is not None and kept is None:
-        problems = [*problems, f"retention must be {EXPECTED}, got {retention!r}"]
-    given = Declared(queue, priority, key, on_conflict, key_period, max_running, rate, partition_by)
 
     def declare(function: F) -> F:
-        terms, wrong = task_terms(functools.partial(names_for_callers, function), given)
-        declaration = Declaration(
-            name,
-            formerly,
-            executor,
-            interrupted,
-            max_interruptions,
-            retry,
-            limit,
-            terms,
-            kept,
-            remote,
-            on_failure,
-            keep_arguments,
-        )
-        _check(function, declaration, [*problems, *wrong])
+        declaration = _declaration(function, options)
         plan = plan_of(function)
         if plan is not None:
             plan.check(importing=True)
         setattr(function, DECLARATION, declaration)
-        queues.add(terms.queue)
+        queues.add(declaration.terms.queue)
+        if declaration.retention is not None:
+            retentions.add(min(declaration.retention.seconds().values()))
         for known_as in (declaration.name, *declaration.formerly):
             if known_as is not None:
                 _announce(known_as, function)
@@ -205,61 +155,133 @@ def task(  # noqa: PLR0913 - the options of a task
     return declare if function is None else declare(function)
 
 
-def _check(function: Callable[..., Any], declaration: Declaration, found: Sequence[str]) -> None:
-    label = getattr(function, "__qualname__", repr(function))
-    problems = [*found]
-    if declaration.executor == "loop" and not is_async(function):
-        problems.append(
-            "executor='loop' needs an `async def` function: a `def` would block the loop. Leave executor out"
-        )
-    if declaration.executor == "thread" and is_async(function):
-        problems.append("executor='thread' needs a `def` function: an `async def` runs on the loop. Leave executor out")
-    executor = declaration.executor
-    if executor is not None and (not isinstance(executor, str) or not executor.isidentifier()):
-        problems.append(f"executor must be 'loop', 'thread', 'process' or a registered name, got {executor!r}")
-    if declaration.interrupted not in {None, "rerun", "hold"}:
-        problems.append(f"interrupted must be 'rerun' or 'hold', got {declaration.interrupted!r}")
-    most = declaration.max_interruptions
-    if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+def _declaration(function: Callable[..., Any], options: TaskOptions) -> Declaration:
+    """What the options of this function come to.
+
+    Raises:
+        TaskDeclarationError: they contradict each other or the function.
+    """
+    retry, problems = declared_retries(options.get("retries"), options.get("backoff"), options.get("retry_on"))
+    terms, wrong = task_terms(functools.partial(names_for_callers, function), options)
+    timeout, retention, most = options.get("timeout"), options.get("retention"), options.get("max_interruptions")
+    limit = None if timeout is None else seconds_of(timeout)
+    if timeout is not None and not limit:
+        problems.append(f"timeout must be seconds, more than 0, or a timedelta, got {timeout!r}")
+    kept_for = None if retention is None else retention_of(retention)
+    if retention is not None and kept_for is None:
+        problems.append(f"retention must be {EXPECTED}, got {retention!r}")
+    if most is not None and not is_whole(most, 1):
         problems.append(f"max_interruptions must be a whole number, 1 or more, got {most!r}")
+    if options.get("interrupted") not in (None, *get_args(WhenInterrupted)):
+        problems.append(f"interrupted must be 'rerun' or 'hold', got {options.get('interrupted')!r}")
+    formerly, misnamed = _names(options.get("name"), options.get("formerly"))
+    problems += [*wrong, *_unknown(options), *misnamed, *_wrong_place(function, options.get("executor"))]
     problems += [
-        f"a name must be a non-empty string, got {name!r}"
-        for name in (declaration.name, *declaration.formerly)
-        if name is not None and (not isinstance(name, str) or not name.strip())
+        f"{name} must be True or False, got {value!r}"
+        for name, value in (("remote", options.get("remote")), ("keep_arguments", options.get("keep_arguments")))
+        if not isinstance(value, bool | None)
     ]
-    problems += _problems_of_the_end(function, declaration)
+    problems += _wrong_handler(function, options.get("on_failure"))
+    if not callable(function):
+        problems = ["it is no function; a name is given as @task(name=...)"]
     if problems:
-        message = f"@task on {label}: " + "; ".join(problems) + "."
+        message = f"@task on {_label(function)}: " + "; ".join(problems) + "."
         raise TaskDeclarationError(message)
+    return Declaration(
+        name=options.get("name"),
+        formerly=formerly,
+        executor=options.get("executor"),
+        interrupted=options.get("interrupted"),
+        max_interruptions=most,
+        retry=retry,
+        timeout=limit,
+        terms=terms,
+        retention=kept_for,
+        remote=options.get("remote") is True,
+        on_failure=options.get("on_failure"),
+        keep_arguments=options.get("keep_arguments") is not False,
+    )
 
 
-def _problems_of_the_end(function: Callable[..., Any], declaration: Declaration) -> list[str]:
-    """What is wrong with what shall happen when a job has ended."""
-    problems: list[str] = []
-    if not isinstance(declaration.keep_arguments, bool):
-        problems.append(f"keep_arguments must be True or False, got {declaration.keep_arguments!r}")
-    handler = declaration.on_failure
+def _label(function: object) -> str:
+    return str(getattr(function, "__qualname__", repr(function)))
+
+
+def _unknown(options: TaskOptions) -> list[str]:
+    """A line for each that is no option of a task; where none is near, the last one says which there are."""
+    known = sorted(TaskOptions.__optional_keys__)
+    unknown = [name for name in options if name not in known]
+    lines = [
+        f"{name} is no option" + ("" if (close := meant(name, known)) is None else f": did you mean {close}?")
+        for name in unknown
+    ]
+    if not all(meant(name, known) for name in unknown):
+        lines[-1] += f"; there are {', '.join(known)}"
+    return lines
+
+
+def _names(name: object, formerly: object) -> tuple[tuple[str, ...], list[str]]:
+    """The former names, and what is wrong with all of them."""
+    former: tuple[Any, ...]
+    if formerly is None or isinstance(formerly, str):
+        former = () if formerly is None else (formerly,)
+    elif isinstance(formerly, Iterable):
+        former = tuple(formerly)
+    else:
+        return (), [f"formerly must be a name or several, as text, got {formerly!r}"]
+    return former, [
+        f"a name must be a non-empty string, got {each!r}"
+        for each in (*(() if name is None else (name,)), *former)
+        if not isinstance(each, str) or not each.strip()
+    ]
+
+
+def _wrong_place(function: Callable[..., Any], executor: object) -> list[str]:
+    """What is wrong with where it shall run."""
+    if executor is None:
+        return []
+    if not isinstance(executor, str) or not executor.isidentifier():
+        return [f"executor must be 'loop', 'thread', 'process' or a registered name, got {executor!r}"]
+    if executor == "loop" and not is_async(function):
+        return ["executor='loop' needs an `async def` function: a `def` would block the loop. Leave executor out"]
+    if executor == "thread" and is_async(function):
+        return ["executor='thread' needs a `def` function: an `async def` runs on the loop. Leave executor out"]
+    return []
+
+
+def _wrong_handler(function: Callable[..., Any], handler: OnFailure | None) -> list[str]:
+    """What is wrong with the task that is to be told of its failures."""
     if handler is None:
-        return problems
+        return []
     if not callable(handler):
-        problems.append(f"on_failure must be a function that takes one FailedJob, got {handler!r}")
-        return problems
+        return [f"on_failure must be a function that takes one FailedJob, got {handler!r}"]
     told: Callable[..., Any] | None = handler
     while told is not None:
         if told is function:
-            problems.append(
-                "on_failure leads back to the task itself, whose failures would follow one another for ever"
-            )
-            return problems
+            return ["on_failure leads back to the task itself, whose failures would follow one another for ever"]
         told = getattr(told, DECLARATION, UNDECLARED).on_failure
-    plan = plan_of(handler)
+    return _untellable(handler)
+
+
+def _untellable(handler: OnFailure) -> list[str]:
+    """Why a task cannot be told of failures."""
+    name, plan = _label(handler), plan_of(handler)
     signature = inspected(handler) if plan is None else plan.signature
     try:
         signature.bind(None)
     except TypeError as error:
-        name = getattr(handler, "__qualname__", repr(handler))
-        problems.append(f"on_failure={name} must take one positional argument, a FailedJob: {name}{signature}: {error}")
-    return problems
+        return [f"on_failure={name} must take one positional argument, a FailedJob: {name}{signature}: {error}"]
+    terms: TaskTerms = getattr(handler, DECLARATION, UNDECLARED).terms
+    if terms.key is not None or terms.partition_by is not None:
+        option = "key" if terms.key is not None else "partition_by"
+        cure = "Leave it out there, or name a task without it that enqueues this one"
+        return [f"on_failure={name} has {option}=, and each failure is told by a job of its own, without one. {cure}"]
+    try:
+        if plan is not None:
+            plan.check(importing=True)
+    except TaskDeclarationError as error:
+        return [f"on_failure={name}: {str(error).rstrip('.')}"]
+    return []
 
 
 def _announce(name: str, function: Callable[..., Any]) -> None:
@@ -304,91 +326,3 @@ def importable_name(module: str) -> str:
         return str(spec.name).removesuffix(".__main__")
     file = getattr(main, "__file__", None)
     return Path(file).stem if file else module
-
-
-class TaskDefinition:
-    """A function as a task: its name, how its calls are written down, and how its jobs are treated."""
-
-    __slots__ = (
-        "codec",
-        "executor",
-        "function",
-        "name",
-        "plan",
-        "policy",
-        "policy_text",
-        "remote",
-        "results",
-        "retry",
-        "terms",
-        "unstorable",
-    )
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        name: str,
-        declaration: Declaration,
-        *,
-        interrupted: WhenInterrupted,
-        unstorable: NotStorable | None,
-        on_failure: list[str | int | None] | None = None,
-    ) -> None:
-        self.function: Callable[..., Any] = function
-        self.name: str = name
-        self.plan: Plan | None = plan_of(function)
-        """How the dependencies it asks for are resolved; None if there are none."""
-        self.codec: Codec = Codec(function, name=name, binding=self.plan)
-        self.executor: ExecutorName = declaration.executor or default_executor(function)
-        self.results: Results = Results(function)
-        self.policy: Policy = Policy(
-            interrupted=declaration.interrupted or interrupted,
-            max_interruptions=declaration.max_interruptions or Policy().max_interruptions,
-            retries=0 if declaration.retry is None else declaration.retry.count,
-            backoff=None if declaration.retry is None else declaration.retry.written(),
-            timeout=declaration.timeout,
-            retention=_written(declaration.retention),
-            keep_arguments=declaration.keep_arguments,
-            on_failure=on_failure,
-        )
-        self.terms: TaskTerms = declaration.terms
-        self.remote: bool = declaration.remote
-        """Whether other processes run it, and never this one."""
-        self.retry: RetryPolicy | None = declaration.retry
-        self.policy_text: str | None = self.policy.dumps()
-        self.unstorable: NotStorable | None = unstorable
-        """Why no call of this function can be stored; None if the arguments decide."""
-
-    @property
-    def needed(self) -> str | None:
-        """The option, if there is one, that only a stored call can have."""
-        return "remote" if self.remote else self.terms.needed
-
-    def terms_of(self, asked: Asked, args: Sequence[Any], kwargs: Mapping[str, Any], now: float) -> Terms:
-        """The terms of a call with these arguments.
-
-        Raises:
-            CallError: a function of the task gave something for them that is no key or no partition.
-        """
-        return self.terms.terms(asked, functools.partial(self._named, args, kwargs), now)
-
-    def _named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
-        if self.plan is None:
-            bound = inspect.signature(self.function).bind_partial(*args, **kwargs)
-        else:
-            bound = self.plan.bind(tuple(args), kwargs)
-        bound.apply_defaults()
-        return bound.arguments
-
-    def retries_of(self, claim: Claim) -> RetryPolicy:
-        """Whether and when a job is tried again: by what was stored with it, and by what the task declares now."""
-        policy = Policy.loads(claim.policy)
-        return kept(policy.retries, policy.backoff, self.retry)
-
-
-def _written(retention: Retention | None) -> float | list[float] | None:
-    """How it is stored: one number where one counts for every end."""
-    if retention is None:
-        return None
-    seconds = list(retention.seconds().values())
-    return seconds[0] if len(set(seconds)) == 1 else seconds

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import inspect
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, get_args
 from uuid import UUID
 
 from postlude.durations import seconds_of
 from postlude.errors import CallError
+from postlude.given import is_whole
 from postlude.job import DEFAULT_QUEUE, Key, Terms, WhenTaken
 from postlude.limits import UNLIMITED, Limit, rate_of
 
@@ -26,6 +27,8 @@ PRIORITIES: Final = 100
 """Priorities go from minus this to this: each that is in use costs a claim one look."""
 MAX_NAME: Final = 500
 """Characters that a queue, a key or a partition may have."""
+_TEXT: Final = f"printable text of 1 to {MAX_NAME} characters"
+_TOO_LONG: Final = 10**MAX_NAME
 
 queues: Final = {DEFAULT_QUEUE}
 """The queues that tasks of this process declare."""
@@ -115,7 +118,7 @@ def _named(
         return None
     text = text_of(value)
     if text is None:
-        expected = f"text of up to {MAX_NAME} characters, a whole number, a UUID or None"
+        expected = f"{_TEXT}, a whole number, a UUID or None"
         message = f"the task's {option} gave {value!r}: expected {expected}."
         raise CallError(message)
     return text
@@ -132,64 +135,70 @@ def text_of(value: object) -> str | None:
     """A key or a partition as it is stored; None: it is neither."""
     if isinstance(value, Enum):
         value = value.value
-    return str(value) if isinstance(value, str | int | UUID) and len(str(value)) <= MAX_NAME else None
+    if isinstance(value, int) and not -_TOO_LONG < value < _TOO_LONG:
+        return None  # which Python may refuse to write
+    text = str(value) if isinstance(value, str | int | UUID) else None
+    return text if _is_name(text) else None
 
 
-class Declared(NamedTuple):
-    """The options of a task as they were given; None: not given."""
+class TermOptions(TypedDict, total=False):
+    """The options of a task about its terms; None, like leaving one out, says nothing."""
 
-    queue: str | None = None
-    priority: int | None = None
-    key: str | Callable[..., object] | None = None
-    on_conflict: WhenTaken | None = None
-    key_period: Duration | None = None
-    max_running: int | None = None
-    rate: str | None = None
-    partition_by: Callable[..., object] | None = None
+    queue: str | None
+    priority: int | None
+    key: str | Callable[..., object] | None
+    on_conflict: WhenTaken | None
+    key_period: Duration | None
+    max_running: int | None
+    rate: str | None
+    partition_by: Callable[..., object] | None
 
 
-def task_terms(names: Names, given: Declared) -> tuple[TaskTerms, list[str]]:
+def task_terms(names: Names, given: TermOptions) -> tuple[TaskTerms, list[str]]:
     """What the options of a task come to, and what is wrong with them.
 
     Args:
         names: gives those of the arguments that its callers give.
         given: the options.
     """
-    limit = Limit(given.max_running, None if given.rate is None else rate_of(given.rate))
-    period, problems = _seconds("key_period", given.key_period)
-    problems += _wrong(Asked(given.queue, given.priority, on_conflict=given.on_conflict))
-    problems += [*_wrong_limit(given, limit), *_wrong_function("partition_by", given.partition_by, names)]
+    queue, priority, on_conflict = given.get("queue"), given.get("priority"), given.get("on_conflict")
+    rate, partition_by = given.get("rate"), given.get("partition_by")
+    limit = Limit(given.get("max_running"), None if rate is None else rate_of(rate))
+    period, problems = _seconds("key_period", given.get("key_period"))
+    problems += _wrong(Asked(queue, priority, on_conflict=on_conflict))
+    problems += [*_wrong_limit(rate, limit), *_wrong_function("partition_by", partition_by, names)]
     problems += _wrong_key(given, names)
     terms = TaskTerms(
-        queue=given.queue or DEFAULT_QUEUE,
-        priority=given.priority or 0,
-        key=given.key,
-        on_conflict=given.on_conflict or "return",
+        queue=queue or DEFAULT_QUEUE,
+        priority=priority or 0,
+        key=given.get("key"),
+        on_conflict=on_conflict or "return",
         key_period=period,
         limit=limit,
-        partition_by=given.partition_by,
+        partition_by=partition_by,
     )
     return NO_TERMS if terms == NO_TERMS else terms, problems
 
 
-def _wrong_limit(given: Declared, limit: Limit) -> list[str]:
+def _wrong_limit(rate: object, limit: Limit) -> list[str]:
     problems = []
-    if given.max_running is not None and (not _is_whole(given.max_running) or given.max_running < 1):
-        problems.append(f"max_running must be a whole number, 1 or more, got {given.max_running!r}")
-    if given.rate is not None and limit.rate is None:
-        problems.append(f'rate must be text such as "100/min", "5/s" or "10/30s", got {given.rate!r}')
+    if limit.max_running is not None and not is_whole(limit.max_running, 1):
+        problems.append(f"max_running must be a whole number, 1 or more, got {limit.max_running!r}")
+    if rate is not None and limit.rate is None:
+        problems.append(f'rate must be text such as "100/min", "5/s" or "10/30s", got {rate!r}')
     return problems
 
 
 _NO_KEY: Final = "on_conflict and key_period say what a taken key means: give a key"
 
 
-def _wrong_key(given: Declared, names: Names) -> list[str]:
-    if given.key is None and (given.on_conflict is not None or given.key_period is not None):
+def _wrong_key(given: TermOptions, names: Names) -> list[str]:
+    key = given.get("key")
+    if key is None and (given.get("on_conflict") is not None or given.get("key_period") is not None):
         return [_NO_KEY]
-    if isinstance(given.key, str):
-        return [] if _is_name(given.key) else [_not_a_name("key", given.key)]
-    return _wrong_function("key", given.key, names)
+    if isinstance(key, str):
+        return [] if _is_name(key) else [_not_a_name("key", key)]
+    return _wrong_function("key", key, names)
 
 
 def asked_terms(given: Mapping[str, Any], before: Asked) -> tuple[Asked, list[str]]:
@@ -216,7 +225,7 @@ def _wrong(asked: Asked) -> list[str]:
     problems = []
     if asked.queue is not None:
         problems += wrong_queue(asked.queue)
-    if asked.priority is not None and (not _is_whole(asked.priority) or abs(asked.priority) > PRIORITIES):
+    if asked.priority is not None and not is_whole(asked.priority, -PRIORITIES, PRIORITIES):
         expected = f"a whole number from {-PRIORITIES} to {PRIORITIES}, the larger the sooner"
         problems.append(f"priority must be {expected}, got {asked.priority!r}")
     if asked.on_conflict not in (None, *get_args(WhenTaken)):
@@ -275,13 +284,9 @@ def _seconds(name: str, given: object) -> tuple[float | None, list[str]]:
     return seconds, [problem] if seconds is None else []
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _is_name(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.isprintable()
 
 
 def _not_a_name(option: str, value: object) -> str:
-    return f"{option} must be printable text of 1 to {MAX_NAME} characters, got {value!r}"
+    return f"{option} must be {_TEXT}, got {value!r}"

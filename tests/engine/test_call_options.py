@@ -72,6 +72,17 @@ async def test_one_that_is_due_by_the_time_the_request_is_over_runs_at_once(engi
     assert ran == ["due"]
 
 
+async def test_a_call_that_expires_before_its_moment_is_refused(engine: Engine) -> None:
+    in_a_minute = datetime.fromtimestamp(engine.clock.now() + 60, UTC)
+    with pytest.raises(
+        CallError, match=r"the job expires \(expires_after\) before it is due \(run_at\), and never runs"
+    ):
+        prepare(engine, with_options(SOON, run_at=in_a_minute, expires_after=60), note, "never")
+    assert prepare(engine, with_options(SOON, run_at=in_a_minute, expires_after=61), note, "just in time").terms
+    with pytest.raises(CallError, match="expires_after must be longer than delay"):
+        with_options(with_options(SOON, expires_after=60), delay=60)
+
+
 async def test_a_moment_that_has_passed_means_now(engine: Engine) -> None:
     call = prepare(engine, with_options(SOON, run_at=datetime(2000, 1, 1, tzinfo=UTC)), note, "now")
     await engine.stage(call)
@@ -174,7 +185,7 @@ async def test_what_only_a_stored_call_can_have_is_refused_for_one_that_is_not(
         ({"delay": -1}, "delay: expected seconds, 0 or more, or a timedelta, got -1"),
         ({"run_at": datetime(2030, 1, 1)}, "run_at: expected a datetime with a zone"),  # noqa: DTZ001 - the mistake
         ({"run_at": 5}, "run_at: expected a datetime with a zone, such as datetime.now(UTC) + timedelta(hours=1), got"),
-        ({"retries": -1}, "retries must be a whole number, 0 or more, True for 14, or a RetryPolicy, got -1"),
+        ({"retries": -1}, "retries must be a whole number from 0 to 1,000,000, True for 14, or a RetryPolicy, got -1"),
         (
             {"retries": RetryPolicy(1, lambda *_: 1)},
             "a function as backoff, and retry_on, cannot be stored with a call",
@@ -183,6 +194,15 @@ async def test_what_only_a_stored_call_can_have_is_refused_for_one_that_is_not(
         ({"timeout": 0}, "timeout: expected seconds, more than 0, or a timedelta, got 0"),
         ({"if_raised": "always"}, "if_raised: expected one of 'discard', 'keep', 'only', got 'always'"),
         ({"delay": "x", "timeout": "y"}, "got 'x'; timeout: expected"),
+        ({"ordered": "no"}, "ordered: expected True or False, got 'no'"),
+        ({"retries": 10**30}, "retries must be a whole number from 0 to 1,000,000"),
+        ({"retires": None}, "retires is no option: did you mean retries?"),
+        (
+            {"expires_after": 1, "delay": 5},
+            "expires_after must be longer than delay: the job expires before it is due, and never runs, got "
+            "expires_after=1 and delay=5",
+        ),
+        ({"expires_after": 0}, "expires_after must be longer than delay"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options: dict[str, Any], says: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from postlude.calls import Call, Chain
+from postlude.calls import Call, CallOptions, Chain, with_options
 from postlude.context import CurrentJob, cancel_requested, current_job, progress
 from postlude.control import Cancel, Retry, Snooze
 from postlude.errors import CallError, NotInTask
@@ -83,6 +83,11 @@ async def gives_up(why: str) -> None:
 async def asks_again(after: float | None) -> None:
     look()
     raise Retry("the other side is busy", after=after)
+
+
+@task(retries=0)
+async def asks_never(after: float | None) -> None:
+    raise Retry(after=after)
 
 
 @task(retries=1, backoff=3, retry_on=OSError)
@@ -278,6 +283,16 @@ async def test_a_task_may_ask_to_be_tried_again_although_it_declares_no_retries(
     record = await engine.record(call)
     assert (record.state, record.attempt) == (JobState.FAILED, 15)
     assert record.reason == "postlude.control.Retry: the other side is busy"
+
+
+@pytest.mark.parametrize("by", ["task", "call"])
+async def test_no_retries_that_were_asked_for_are_none_for_a_task_that_asks_too(engine: Engine, by: str) -> None:
+    function = asks_never if by == "task" else asks_again
+    call = engine.staging.prepare(function, (7,), {}, with_options(CallOptions(), retries=0 if by == "call" else None))
+    await engine.stage(call)
+    await run(engine, call)
+    record = await engine.record(call)
+    assert (record.state, record.attempt) == (JobState.FAILED, 1)
 
 
 async def test_asking_uses_up_the_retries_that_are_declared_whatever_retry_on_says(engine: Engine) -> None:

@@ -548,6 +548,12 @@ def test_the_decorator_returns_the_function_itself(declarations: dict[str, Calla
             "executor must be 'loop', 'thread', 'process' or a registered name, got 'a gpu'",
         ),
         ({"interrupted": "retry"}, False, "interrupted must be 'rerun' or 'hold', got 'retry'"),
+        ({"remote": "yes"}, False, "remote must be True or False, got 'yes'"),
+        ({"formerly": 5}, False, "formerly must be a name or several, as text, got 5"),
+        ({"formerly": ["a", 5]}, False, "a name must be a non-empty string, got 5"),
+        ({"max_runing": 2}, False, "max_runing is no option: did you mean max_running?"),
+        ({"zzzzzz": 2}, False, "zzzzzz is no option; there are backoff, executor,"),
+        ({"retries": 10**30}, False, "retries must be a whole number from 0 to 1,000,000, True for 14"),
         ({"max_interruptions": 0}, False, "max_interruptions must be a whole number, 1 or more, got 0"),
         ({"name": " "}, False, "a name must be a non-empty string, got ' '"),
         ({"formerly": ["", "x"]}, False, "a name must be a non-empty string, got ''"),
@@ -563,6 +569,12 @@ def test_a_declaration_that_contradicts_itself_is_refused_where_it_stands(
         task(**options)(function)
     assert problem in str(raised.value)
     assert str(raised.value).startswith(f"@task on {function.__name__}: ")
+
+
+def test_what_is_no_function_is_no_task() -> None:
+    with pytest.raises(TaskDeclarationError) as raised:
+        task("send")  # type: ignore[type-var]
+    assert str(raised.value) == "@task on 'send': it is no function; a name is given as @task(name=...)."
 
 
 def test_all_problems_of_a_declaration_are_named_at_once() -> None:

@@ -62,18 +62,18 @@ def test_by_how_it_ended() -> None:
     assert [Policy().kept(state) for state in ends] == [None] * 3
 
 
-def test_the_shortest_that_a_task_declares_is_known() -> None:
-    """Pruning looks at nothing younger, so none may be left out."""
-    registry = Registry(__import__("pathlib").Path(__file__).parents[2])
+def test_the_shortest_that_a_task_declares_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pruning looks at nothing younger, so none may be left out, also of those that nobody has used yet."""
+    monkeypatch.setattr("postlude.registry.retentions", declared := set[float]())
+    monkeypatch.setattr("postlude.tasks.retentions", declared)
+    registry = Registry(None)
     assert registry.shortest_retention() is None
-    registry.of(short)
-    registry.of(long)
+    task(retention=timedelta(days=90))(long)
+    task(retention=Retention(succeeded=30))(short)
     assert registry.shortest_retention() == 30.0
 
 
-@task(retention=Retention(succeeded=30))
 def short() -> None: ...
 
 
-@task(retention=timedelta(days=90))
 def long() -> None: ...

@@ -75,6 +75,11 @@ def test_a_list_says_how_often_too() -> None:
     assert RetryPolicy(backoff=5).count == MANY
 
 
+def test_true_and_false_stand_for_numbers_as_they_do_for_a_task() -> None:
+    assert RetryPolicy(retries=True) == RetryPolicy(MANY)
+    assert RetryPolicy(retries=False) == RetryPolicy(0)
+
+
 @pytest.mark.parametrize("backoff", [3.0, [1.0, 5.0], Exponential(first=1, most=60), Exponential()])
 def test_what_is_kept_with_a_job_waits_as_declared(backoff: Any) -> None:
     declared = RetryPolicy(3, backoff)
@@ -112,7 +117,7 @@ def test_mistakes_in_the_program_are_tried_again_only_when_they_are_named(
 @pytest.mark.parametrize(
     ("declare", "says"),
     [
-        (lambda: RetryPolicy(-1), ["retries must be a whole number, 0 or more, True for 14", "got -1"]),
+        (lambda: RetryPolicy(-1), ["retries must be a whole number from 0 to 1,000,000, True for 14", "got -1"]),
         (lambda: RetryPolicy(2.5), ["got 2.5"]),  # type: ignore[arg-type]
         (lambda: RetryPolicy(1, -1), ["backoff must be Exponential(...), seconds or a timedelta", "got -1"]),
         (lambda: RetryPolicy(1, []), ["backoff must be", "got []"]),
@@ -121,6 +126,7 @@ def test_mistakes_in_the_program_are_tried_again_only_when_they_are_named(
         (lambda: RetryPolicy(-1, -1, ()), ["got -1;", "backoff", "retry_on"]),
         (lambda: Exponential(first=-1, factor=0.5, jitter=2), ["first must be seconds", "factor", "jitter"]),
         (lambda: task(retries=-1)(waits), ["@task on waits", "retries must be a whole number", "got -1"]),
+        (lambda: RetryPolicy(10**30), ["retries must be a whole number from 0 to 1,000,000"]),
         (lambda: task(backoff=5)(waits), ["retries must say how often, such as retries=True"]),
         (lambda: task(retry_on=OSError)(waits), ["retries must say how often"]),
         (lambda: task(retries=RetryPolicy(1), backoff=5)(waits), ["retries is a RetryPolicy", "give them there"]),

@@ -15,7 +15,7 @@ import pytest
 import postlude.service
 from postlude import schedule, scheduling, task
 from postlude.errors import StoreUnavailable, TaskDeclarationError
-from postlude.events import ClockSetBack, MomentSkipped, MomentsMissed
+from postlude.events import ClockSetBack, MomentSkipped, MomentsMissed, ServiceFailed
 from postlude.job import JobState, Record
 from postlude.scheduler import LOOK_EVERY, Scheduler
 from postlude.schedules import GRACE
@@ -106,6 +106,53 @@ async def passing(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     service = Service("scheduler", world.scheduler, world.engine.events)
     yield run_until
     await service.stop()
+
+
+# A task whose key or partition cannot be worked out
+
+
+def no_key(name: str) -> str:
+    if name in refused:
+        raise ConnectionError(name)
+    return name
+
+
+refused: set[str] = set()
+
+
+@task(name="keyed by name", key=no_key)
+def keyed(name: str = "") -> None: ...
+
+
+@pytest.mark.parametrize("kwargs", [{"name": ""}, {"name": "down"}, {}])
+async def test_what_no_moment_could_make_a_job_of_is_refused_where_it_begins(
+    world: World, kwargs: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.refused", {"down"})
+    schedule(every=MINUTE, kwargs=kwargs)(keyed)
+    with pytest.raises(TaskDeclarationError) as raised:
+        await world.scheduler.begin()
+    said = f"@schedule on keyed by name: the task's key or partition_by cannot be worked out for kwargs={kwargs or dict()!r}: "
+    assert str(raised.value).startswith(said)
+
+
+async def test_one_that_cannot_be_worked_out_later_holds_up_neither_the_others_nor_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule(every=MINUTE, kwargs={"name": "down"}, name="a")(keyed)
+    schedule(every=MINUTE, name="b")(work)
+    await world.turn_at(NOON)
+    monkeypatch.setattr(f"{__name__}.refused", {"down"})
+    await world.turn_at(NOON + MINUTE)
+    (job,) = await world.jobs()
+    assert job.task.endswith(":work")
+    (event,) = world.engine.heard.of(ServiceFailed)
+    assert (event.service, event.failure.type) == ("schedule 'a'", "ConnectionError")
+    await world.turn_at(NOON + MINUTE + 1)
+    assert len(world.engine.heard.of(ServiceFailed)) == 1, "once for each moment"
+    refused.clear()
+    await world.turn_at(NOON + 2 * MINUTE)
+    assert [each.key for each in await world.jobs() if each.task == "keyed by name"] == ["down"]
 
 
 # One job for each moment

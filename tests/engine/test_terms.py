@@ -250,11 +250,15 @@ def test_what_a_function_gives_is_written_as_text(value: object, text: str | Non
     assert (found.key and found.key.value, found.partition) == (text, text or "")
 
 
-@pytest.mark.parametrize("value", [1.5, date(2030, 1, 1), ["acme"], b"acme", "x" * 501], ids=repr)
+@pytest.mark.parametrize(
+    "value", [1.5, date(2030, 1, 1), ["acme"], b"acme", "x" * 501, "", "a\n", "\ud800", 10**600], ids=ascii
+)
 @pytest.mark.parametrize("option", ["key", "partition_by"])
 def test_what_is_no_name_is_refused_with_the_call(value: object, option: str) -> None:
     own = declared(send, **{option: lambda: value})
-    with pytest.raises(CallError, match=f"the task's {option} gave .*: expected text of up to 500 characters, a whole"):
+    with pytest.raises(
+        CallError, match=f"the task's {option} gave .*: expected printable text of 1 to 500 characters, a whole"
+    ):
         terms_of(own, NOTHING, "x")
 
 

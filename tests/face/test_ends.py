@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
@@ -378,12 +378,33 @@ def with_dependency(failed: FailedJob, db: int = Depends(lambda: 1)) -> None:
     ran.extend((failed, db))
 
 
+@task(key="one")
+def with_key(failed: FailedJob) -> None: ...
+
+
+@task(partition_by=lambda failed: failed.task)
+def with_partitions(failed: FailedJob) -> None: ...
+
+
+def of_the_request(request: Request) -> str:
+    return request.url.path
+
+
+def with_request(failed: FailedJob, path: str = Depends(of_the_request)) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("handler", "reason"),
     [
         (takes_nothing, r"on_failure=takes_nothing must take one positional argument, a FailedJob"),
         (by_name, r"on_failure=by_name must take one positional argument"),
         ("alarm", r"on_failure must be a function that takes one FailedJob, got 'alarm'"),
+        (with_key, r"on_failure=with_key has key=, and each failure is told by a job of its own, without one"),
+        (
+            with_partitions,
+            r"on_failure=with_partitions has partition_by=, and each failure is told by a job of its own",
+        ),
+        (with_request, r"on_failure=with_request: .*Request"),
     ],
 )
 def test_who_cannot_be_told_is_refused_where_it_is_declared(handler: Any, reason: str) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from postlude.calls import Call, Chain
+    from postlude.definition import TaskDefinition
     from postlude.registry import Registry
-    from postlude.tasks import TaskDefinition
     from postlude.testing.engine import Tested
 
 P = ParamSpec("P")

@@ -10,7 +10,7 @@ from postlude.errors import CallError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from postlude.tasks import TaskDefinition
+    from postlude.definition import TaskDefinition
 
 Arguments = tuple[tuple[Any, ...], "Mapping[str, Any]"]
 
