@@ -9,6 +9,7 @@ from postlude.errors import JobNotFound, PostludeError
 from postlude.failed import FailedJob
 from postlude.handle import Job
 from postlude.job import JobState
+from postlude.retention import Retention
 from postlude.retries import RetryPolicy
 from postlude.scheduling import schedule
 from postlude.settings import Concurrency
@@ -25,6 +26,7 @@ __all__ = [
     "Jobs",
     "Postlude",
     "PostludeError",
+    "Retention",
     "Retry",
     "RetryPolicy",
     "Snooze",

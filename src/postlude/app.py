@@ -123,7 +123,7 @@ class Postlude(Enqueuing):
     @property
     def blocking(self) -> Blocking:
         """The same for code that cannot await. Not for a thread that runs an event loop: it would stand still."""
-        return Blocking(self._runtime, self._portal)
+        return Blocking(self._runtime, self.schedules, self._portal)
 
     def install(self, app: FastAPI) -> None:
         """Make the background tasks of an application, or of a mounted sub-application, durable.

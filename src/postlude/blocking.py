@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from postlude.client import Jobs
+    from postlude.durations import Duration
     from postlude.handle import Job
     from postlude.job import Attempt, JobState
     from postlude.loglines import LogLine
     from postlude.pauses import Pause
+    from postlude.timetable import ScheduleInfo, Schedules
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -100,7 +102,7 @@ class BlockingJobs:
         self,
         *,
         state: JobState | str | Iterable[JobState | str] = (),
-        task: str | None = None,
+        task: str | Callable[..., Any] | None = None,
         chain: UUID | str | None = None,
         limit: int = 100,
         before: UUID | str | None = None,
@@ -110,10 +112,14 @@ class BlockingJobs:
         return self._portal.call(found)
 
     def count(
-        self, *, state: JobState | str | Iterable[JobState | str] = (), task: str | None = None
+        self,
+        *,
+        state: JobState | str | Iterable[JobState | str] = (),
+        task: str | Callable[..., Any] | None = None,
+        chain: UUID | str | None = None,
     ) -> Mapping[JobState, int]:
         """See `Jobs.count`."""
-        return self._portal.call(self._jobs.count(state=state, task=task))
+        return self._portal.call(self._jobs.count(state=state, task=task, chain=chain))
 
     def cancel(self, job_id: UUID | str, *, reason: str = "cancelled on request") -> Job[Any]:
         """See `Jobs.cancel`."""
@@ -156,6 +162,18 @@ class BlockingJobs:
         """See `Jobs.logs`."""
         return self._portal.call(self._jobs.logs(job_id))
 
-    def wait(self, job_id: UUID | str, *, timeout: float | None = None) -> Job[Any]:
+    def wait(self, job_id: UUID | str, *, timeout: Duration | None = None) -> Job[Any]:
         """See `Jobs.wait`."""
         return self._portal.call(self._jobs.wait(job_id, timeout=timeout))
+
+
+class BlockingSchedules:
+    """`durable.schedules` for code that cannot await; see `Schedules` for what each does."""
+
+    def __init__(self, schedules: Schedules, portal: Portal) -> None:
+        self._schedules = schedules
+        self._portal = portal
+
+    def list(self) -> list[ScheduleInfo]:
+        """See `Schedules.list`."""
+        return self._portal.call(self._schedules.list())

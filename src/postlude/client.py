@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
 from postlude.clock import wait
+from postlude.durations import seconds_of
 from postlude.errors import (
     CallError,
     JobNotFound,
+    UnknownTask,
     UnknownValue,
     WaitInRequest,
     WaitTimeout,
 )
+from postlude.given import did_you_mean, is_whole
 from postlude.handle import Job
 from postlude.ids import new_job_id
 from postlude.job import JobState, Record
@@ -27,8 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
     from postlude.clock import Clock
+    from postlude.durations import Duration
     from postlude.job import Attempt, Settlement
     from postlude.loglines import LogLine
+    from postlude.registry import Registry
     from postlude.stores.contract import Store
 
 Change = Literal["cancelled", "queued", "paused"]
@@ -37,6 +42,9 @@ Change = Literal["cancelled", "queued", "paused"]
 LOOK_AGAIN: Final = (0.02, 0.5)
 """Seconds between two looks at a job that another process runs: doubling from the first to the last."""
 
+LONGEST_LIST: Final = 100_000
+"""Jobs that one list may have: all of them are in memory at once."""
+
 
 class Jobs:
     """All jobs of one store.
@@ -44,32 +52,33 @@ class Jobs:
     Args:
         opened: gives the store, opened in this process.
         clock: what time it is.
+        registry: the tasks of this process.
         open_calls: the ids of jobs that the current request has added and that start when it is over.
         changed: called after a job that may be running here was asked to cancel, after one was queued, and after
             something was paused or resumed.
-        named: gives the name of a task, for its function too.
-        read_result: given a task's name and a stored text, gives what the job returned; raises `DoesNotFit`.
     """
 
     def __init__(
         self,
         opened: Callable[[], Awaitable[Store]],
         clock: Clock,
+        registry: Registry,
         *,
         open_calls: Callable[[], Collection[UUID]],
         changed: Callable[[Change], None],
-        named: Callable[[str | Callable[..., Any]], str],
-        read_result: Callable[[str, str], Any],
     ) -> None:
         self._opened = opened
         self._clock = clock
         self._open_calls = open_calls
         self._changed = changed
-        self._named = named
-        self.read_result = read_result
+        self._registry = registry
         self._waiters: dict[UUID, set[_Waiter]] = {}
         self._waiters_lock = threading.Lock()
         """Those who wait may do so on several event loops, each in a thread of its own."""
+
+    def read_result(self, task: str, text: str) -> Any:  # noqa: ANN401 - a value of the user's type
+        """What a job of the task with this name returned, of which this text was stored; see `Registry.read_result`."""
+        return self._registry.read_result(task, text)
 
     async def get(self, job_id: UUID | str) -> Job[Any]:
         """The job with this id.
@@ -83,7 +92,7 @@ class Jobs:
         self,
         *,
         state: JobState | str | Iterable[JobState | str] = (),
-        task: str | None = None,
+        task: str | Callable[..., Any] | None = None,
         chain: UUID | str | None = None,
         limit: int = 100,
         before: UUID | str | None = None,
@@ -92,23 +101,55 @@ class Jobs:
 
         Args:
             state: only in this state, or in one of these.
-            task: only of the task with this name.
+            task: only of this task, given by its function or its name.
             chain: only of the chain that begins with this job.
-            limit: at most so many.
+            limit: at most so many, up to 100,000.
             before: the id of the last job of the page before.
+
+        Raises:
+            JobNotFound: there is no job with the id `before`, or none any more.
+            UnknownValue: one of these is no state, no id or no number.
         """
-        store = await self._opened()
-        wanted = Filter(_states(state), task, None if chain is None else _id(chain))
-        records = await store.list(wanted, limit=limit, before=None if before is None else _id(before))
+        if not is_whole(limit, 0, LONGEST_LIST):
+            message = f"limit: expected a whole number from 0 to {LONGEST_LIST:,}, got {limit!r}."
+            raise UnknownValue(message)
+        wanted = self._filter(state, task, chain)
+        place = None if before is None else (await self._record(_id(before))).id
+        records = await (await self._opened()).list(wanted, limit=limit, before=place)
         return [self._job(record) for record in records]
 
     async def count(
-        self, *, state: JobState | str | Iterable[JobState | str] = (), task: str | None = None
+        self,
+        *,
+        state: JobState | str | Iterable[JobState | str] = (),
+        task: str | Callable[..., Any] | None = None,
+        chain: UUID | str | None = None,
     ) -> Mapping[JobState, int]:
-        """How many jobs there are in each state; every state asked for is there, with 0 if it has none."""
-        states = _states(state)
-        counted = await (await self._opened()).count(Filter(states, task))
-        return {each: counted.get(each, 0) for each in JobState if not states or each in states}
+        """How many jobs there are in each state; every state asked for is there, with 0 if it has none.
+
+        Args:
+            state: only in this state, or in one of these.
+            task: only of this task, given by its function or its name.
+            chain: only of the chain that begins with this job.
+
+        Raises:
+            UnknownValue: one of these is no state or no id.
+        """
+        wanted = self._filter(state, task, chain)
+        counted = await (await self._opened()).count(wanted)
+        return {each: counted.get(each, 0) for each in JobState if not wanted.states or each in wanted.states}
+
+    def _filter(
+        self,
+        state: JobState | str | Iterable[JobState | str],
+        task: str | Callable[..., Any] | None,
+        chain: UUID | str | None,
+    ) -> Filter:
+        return Filter(
+            _states(state),
+            None if task is None else self._registry.name_of(task),
+            None if chain is None else _id(chain),
+        )
 
     async def cancel(self, job_id: UUID | str, *, reason: str = "cancelled on request") -> Job[Any]:
         """Cancel a job, and those behind it in its chain.
@@ -131,6 +172,8 @@ class Jobs:
 
     async def retry(self, job_id: UUID | str) -> Job[Any]:
         """Have a failed or cancelled job run again, and after it the jobs that its failure cancelled.
+
+        Its attempts go on being counted: one that has used up its retries gets exactly one attempt more.
 
         Raises:
             JobNotFound: there is none with this id.
@@ -169,10 +212,14 @@ class Jobs:
             reason: for people.
 
         Raises:
-            CallError: it does not say what to pause.
+            CallError: it does not say what to pause; or that would hold nothing back: neither does this process know
+                such a task nor has the store a job of it, or the task has no partitions.
         """
         pause = self._pause(queue, task, partition)._replace(reason=reason, since=self._clock.now())
-        await (await self._opened()).pause(pause)
+        store = await self._opened()
+        if pause.kind != "queue":
+            await self._check_known(pause, store)
+        await store.pause(pause)
         self._changed("paused")
         return pause
 
@@ -186,9 +233,13 @@ class Jobs:
         """Start jobs again of what was paused with these; returns whether it was.
 
         Raises:
-            CallError: it does not say what to resume.
+            CallError: it does not say what to resume; or nothing of that task was paused, and there is none.
         """
-        resumed = await (await self._opened()).resume(self._pause(queue, task, partition))
+        pause = self._pause(queue, task, partition)
+        store = await self._opened()
+        resumed = await store.resume(pause)
+        if not resumed and pause.kind != "queue":
+            await self._check_known(pause, store)
         self._changed("paused")
         return resumed
 
@@ -204,7 +255,7 @@ class Jobs:
             if problems := wrong_queue(queue):
                 raise CallError(f"{problems[0]}.")
             return Pause("queue", queue)
-        name = self._named(task or "")
+        name = self._registry.name_of(task or "")
         if partition is None:
             return Pause("task", name)
         text = text_of(partition)
@@ -213,30 +264,62 @@ class Jobs:
             raise CallError(message)
         return Pause("partition", name, text)
 
+    async def _check_known(self, pause: Pause, store: Store) -> None:
+        """Refuse a misspelt name, and a partition of a task that has none, which would hold nothing back."""
+        name = pause.name
+        try:
+            definition = self._registry.find(name)
+        except UnknownTask as unknown:
+            if await store.count(Filter(task=name)):
+                return  # a task of other programs
+            hint = unknown.hint or did_you_mean(name, {*self._registry.names(), *await store.waiting_tasks()})
+            message = (
+                f"task={name!r}: it is not known here ({unknown.reason}), and no job of it is in the store.{hint} If "
+                f"only other programs have it, declare it here with @task(name={name!r}, remote=True)."
+            )
+            raise CallError(message) from None
+        if pause.kind == "partition" and definition.terms.partition_by is None:
+            message = (
+                f"partition={pause.partition!r}: {name} has no partitions. Declare them with @task(partition_by=...), "
+                "or leave partition out to pause the whole task."
+            )
+            raise CallError(message)
+
     async def history(self, job_id: UUID | str) -> Sequence[Attempt]:
-        """The attempts of a job that did not succeed, oldest first."""
-        return await (await self._opened()).attempts(_id(job_id))
+        """The attempts of a job that did not succeed, oldest first.
+
+        Raises:
+            JobNotFound: there is none with this id.
+        """
+        record = await self._record(_id(job_id))
+        return await (await self._opened()).attempts(record.id)
 
     async def logs(self, job_id: UUID | str) -> Sequence[LogLine]:
-        """What was logged while a job ran, over all its attempts, oldest first: the last 1,000 lines and 64 KiB."""
-        return await (await self._opened()).logs(_id(job_id))
+        """What was logged while a job ran, over all its attempts, oldest first: the last 1,000 lines and 64 KiB.
 
-    async def wait(self, job_id: UUID | str, *, timeout: float | None = None) -> Job[Any]:  # noqa: ASYNC109 - part of the public face
+        Raises:
+            JobNotFound: there is none with this id.
+        """
+        record = await self._record(_id(job_id))
+        return await (await self._opened()).logs(record.id)
+
+    async def wait(self, job_id: UUID | str, *, timeout: Duration | None = None) -> Job[Any]:  # noqa: ASYNC109 - part of the public face
         """The job when it has ended, however it has: look at its `state`.
 
         Args:
             job_id: which.
-            timeout: seconds to wait at most; None: for ever.
+            timeout: seconds, or a `timedelta`, to wait at most; None: for ever.
 
         Raises:
             WaitInRequest: the job was added by the request that waits, and starts only when that is over.
             WaitTimeout: it had not ended in time.
             JobNotFound: there is none with this id.
+            UnknownValue: the timeout is no duration.
         """
-        key = _id(job_id)
+        key, seconds = _id(job_id), _timeout(timeout)
         if key in self._open_calls():
             raise WaitInRequest(key)
-        deadline = None if timeout is None else self._clock.elapsed() + timeout
+        deadline = None if seconds is None else self._clock.elapsed() + seconds
         waiter = _Waiter(asyncio.get_running_loop())
         with self._waiters_lock:
             self._waiters.setdefault(key, set()).add(waiter)
@@ -249,8 +332,8 @@ class Jobs:
                     return self._job(record)
                 if deadline is not None:
                     left = deadline - self._clock.elapsed()
-                    if timeout is not None and left <= 0:
-                        raise WaitTimeout(key, timeout, record.state.value)
+                    if seconds is not None and left <= 0:
+                        raise WaitTimeout(key, seconds, record.state.value)
                     pause = min(pause, left)
                 await wait(waiter.ended, pause)
                 pause = min(pause * 2, longest)
@@ -299,6 +382,14 @@ def _id(job_id: UUID | str) -> UUID:
     except (ValueError, AttributeError, TypeError):
         message = f"Expected the id of a job, a UUID such as {new_job_id()}, got {job_id!r}."
         raise UnknownValue(message) from None
+
+
+def _timeout(timeout: Duration | None) -> float | None:
+    seconds = None if timeout is None else seconds_of(timeout)
+    if timeout is not None and seconds is None:
+        message = f"timeout: expected seconds, 0 or more, a timedelta, or None to wait for ever, got {timeout!r}."
+        raise UnknownValue(message)
+    return seconds
 
 
 def _states(state: JobState | str | Iterable[JobState | str]) -> frozenset[JobState]:

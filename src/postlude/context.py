@@ -31,6 +31,13 @@ CARRY: Final = "carry"
 _NUMBERS: Final = frozenset({int, float})
 
 
+def read_origin(text: str | None) -> dict[str, Any]:
+    """What a stored origin says of whatever added the job, without what is carried."""
+    found: dict[str, Any] = {} if text is None else json.loads(text)
+    found.pop(CARRY, None)
+    return found
+
+
 class CurrentJob:
     """The job that this code runs for."""
 
@@ -92,9 +99,7 @@ class CurrentJob:
         its name, and `moment`, for which the job was made, as ISO 8601 in the schedule's zone.
         """
         if self._known is None:
-            found: dict[str, Any] = {} if self._origin is None else json.loads(self._origin)
-            found.pop(CARRY, None)
-            self._known = found
+            self._known = read_origin(self._origin)
         return self._known
 
     @property

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from postlude.blocking import BlockingJobs, Portal
-from postlude.calls import NO_OPTIONS, with_options
+from postlude.blocking import BlockingJobs, BlockingSchedules, Portal
+from postlude.calls import NO_OPTIONS, with_job_options
 from postlude.errors import CallError
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from postlude.calls import CallOptions, JobOptions
     from postlude.handle import Job
     from postlude.runtime import Runtime
+    from postlude.timetable import Schedules
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,7 +35,7 @@ class Enqueuing:
         Raises:
             CallError: they make no sense; the message names each one that does not.
         """
-        return Enqueuing(self._runtime, with_options(self._options, **options))
+        return Enqueuing(self._runtime, with_job_options(self._options, **options))
 
     @overload
     async def enqueue(
@@ -53,8 +54,16 @@ class Enqueuing:
         """
         return (await self._runtime.enqueue([(function, args, kwargs)], self._options))[0]
 
+    @overload
+    async def enqueue_many(
+        self, function: Callable[..., Coroutine[Any, Any, R]], calls: Iterable[Iterable[Any] | Mapping[str, Any]]
+    ) -> list[Job[R]]: ...
+    @overload
     async def enqueue_many(
         self, function: Callable[..., R], calls: Iterable[Iterable[Any] | Mapping[str, Any]]
+    ) -> list[Job[R]]: ...
+    async def enqueue_many(
+        self, function: Callable[..., Any], calls: Iterable[Iterable[Any] | Mapping[str, Any]]
     ) -> list[Job[Any]]:
         """Commit one job for each set of arguments, all in one commit: all of them or none.
 
@@ -72,17 +81,21 @@ class Enqueuing:
 
 
 class Blocking:
-    """`enqueue`, `options` and `jobs` for code that cannot await."""
+    """`enqueue`, `options`, `jobs` and `schedules` for code that cannot await."""
 
-    def __init__(self, runtime: Runtime, portal: Portal, options: CallOptions | None = None) -> None:
+    def __init__(
+        self, runtime: Runtime, schedules: Schedules, portal: Portal, options: CallOptions = NO_OPTIONS
+    ) -> None:
         self._runtime = runtime
         self._portal = portal
-        self._options = NO_OPTIONS if options is None else options
+        self._options = options
+        self._schedules = schedules
         self.jobs: BlockingJobs = BlockingJobs(runtime.jobs, portal)
+        self.schedules: BlockingSchedules = BlockingSchedules(schedules, portal)
 
     def options(self, **options: Unpack[JobOptions]) -> Blocking:
         """See `Enqueuing.options`."""
-        return Blocking(self._runtime, self._portal, with_options(self._options, **options))
+        return Blocking(self._runtime, self._schedules, self._portal, with_job_options(self._options, **options))
 
     @overload
     def enqueue(
@@ -94,8 +107,16 @@ class Blocking:
         """See `Enqueuing.enqueue`."""
         return self._portal.call(self._runtime.enqueue([(function, args, kwargs)], self._options))[0]
 
+    @overload
+    def enqueue_many(
+        self, function: Callable[..., Coroutine[Any, Any, R]], calls: Iterable[Iterable[Any] | Mapping[str, Any]]
+    ) -> list[Job[R]]: ...
+    @overload
     def enqueue_many(
         self, function: Callable[..., R], calls: Iterable[Iterable[Any] | Mapping[str, Any]]
+    ) -> list[Job[R]]: ...
+    def enqueue_many(
+        self, function: Callable[..., Any], calls: Iterable[Iterable[Any] | Mapping[str, Any]]
     ) -> list[Job[Any]]:
         """See `Enqueuing.enqueue_many`."""
         return self._portal.call(self._runtime.enqueue(_many(function, calls), self._options))
@@ -111,12 +132,18 @@ class Blocking:
 def _many(
     function: Callable[..., Any], calls: Iterable[Iterable[Any] | Mapping[str, Any]]
 ) -> list[tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]]:
+    label = f"enqueue_many({getattr(function, '__name__', function)}, ...)"
+    if isinstance(calls, set | frozenset):
+        message = (
+            f"{label}: the jobs come back in the order of the calls, and a set has none. Write a list, got {calls!r}."
+        )
+        raise CallError(message)
     found: list[tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]] = []
     for each in calls:
-        if isinstance(each, str | bytes) or not isinstance(each, Iterable):
+        if isinstance(each, str | bytes | set | frozenset) or not isinstance(each, Iterable):
             message = (
-                f"enqueue_many({getattr(function, '__name__', function)}, ...): expected a tuple, list or mapping of "
-                f"arguments for each job, got {each!r}. A single argument is written ({each!r},)."
+                f"{label}: expected a tuple, list or mapping of arguments for each job, got {each!r}. "
+                f"A single argument is written ({each!r},)."
             )
             raise CallError(message)
         found.append((function, (), each) if hasattr(each, "keys") else (function, tuple(each), {}))  # type: ignore[arg-type]

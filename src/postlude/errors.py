@@ -119,8 +119,8 @@ class UnknownTask(PostludeError, LookupError):
 
     def __init__(self, name: str, reason: str, *, known: Iterable[str] = ()) -> None:
         self.name = name
-        self.reason = reason
-        self.hint = did_you_mean(name, known)
+        self.reason: str = reason
+        self.hint: str = did_you_mean(name, known)
         super().__init__(
             f"No task named {name!r} can be run here: {reason}.{self.hint} "
             f"If the function was renamed, declare its new form with @task(formerly={name!r})."
@@ -190,18 +190,19 @@ class ClaimLost(PostludeError, RuntimeError):
 
 
 class JobNotFound(PostludeError, LookupError):
-    """No job has this id: it was discarded, pruned, or belongs to another store."""
+    """No job has this id: it was pruned, discarded, or belongs to another store."""
 
     def __init__(self, job_id: UUID) -> None:
         self.job_id = job_id
         super().__init__(
-            f"No job has the id {job_id}. Its request raised, or its call could not be stored and ran in the process "
-            "only (a warning said so), or it is kept in another store: compare the URL."
+            f"No job has the id {job_id}. It ended and was kept for its time (retention=, by default a day after "
+            "success), its request raised, its call could not be stored and ran in the process only (a warning said "
+            "so), or it is kept in another store: compare the URL."
         )
 
 
 class UnknownValue(PostludeError, ValueError):
-    """An id or a state was expected, and something that is neither came."""
+    """An id, a state, a limit or a timeout was expected, and something else came."""
 
 
 _COMES_TOO_LATE = (

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from postlude.codec.forms import DoesNotFit
 from postlude.codec.results import reason_unstored
+from postlude.context import read_origin
 from postlude.errors import (
     NotSucceeded,
     ResultDoesNotFit,
     ResultNotStored,
 )
 from postlude.job import JobState, Record
+from postlude.jobpolicy import policy_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
+    from postlude.durations import Duration
     from postlude.job import Attempt, Failure, Progress
+    from postlude.jobpolicy import JobPolicy
     from postlude.loglines import LogLine
 
 
@@ -41,20 +45,33 @@ class Source(Protocol):
         """What it has logged."""
         ...
 
-    async def wait(self, job_id: UUID | str, *, timeout: float | None = None) -> Job[Any]:  # noqa: ASYNC109 - as there
+    async def wait(self, job_id: UUID | str, *, timeout: Duration | None = None) -> Job[Any]:  # noqa: ASYNC109 - as there
         """The job when it has ended."""
         ...
 
-    @property
-    def read_result(self) -> Callable[[str, str], Any]:
-        """Gives what a job returned, by its task's name and the stored text."""
+    async def cancel(self, job_id: UUID | str, *, reason: str = ...) -> Job[Any]:
+        """Cancel it."""
+        ...
+
+    async def retry(self, job_id: UUID | str) -> Job[Any]:
+        """Have it run again."""
+        ...
+
+    async def delete(self, job_id: UUID | str) -> None:
+        """Remove it."""
+        ...
+
+    def read_result(self, task: str, text: str) -> Any:  # noqa: ANN401 - a value of the user's type
+        """What a job returned, by its task's name and the stored text."""
         ...
 
 
 class Job(Generic[R_co]):
     """A job: its id at once, and what the store knew of it when it was last read.
 
-    A job that was only just added has its id and its task; `refresh()` or `jobs.get()` reads the rest.
+    A job that was only just added has its id and its task; `await job.refresh()` reads the rest, and so do `wait`,
+    `cancel` and `retry`. If another job has answered its call, since that one has its key, it is that job from then on,
+    its id included.
     """
 
     __slots__ = ("_added", "_jobs", "_record", "id", "task")
@@ -159,6 +176,20 @@ class Job(Generic[R_co]):
         return None if self._record is None else _moment(self._record.expires_at)
 
     @property
+    def policy(self) -> JobPolicy | None:
+        """How it is treated: its retries, its timeout and so on, as stored with it; None if it was not read yet."""
+        return None if self._record is None else policy_of(self._record)
+
+    @property
+    def origin(self) -> Mapping[str, Any]:
+        """What added it; empty if that is not known, or it was not read yet.
+
+        A request: `request_id`, `route` and `traceparent`, as far as they were there. A schedule: `schedule`, which is
+        its name, and `moment`, for which the job was made, as ISO 8601 in the schedule's zone.
+        """
+        return {} if self._record is None else read_origin(self._record.origin)
+
+    @property
     def saved(self) -> Any:  # noqa: ANN401 - whatever its task has saved
         """The state that its task has saved for the next attempt; None if it has saved none."""
         return None if self._record is None or self._record.saved is None else json.loads(self._record.saved)
@@ -203,9 +234,21 @@ class Job(Generic[R_co]):
         """When it ended."""
         return None if self._record is None else _moment(self._record.finished_at)
 
-    async def refresh(self) -> Job[R_co]:
-        """The same job as the store has it now."""
-        return await self._jobs.get(self.id)
+    async def refresh(self) -> Self:
+        """Read it again; returns this very job, as the store has it now."""
+        return self._as(await self._jobs.get(self.id))
+
+    async def cancel(self, *, reason: str = "cancelled on request") -> Self:
+        """Cancel it, and those behind it in its chain; see `Jobs.cancel`."""
+        return self._as(await self._jobs.cancel(self.id, reason=reason))
+
+    async def retry(self) -> Self:
+        """Have it run again, if it has failed or was cancelled; see `Jobs.retry`."""
+        return self._as(await self._jobs.retry(self.id))
+
+    async def delete(self) -> None:
+        """Remove it, if it has ended; see `Jobs.delete`."""
+        await self._jobs.delete(self.id)
 
     async def history(self) -> Sequence[Attempt]:
         """Its attempts that did not succeed, oldest first."""
@@ -215,9 +258,14 @@ class Job(Generic[R_co]):
         """What was logged while it ran, oldest first; see `Jobs.logs`."""
         return await self._jobs.logs(self.id)
 
-    async def wait(self, timeout: float | None = None) -> Job[R_co]:  # noqa: ASYNC109 - part of the public face
-        """The job when it has ended, however it has; see `Jobs.wait`."""
-        return await self._jobs.wait(self.id, timeout=timeout)
+    async def wait(self, timeout: Duration | None = None) -> Self:  # noqa: ASYNC109 - part of the public face
+        """This very job when it has ended, however it has; see `Jobs.wait`."""
+        return self._as(await self._jobs.wait(self.id, timeout=timeout))
+
+    def _as(self, read: Job[Any]) -> Self:
+        """Take over what was read of it."""
+        self.id, self._record = read.id, read._record
+        return self
 
 
 def _moment(seconds: float | None) -> datetime | None:

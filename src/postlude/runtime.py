@@ -80,10 +80,9 @@ class Runtime:
         self.jobs: Jobs = Jobs(
             self.store,
             clock,
+            registry,
             open_calls=open_calls,
             changed=lambda what: self._tell(_LOOKS[what]),
-            named=registry.name_of,
-            read_result=registry.read_result,
         )
         self.opening: Opening = Opening(self._open_process)
         """What is open in this process."""

@@ -573,7 +573,7 @@ def test_a_declaration_that_contradicts_itself_is_refused_where_it_stands(
 
 def test_what_is_no_function_is_no_task() -> None:
     with pytest.raises(TaskDeclarationError) as raised:
-        task("send")  # type: ignore[type-var]
+        task("send")  # type: ignore[call-overload]
     assert str(raised.value) == "@task on 'send': it is no function; a name is given as @task(name=...)."
 
 

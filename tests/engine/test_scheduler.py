@@ -132,8 +132,8 @@ async def test_what_no_moment_could_make_a_job_of_is_refused_where_it_begins(
     schedule(every=MINUTE, kwargs=kwargs)(keyed)
     with pytest.raises(TaskDeclarationError) as raised:
         await world.scheduler.begin()
-    said = f"@schedule on keyed by name: the task's key or partition_by cannot be worked out for kwargs={kwargs or dict()!r}: "
-    assert str(raised.value).startswith(said)
+    said = "@schedule on keyed by name: the task's key or partition_by cannot be worked out for "
+    assert str(raised.value).startswith(f"{said}kwargs={kwargs!r}: ")
 
 
 async def test_one_that_cannot_be_worked_out_later_holds_up_neither_the_others_nor_itself(

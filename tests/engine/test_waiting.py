@@ -30,10 +30,9 @@ async def test_several_loops_may_wait_for_one_job(engine: Engine) -> None:
     jobs = Jobs(
         opened,  # type: ignore[arg-type]
         engine.clock,
+        engine.registry,
         open_calls=tuple,
         changed=lambda _: None,
-        named=str,
-        read_result=engine.registry.read_result,
     )
     wrong: list[BaseException] = []
 

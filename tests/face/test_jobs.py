@@ -13,9 +13,11 @@ import pytest
 from fastapi import FastAPI, HTTPException
 from fastapi.testclient import TestClient
 
-from postlude import BackgroundTasks, Job, JobState, Postlude, PostludeError, task
-from postlude.errors import CallError, IllegalTransition, JobNotFound, NotStorable, WaitTimeout
+from postlude import BackgroundTasks, Job, JobState, Postlude, PostludeError, Retention, task
+from postlude.errors import CallError, IllegalTransition, JobNotFound, NotStorable, UnknownValue, WaitTimeout
 from postlude.job import Event
+from postlude.jobpolicy import JobPolicy
+from postlude.testing import worker
 from tests.face.conftest import Make, Serve, ended, until
 from tests.stores.making import chain_of, claim_of
 from tests.stores.making import ended as made_to_end
@@ -146,6 +148,33 @@ async def test_a_single_string_is_no_set_of_arguments(closing: Closing) -> None:
     )
 
 
+async def test_what_has_no_order_is_no_set_of_calls(closing: Closing) -> None:
+    durable = closing()
+    with pytest.raises(CallError) as raised:
+        await durable.enqueue_many(note, {("a",)})
+    assert str(raised.value) == (
+        "enqueue_many(note, ...): the jobs come back in the order of the calls, and a set has none. Write a list, got "
+        "{('a',)}."
+    )
+    with pytest.raises(CallError, match="expected a tuple, list or mapping of arguments for each job"):
+        await durable.enqueue_many(note, [{"a"}])
+
+
+@pytest.mark.parametrize("options", [{"ordered": False}, {"if_raised": "only"}, {"ordered": None}])
+async def test_what_only_a_task_of_a_request_can_have_is_refused(closing: Closing, options: dict[str, Any]) -> None:
+    durable = closing()
+    for face in (durable, durable.blocking):
+        with pytest.raises(CallError) as raised:
+            face.options(**options)
+        assert str(raised.value) == (
+            f"options: {next(iter(options))} says how a task stands in its request, and a job that is enqueued belongs "
+            "to none: there are delay, expires_after, key, key_period, on_conflict, priority, queue, retries, run_at, "
+            "timeout."
+        )
+    with pytest.raises(CallError, match=r"options: retires is no option: did you mean retries\?"):
+        durable.options(retires=3)  # type: ignore[call-arg]
+
+
 async def test_something_else_is_no_set_of_arguments_either(closing: Closing) -> None:
     calls: Any = [5]
     with pytest.raises(CallError) as raised:
@@ -186,15 +215,16 @@ async def test_a_job_is_found_by_its_id_as_value_and_as_text(closing: Closing) -
 async def test_an_id_that_no_job_has(closing: Closing) -> None:
     durable = closing()
     missing = uuid4()
-    for ask in (durable.jobs.get, durable.jobs.cancel, durable.jobs.retry, durable.jobs.wait):
+    jobs = durable.jobs
+    for ask in (jobs.get, jobs.cancel, jobs.retry, jobs.delete, jobs.wait, jobs.history, jobs.logs):
         with pytest.raises(JobNotFound) as raised:
             await ask(missing)
         assert isinstance(raised.value, LookupError)
         assert str(raised.value) == (
-            f"No job has the id {missing}. Its request raised, or its call could not be stored and ran in the process "
-            "only (a warning said so), or it is kept in another store: compare the URL."
+            f"No job has the id {missing}. It ended and was kept for its time (retention=, by default a day after "
+            "success), its request raised, its call could not be stored and ran in the process only (a warning said "
+            "so), or it is kept in another store: compare the URL."
         )
-    assert await durable.jobs.history(missing) == []
 
 
 async def test_what_is_no_id_at_all(closing: Closing) -> None:
@@ -234,6 +264,27 @@ async def test_a_state_that_there_is_not(closing: Closing) -> None:
         assert isinstance(raised.value, PostludeError)
 
 
+async def test_a_page_that_makes_no_sense(closing: Closing) -> None:
+    durable = closing()
+    job = await durable.enqueue(note, "it")
+    for limit in (-1, 1.5, "5", True, 10**30):
+        with pytest.raises(UnknownValue) as raised:
+            await durable.jobs.list(limit=limit)  # type: ignore[arg-type]
+        assert str(raised.value) == f"limit: expected a whole number from 0 to 100,000, got {limit!r}."
+    with pytest.raises(JobNotFound):
+        await durable.jobs.list(before=uuid4())
+    assert await durable.jobs.list(before=job.id) == []
+    assert await durable.jobs.list(limit=0) == []
+
+
+async def test_a_task_is_given_by_its_function_too(closing: Closing) -> None:
+    durable = closing()
+    job = await durable.enqueue(note, "it")
+    await durable.enqueue(forever)
+    assert [each.id for each in await durable.jobs.list(task=note)] == [job.id]
+    assert await durable.jobs.count(task=note, state="queued") == {JobState.QUEUED: 1}
+
+
 def test_jobs_of_one_chain_and_how_one_reads(make: Make) -> None:
     app, durable = make()
 
@@ -249,6 +300,8 @@ def test_jobs_of_one_chain_and_how_one_reads(make: Make) -> None:
     chain = durable.blocking.jobs.list(chain=first)
     assert [str(job.id) for job in chain] == [second, first]
     assert {job.chain for job in chain} == {UUID(first)}
+    assert durable.blocking.jobs.count(chain=first, state="succeeded") == {JobState.SUCCEEDED: 2}
+    assert durable.blocking.jobs.count(chain=first, task=forever, state="succeeded") == {JobState.SUCCEEDED: 0}
     assert repr(chain[0]) == f"<Job {second} {__name__}:note succeeded>"
 
 
@@ -428,9 +481,121 @@ async def test_a_handle_knows_its_id_at_once_and_the_rest_when_it_is_read(runnin
     async with running() as durable:
         job = await durable.enqueue(note, "it")
         assert (job.attempts, job.error, job.created_at, job.finished_at) == (0, None, None, None)
-        await job.wait(timeout=30)
-        fresh = await job.refresh()
-        assert fresh.state is JobState.SUCCEEDED
+        assert (job.policy, job.origin) == (None, {})
+        await durable.jobs.wait(job.id, timeout=30)
+        assert await job.refresh() is job
+        assert (job.state, job.attempts, job.result) == (JobState.SUCCEEDED, 1, None)
+        another = await durable.enqueue(note, "it")
+        assert await another.wait(timeout=timedelta(seconds=30)) is another
+        assert another.state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("seconds", [-1, "5", float("nan")])
+async def test_a_timeout_that_is_none(closing: Closing, seconds: Any) -> None:
+    durable = closing()
+    job = await durable.enqueue(note, "it")
+    for wait in (job.wait(timeout=seconds), durable.jobs.wait(job.id, timeout=seconds)):
+        with pytest.raises(UnknownValue) as raised:
+            await wait
+        assert str(raised.value) == (
+            f"timeout: expected seconds, 0 or more, a timedelta, or None to wait for ever, got {seconds!r}."
+        )
+
+
+async def test_a_handle_does_what_jobs_does(closing: Closing) -> None:
+    durable = closing()
+    job = await durable.enqueue(note, "it")
+    assert await job.cancel(reason="no longer wanted") is job
+    assert (job.state, job.reason) == (JobState.CANCELLED, "no longer wanted")
+    assert await job.retry() is job
+    assert job.state is JobState.QUEUED
+    await job.cancel()
+    await job.delete()
+    with pytest.raises(JobNotFound):
+        await job.refresh()
+
+
+async def test_a_call_that_another_job_has_answered_is_that_job_when_it_is_read(make: Make) -> None:
+    app, durable = make()
+
+    @app.post("/")
+    async def endpoint(tasks: BackgroundTasks) -> list[str]:
+        job = tasks.options(key="one", delay=60).add_task(note, "it")
+        later.append(job)
+        return [str(job.id)]
+
+    later: list[Job[None]] = []
+    client = TestClient(app)
+    (first,), (second,) = client.post("/").json(), client.post("/").json()
+    assert first != second
+    await later[1].refresh()
+    assert str(later[1].id) == first
+    await durable.close()
+
+
+@task(retries=5, timeout=30, interrupted="hold", max_interruptions=2, retention=60, keep_arguments=False)
+def with_policy() -> None: ...
+
+
+@task(name="told of failures, for its policy")
+def told(failed: object) -> None: ...
+
+
+@task(on_failure=told, retention=Retention(succeeded=1, failed=2, cancelled=3))
+def telling() -> None: ...
+
+
+async def test_the_policy_is_shown_with_the_job(closing: Closing) -> None:
+    durable = closing()
+    job = await (await durable.enqueue(with_policy)).refresh()
+    assert job.policy == JobPolicy(
+        retries=5,
+        retries_left=5,
+        timeout=30.0,
+        interrupted="hold",
+        max_interruptions=2,
+        retention=Retention(60.0, 60.0, 60.0),
+        keep_arguments=False,
+        on_failure=None,
+    )
+    other = await (await durable.options(timeout=5).enqueue(telling)).refresh()
+    assert other.policy == JobPolicy(
+        0, 0, 5.0, "rerun", 3, Retention(1, 2, 3), True, "told of failures, for its policy"
+    )
+
+
+@task(retries=2, backoff=3600)
+def fails_always() -> None:
+    raise ConnectionError
+
+
+def test_the_retries_that_are_left_are_shown(make: Make) -> None:
+    app, durable = make()
+    with worker(app) as at_work:
+        job = durable.blocking.enqueue(fails_always)
+        left = []
+        for _ in range(3):
+            at_work.run_pending()
+            policy = durable.blocking.jobs.get(job.id).policy
+            assert policy is not None
+            left.append(policy.retries_left)
+            at_work.advance(3600)
+        ended = durable.blocking.jobs.get(job.id)
+        assert (left, ended.attempts, ended.state) == ([2, 1, 0], 3, JobState.FAILED)
+        durable.blocking.jobs.retry(job.id)
+        at_work.run_all()
+        assert durable.blocking.jobs.get(job.id).attempts == 4, "by hand there is one attempt more"
+
+
+def test_the_origin_is_shown_with_the_job(make: Make) -> None:
+    app, durable = make()
+
+    @app.post("/orders/{number}")
+    def endpoint(number: int, tasks: BackgroundTasks) -> str:
+        return str(tasks.add_task(note, "it").id)
+
+    job_id = TestClient(app).post("/orders/7", headers={"x-request-id": "r1"}).json()
+    assert durable.blocking.jobs.get(job_id).origin["route"] == "POST /orders/{number}"
 
 
 # blocking

@@ -1,6 +1,7 @@
 """Expiry, priority, pauses, limits, deletion and keeping, as an application sees them; time is moved by the tests."""
 
 import asyncio
+import sys
 import threading
 from datetime import timedelta
 from enum import Enum
@@ -118,9 +119,12 @@ def test_a_call_that_expired_behind_a_full_slot_never_runs(make: Make) -> None:
 def test_what_waits_too_long_is_cancelled_and_what_is_behind_it_too(make: Make) -> None:
     app, durable = make()
     with worker(app) as at_work:
-        job = durable.blocking.options(expires_after=timedelta(minutes=1), delay=61).enqueue(note, "late")
+        durable.blocking.jobs.pause(queue="mail-out")
+        job = durable.blocking.options(expires_after=timedelta(minutes=1)).enqueue(send, "late")
         in_time = durable.blocking.options(expires_after=60, delay=59).enqueue(note, "in time")
         at_work.advance(120)
+        durable.blocking.jobs.resume(queue="mail-out")
+        at_work.run_pending()
         assert durable.blocking.jobs.get(job.id).state is JobState.CANCELLED
         assert durable.blocking.jobs.get(in_time.id).state is JobState.SUCCEEDED
     assert ran == ["in time"]
@@ -208,6 +212,49 @@ def test_what_can_be_no_partition(make: Make) -> None:
     _, durable = make()
     with pytest.raises(CallError, match=r"partition: expected what the task's partition_by gives, got \['acme'\]"):
         durable.blocking.jobs.pause(task=import_for, partition=["acme"])
+
+
+def test_a_partition_of_a_task_that_has_none_is_not_paused(make: Make) -> None:
+    _, durable = make()
+    for act in (durable.blocking.jobs.pause, durable.blocking.jobs.resume):
+        for given in (send, f"{__name__}:send"):
+            with pytest.raises(CallError) as raised:
+                act(task=given, partition=1)
+            assert str(raised.value) == (
+                f"partition='1': {__name__}:send has no partitions. Declare them with @task(partition_by=...), or "
+                "leave partition out to pause the whole task."
+            )
+    assert list(durable.blocking.jobs.pauses()) == []
+
+
+def test_a_misspelt_task_is_not_paused_in_its_place(make: Make) -> None:
+    _, durable = make()
+    for act in (durable.blocking.jobs.pause, durable.blocking.jobs.resume):
+        with pytest.raises(CallError) as raised:
+            act(task="render of another imag")
+        assert str(raised.value) == (
+            "task='render of another imag': it is not known here (no imported module declares it (name the module in "
+            "Postlude(app, tasks=[...]))), and no job of it is in the store. Did you mean 'render of another image'? "
+            "If only other programs have it, declare it here with @task(name='render of another imag', remote=True)."
+        )
+
+
+def test_a_task_that_only_other_programs_have_is_paused_if_the_store_has_jobs_of_it(make: Make, url: str) -> None:
+    _, durable = make()
+    name = f"{__name__}:note"
+    durable.blocking.enqueue(note, "it")
+    stranger = Postlude(url=url)
+    stranger._registry.root = None  # whose code is elsewhere
+    known = sys.modules.pop(__name__)
+    try:
+        with pytest.raises(CallError, match="no job of it is in the store"):
+            stranger.blocking.jobs.pause(task=f"{name}_other")
+        assert stranger.blocking.jobs.pause(task=name).name == name
+        assert stranger.blocking.jobs.resume(task=name) is True
+        assert stranger.blocking.jobs.resume(task=name) is False
+    finally:
+        sys.modules[__name__] = known
+        stranger.blocking.close()
 
 
 # Code that lives elsewhere

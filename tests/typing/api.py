@@ -5,9 +5,10 @@ A mistake is marked with what both checkers say of it: an unused mark is an erro
 
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import Any, assert_type
+from typing import Annotated, Any, Literal, assert_type
 from uuid import UUID
 
 from fastapi import BackgroundTasks as Stock
@@ -24,6 +25,7 @@ from postlude import (
     JobState,
     Postlude,
     PostludeError,
+    Retention,
     Retry,
     RetryPolicy,
     Snooze,
@@ -34,18 +36,40 @@ from postlude import (
     task,
 )
 from postlude.errors import (
+    ArgumentsDoNotFit,
+    ArgumentsTooLarge,
+    CallError,
+    ClaimLost,
+    IllegalTransition,
+    InstallError,
     JobNotFound,
+    KeyTaken,
+    LoopBlocking,
+    NotAPostludeStore,
+    NotInTask,
     NotStorable,
     NotSucceeded,
+    NotTestable,
+    RaisedElsewhere,
     ResultDoesNotFit,
     ResultNotStored,
+    SchemaTooNew,
+    SettingsError,
+    StartedInChild,
+    StoreClosed,
+    StoreError,
+    StoreLocationError,
+    StoreUnavailable,
+    TaskDeclarationError,
     UnknownTask,
+    UnknownValue,
+    WaitInRequest,
     WaitTimeout,
 )
 from postlude.job import Attempt, Failure, Progress
+from postlude.jobpolicy import JobPolicy
 from postlude.loglines import LogLine
 from postlude.pauses import Pause
-from postlude.retention import Retention
 from postlude.retries import Exponential
 from postlude.telemetry import JobFields
 from postlude.testing import (
@@ -72,13 +96,25 @@ every_option = Postlude(
     tasks=["app.tasks"],
     allow=("os:remove",),
     carry=[ContextVar[str]("tenant"), "app.context:user"],
-    concurrency=Concurrency(loop=10, threads=2),
+    concurrency=Concurrency(loop=10, threads=2, processes=2),
     strict=True,
     ordered=False,
     interrupted="hold",
     on_store_error="run_unsaved",
+    retention=Retention(succeeded=60, failed=timedelta(days=1), cancelled=60.5),
     shutdown_grace=timedelta(seconds=2),
 )
+Postlude(retention=timedelta(days=1))
+Postlude(retention="1d")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def make_pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=4)
+
+
+durable.executors.register("pool", ThreadPoolExecutor())
+durable.executors.register("made", make_pool, slots=4)
+durable.executors.register("wrong", "pool")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 Postlude(concurrency=10, shutdown_grace=2.5, url="sqlite:///jobs.db")
 Postlude(worker="sometimes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 Postlude(interrupted="never")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -266,6 +302,10 @@ async def all_schedules() -> None:
         assert_type(each.next_at, datetime | None)
         assert_type(each.next_runs(5), list[datetime])
         assert_type(each.last_job, UUID | None)
+        assert_type(each.spec, str)
+        assert_type(each.last_moment, datetime | None)
+    assert_type(await durable.enqueue(report, 1), Job[int])
+    assert_type(await durable.enqueue(greet, "text"), Job[str])
 
 
 def inside() -> None:
@@ -323,6 +363,24 @@ def dependency(tasks: BackgroundTasks) -> BackgroundTasks:
     return tasks.options(ordered=False)
 
 
+async def with_default(number: int, db: str = Depends(shout)) -> int:
+    return number
+
+
+async def with_annotation(number: int, db: Annotated[str, Depends(shout)]) -> int:
+    return number
+
+
+@app.post("/dependencies")
+async def tasks_with_dependencies(tasks: BackgroundTasks) -> None:
+    """What is left out is resolved when the task runs; of the two forms checkers know it of the default alone."""
+    assert_type(tasks.add_task(with_default, 1), Job[int])
+    tasks.add_task(with_default, "1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    tasks.add_task(with_annotation, 1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    assert_type(tasks.add_task(report, 1), Job[int])
+    assert_type(tasks.add_task(greet, "text"), Job[str])
+
+
 @app.post("/")
 async def endpoint(tasks: BackgroundTasks, stock: Stock, same: BackgroundTasks = Depends(dependency)) -> None:
     helper(tasks)
@@ -369,10 +427,11 @@ async def outside() -> None:
     assert_type(job, Job[str])
     assert_type(await durable.enqueue(add, 1, second=2), Job[int])
     assert_type(await durable.enqueue(bare_async, number=1), Job[int])
-    assert_type(await durable.enqueue_many(add, [(1,), [1, 2], {"first": 1}]), list[Job[Any]])
+    assert_type(await durable.enqueue_many(add, [(1,), [1, 2], {"first": 1}]), list[Job[int]])
+    assert_type(await durable.enqueue_many(shout, [("a",)]), list[Job[str]])
     await durable.enqueue(add, "1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await durable.enqueue(add)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    await durable.enqueue_many(add, 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await durable.enqueue_many(add, 5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await durable.close()
 
 
@@ -411,6 +470,33 @@ async def a_job(job: Job[str]) -> None:
     job.state = JobState.FAILED  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 
+async def more_of_a_job(job: Job[str]) -> None:
+    assert_type(job.queue, str | None)
+    assert_type(job.priority, int | None)
+    assert_type(job.key, str | None)
+    assert_type(job.partition, str | None)
+    assert_type(job.run_at, datetime | None)
+    assert_type(job.expires_at, datetime | None)
+    assert_type(job.origin, Mapping[str, Any])
+    policy = job.policy
+    assert_type(policy, JobPolicy | None)
+    if policy is not None:
+        assert_type(policy.retries, int)
+        assert_type(policy.retries_left, int)
+        assert_type(policy.timeout, float | None)
+        assert_type(policy.interrupted, Literal["rerun", "hold"])
+        assert_type(policy.max_interruptions, int)
+        assert_type(policy.retention, Retention | None)
+        assert_type(policy.keep_arguments, bool)
+        assert_type(policy.on_failure, str | None)
+        policy.retries = 3  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    assert_type(await job.wait(timeout=timedelta(seconds=5)), Job[str])
+    assert_type(await job.cancel(reason="no longer wanted"), Job[str])
+    assert_type(await job.retry(), Job[str])
+    assert_type(await job.delete(), None)
+    await job.wait(timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 async def all_jobs(jobs: Jobs) -> None:
     assert_type(durable.jobs, Jobs)
     one = await jobs.get("01890000-0000-7000-8000-000000000000")
@@ -420,9 +506,13 @@ async def all_jobs(jobs: Jobs) -> None:
     assert_type(found, list[Job[Any]])
     await jobs.list(state=["failed", JobState.CANCELLED])
     assert_type(await jobs.count(state=JobState.QUEUED), Mapping[JobState, int])
+    assert_type(await jobs.count(task=add, chain=one.id), Mapping[JobState, int])
+    await jobs.list(task=add)
+    await jobs.list(task=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(await jobs.cancel(one.id, reason="no longer wanted"), Job[Any])
     assert_type(await jobs.retry(one.id), Job[Any])
     assert_type(await jobs.wait(one.id, timeout=5), Job[Any])
+    assert_type(await jobs.wait(one.id, timeout=timedelta(seconds=5)), Job[Any])
     assert_type(await jobs.history(one.id), Sequence[Attempt])
     assert_type(await jobs.logs(one.id), Sequence[LogLine])
     await jobs.get(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -433,7 +523,8 @@ def in_a_thread() -> None:
     blocking = durable.blocking
     assert_type(blocking.enqueue(add, 1), Job[int])
     assert_type(blocking.enqueue(shout, "text"), Job[str])
-    assert_type(blocking.enqueue_many(add, [(1,)]), list[Job[Any]])
+    assert_type(blocking.enqueue_many(add, [(1,)]), list[Job[int]])
+    assert_type(blocking.enqueue_many(shout, [("a",)]), list[Job[str]])
     one = blocking.jobs.get("01890000-0000-7000-8000-000000000000")
     assert_type(one, Job[Any])
     assert_type(blocking.jobs.list(state="queued"), list[Job[Any]])
@@ -443,6 +534,15 @@ def in_a_thread() -> None:
     assert_type(blocking.jobs.wait(one.id, timeout=1), Job[Any])
     assert_type(blocking.jobs.history(one.id), Sequence[Attempt])
     assert_type(blocking.jobs.logs(one.id), Sequence[LogLine])
+    assert_type(blocking.jobs.count(task=add, chain=one.id), Mapping[JobState, int])
+    assert_type(blocking.jobs.list(task=add), list[Job[Any]])
+    assert_type(blocking.jobs.wait(one.id, timeout=timedelta(seconds=1)), Job[Any])
+    assert_type(blocking.jobs.pause(task=limited, partition="acme", reason="down"), Pause)
+    assert_type(blocking.jobs.resume(queue="imports"), bool)
+    assert_type(blocking.jobs.pauses(), Sequence[Pause])
+    assert_type(blocking.jobs.delete(one.id), None)
+    assert_type(blocking.schedules.list(), list[ScheduleInfo])
+    blocking.options(ordered=False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     blocking.close()
     blocking.enqueue(add, "1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
@@ -463,6 +563,41 @@ def what_is_raised() -> None:
         assert_type(error.name, str)
     except PostludeError as error:
         assert_type(error.args, tuple[Any, ...])
+
+
+def what_errors_carry(
+    settings: SettingsError,
+    large: ArgumentsTooLarge,
+    misfit: ArgumentsDoNotFit,
+    illegal: IllegalTransition,
+    taken: KeyTaken,
+) -> None:
+    assert_type(settings.problems, tuple[str, ...])
+    assert_type((large.task, large.size, large.limit), tuple[str, int, int])
+    assert_type((misfit.task, misfit.argument, misfit.reason), tuple[str, str | None, str])
+    assert_type((illegal.state, illegal.event, illegal.hint), tuple[str, str, str])
+    assert_type(illegal.job_id, UUID | None)
+    assert_type((taken.job_id, taken.key, taken.holder), tuple[UUID, str, UUID])
+
+
+def what_more_errors_carry(waits: WaitInRequest, lost: ClaimLost, elsewhere: RaisedElsewhere) -> None:
+    assert_type((waits.job_id, lost.job_id), tuple[UUID, UUID])
+    assert_type((elsewhere.type, elsewhere.message), tuple[str, str])
+
+
+type_errors: list[type[TypeError]] = [CallError, NotStorable, ArgumentsDoNotFit, ResultDoesNotFit]
+value_errors: list[type[ValueError]] = [TaskDeclarationError, UnknownValue, SettingsError, ArgumentsTooLarge]
+lookup_errors: list[type[LookupError]] = [JobNotFound, UnknownTask, ResultNotStored]
+runtime_errors: list[type[RuntimeError]] = [InstallError, LoopBlocking, NotInTask, NotTestable, StartedInChild]
+store_errors: list[type[StoreError]] = [
+    NotAPostludeStore,
+    SchemaTooNew,
+    StoreClosed,
+    StoreLocationError,
+    StoreUnavailable,
+]
+others: list[type[PostludeError]] = [StoreError, CallError, WaitTimeout]
+os_error: type[OSError] = StoreLocationError
 
 
 assert_type(postlude.__all__, list[str])
