@@ -87,6 +87,9 @@ class DurableTasks(fastapi.BackgroundTasks):
     def options(self, **options: Unpack[RequestOptions]) -> Self:
         """The same tasks, whose `add_task` adds calls with these options; None leaves one as it is.
 
+        A call that cannot be stored runs in this process as soon as it may: `queue`, `priority` and `expires_after` ask
+        nothing of it, and with what only a stored call can have it is refused.
+
         Args:
             ordered: whether the call waits for the one before it to succeed, and the next one for this. By default as
                 the application says, which is True.
@@ -94,7 +97,7 @@ class DurableTasks(fastapi.BackgroundTasks):
             delay: seconds, or a `timedelta`, after which it is due. Those behind it in order wait for it.
             run_at: the moment at which it is due, with a zone; one that has passed means now.
             expires_after: seconds, or a `timedelta`, from now on, after which no attempt starts any more: the job is
-                cancelled instead.
+                cancelled instead. Longer than the delay.
             queue: the queue in which it waits. By default that of its task.
             priority: from -100 to 100; of the jobs that are due, those with the largest come first. By default as its
                 task says, which is 0.
