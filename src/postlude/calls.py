@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict, ge
 
 from postlude.durations import seconds_of
 from postlude.errors import CallError
-from postlude.given import meant
+from postlude.given import no_option
 from postlude.job import DEFAULT_TERMS
 from postlude.retries import retries_of_call
 from postlude.terms import NOTHING, Asked, asked_terms
@@ -150,11 +150,10 @@ def _with(options: CallOptions, given: Mapping[str, Any], known: frozenset[str])
 
 
 def _unknown(name: str, known: frozenset[str]) -> str:
-    others = f"there are {', '.join(sorted(known))}"
     if name in RequestOptions.__optional_keys__:
-        return f"{name} says how a task stands in its request, and a job that is enqueued belongs to none: {others}"
-    close = meant(name, sorted(known))
-    return f"{name} is no option: {others if close is None else f'did you mean {close}?'}"
+        why = f"{name} says how a task stands in its request, and a job that is enqueued belongs to none"
+        return f"{why}: there are {', '.join(sorted(known))}"
+    return no_option(name, known)
 
 
 def _order(asked: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:

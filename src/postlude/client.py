@@ -274,8 +274,8 @@ class Jobs:
                 return  # a task of other programs
             hint = unknown.hint or did_you_mean(name, {*self._registry.names(), *await store.waiting_tasks()})
             message = (
-                f"task={name!r}: it is not known here ({unknown.reason}), and no job of it is in the store.{hint} If "
-                f"only other programs have it, declare it here with @task(name={name!r}, remote=True)."
+                f"task={name!r}: it is not known here, since {unknown.reason}, and no job of it is in the store.{hint} "
+                f"If only other programs have it, declare it here with @task(name={name!r}, remote=True)."
             )
             raise CallError(message) from None
         if pause.kind == "partition" and definition.terms.partition_by is None:

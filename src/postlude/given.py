@@ -35,3 +35,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A question with the known name that was most likely meant, after a space; empty if none is near."""
     close = meant(name, known)
     return "" if close is None else f" Did you mean {close!r}?"
+
+
+def no_option(name: str, known: Iterable[str]) -> str:
+    """What to say of a keyword that there is not: the one that was meant, or all that there are."""
+    names = sorted(known)
+    close = meant(name, names)
+    return f"{name} is no option: " + (f"there are {', '.join(names)}" if close is None else f"did you mean {close}?")

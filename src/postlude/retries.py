@@ -91,7 +91,11 @@ class RetryPolicy:
     """The exceptions to retry after; `TypeError` and validation errors only if they are named themselves."""
 
     def __post_init__(self) -> None:
-        problems = [*_wrong_retries(self.retries), *_wrong_backoff(self.backoff), *_wrong_kinds(self.retry_on)]
+        problems = [
+            *_wrong_retries(self.retries, or_policy=False),
+            *_wrong_backoff(self.backoff),
+            *_wrong_kinds(self.retry_on),
+        ]
         if problems:
             message = f"RetryPolicy: {'; '.join(problems)}."
             raise TaskDeclarationError(message)
@@ -234,10 +238,11 @@ def _count(retries: int) -> int:
     return MANY if retries is True else 0 if retries is False else retries
 
 
-def _wrong_retries(retries: object) -> list[str]:
+def _wrong_retries(retries: object, *, or_policy: bool = True) -> list[str]:
     if retries is None or isinstance(retries, bool) or is_whole(retries, 0, MOST):
         return []
-    return [f"retries must be a whole number from 0 to {MOST:,}, True for {MANY}, or a RetryPolicy, got {retries!r}"]
+    expected = f"a whole number from 0 to {MOST:,}, True for {MANY}" + ", or a RetryPolicy" * or_policy
+    return [f"retries must be {expected}, got {retries!r}"]
 
 
 def _wrong_backoff(backoff: object) -> list[str]:

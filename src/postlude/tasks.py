@@ -17,7 +17,7 @@ from postlude.codec.signatures import inspected
 from postlude.dependencies import names_for_callers, plan_of
 from postlude.durations import seconds_of
 from postlude.errors import TaskDeclarationError
-from postlude.given import is_whole, meant
+from postlude.given import is_whole, no_option
 from postlude.policy import WhenInterrupted
 from postlude.retention import EXPECTED, retention_of
 from postlude.retries import declared_retries
@@ -175,7 +175,9 @@ def _declaration(function: Callable[..., Any], options: TaskOptions) -> Declarat
     if options.get("interrupted") not in (None, *get_args(WhenInterrupted)):
         problems.append(f"interrupted must be 'rerun' or 'hold', got {options.get('interrupted')!r}")
     formerly, misnamed = _names(options.get("name"), options.get("formerly"))
-    problems += [*wrong, *_unknown(options), *misnamed, *_wrong_place(function, options.get("executor"))]
+    known = TaskOptions.__optional_keys__
+    unknown = [no_option(name, known) for name in options if name not in known]
+    problems += [*wrong, *unknown, *misnamed, *_wrong_place(function, options.get("executor"))]
     problems += [
         f"{name} must be True or False, got {value!r}"
         for name, value in (("remote", options.get("remote")), ("keep_arguments", options.get("keep_arguments")))
@@ -205,19 +207,6 @@ def _declaration(function: Callable[..., Any], options: TaskOptions) -> Declarat
 
 def _label(function: object) -> str:
     return str(getattr(function, "__qualname__", repr(function)))
-
-
-def _unknown(options: TaskOptions) -> list[str]:
-    """A line for each that is no option of a task; where none is near, the last one says which there are."""
-    known = sorted(TaskOptions.__optional_keys__)
-    unknown = [name for name in options if name not in known]
-    lines = [
-        f"{name} is no option" + ("" if (close := meant(name, known)) is None else f": did you mean {close}?")
-        for name in unknown
-    ]
-    if not all(meant(name, known) for name in unknown):
-        lines[-1] += f"; there are {', '.join(known)}"
-    return lines
 
 
 def _names(name: object, formerly: object) -> tuple[tuple[str, ...], list[str]]:

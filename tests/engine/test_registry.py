@@ -552,7 +552,7 @@ def test_the_decorator_returns_the_function_itself(declarations: dict[str, Calla
         ({"formerly": 5}, False, "formerly must be a name or several, as text, got 5"),
         ({"formerly": ["a", 5]}, False, "a name must be a non-empty string, got 5"),
         ({"max_runing": 2}, False, "max_runing is no option: did you mean max_running?"),
-        ({"zzzzzz": 2}, False, "zzzzzz is no option; there are backoff, executor,"),
+        ({"zzzzzz": 2}, False, "zzzzzz is no option: there are backoff, executor,"),
         ({"retries": 10**30}, False, "retries must be a whole number from 0 to 1,000,000, True for 14"),
         ({"max_interruptions": 0}, False, "max_interruptions must be a whole number, 1 or more, got 0"),
         ({"name": " "}, False, "a name must be a non-empty string, got ' '"),

@@ -233,9 +233,10 @@ def test_a_misspelt_task_is_not_paused_in_its_place(make: Make) -> None:
         with pytest.raises(CallError) as raised:
             act(task="render of another imag")
         assert str(raised.value) == (
-            "task='render of another imag': it is not known here (no imported module declares it (name the module in "
-            "Postlude(app, tasks=[...]))), and no job of it is in the store. Did you mean 'render of another image'? "
-            "If only other programs have it, declare it here with @task(name='render of another imag', remote=True)."
+            "task='render of another imag': it is not known here, since no imported module declares it (name the "
+            "module in Postlude(app, tasks=[...])), and no job of it is in the store. Did you mean 'render of another "
+            "image'? If only other programs have it, declare it here with @task(name='render of another imag', "
+            "remote=True)."
         )
 
 
