@@ -273,3 +273,14 @@ async def test_what_it_shows_comes_from_the_store(make: Make) -> None:
     _, often = await durable.schedules.list()
     assert (often.spec, often.declared) == ("every 60.0 s", False), "another version of the code has it"
     await durable.close()
+
+
+def test_schedules_are_listed_without_await(make: Make) -> None:
+    _, durable = make()
+    schedule(every=60, name="often")(nothing_to_do)
+    (info,) = durable.blocking.schedules.list()
+    assert (info.name, info.spec, info.declared) == ("often", "every 60.0 s", True)
+    assert durable.blocking.options(priority=1).schedules.list() == [info]
+
+
+def nothing_to_do() -> None: ...
