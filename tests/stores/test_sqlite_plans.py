@@ -59,7 +59,8 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> apsw.Connection:
 def plan(connection: apsw.Connection, name: str) -> list[str]:
     text = sql_for(name, 4)
     numbered = max(map(int, re.findall(r"\?(\d+)", text)), default=0)
-    values = (None,) * (numbered or text.count("?"))
+    named = dict.fromkeys(re.findall(r":(\w+)", text))
+    values = named or (None,) * (numbered or text.count("?"))
     return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
 
 
@@ -90,6 +91,7 @@ def test_no_statement_reads_the_jobs_one_by_one(connection: apsw.Connection, nam
         ("keyed_cancelled_by", "jobs_cancelled_by"),
         ("alias", "PRIMARY KEY (id=?)"),
         ("delete_aliases", "aliases_of_job"),
+        ("answers_others", "aliases_of_job"),
         ("delete_jobs", "sqlite_autoindex_jobs_1"),
         ("chain_goes_on", "jobs_of_chain"),
         ("portion", "INTEGER PRIMARY KEY"),

@@ -6,7 +6,8 @@ Writing
     2. **Whole.** The jobs of one `insert` are committed together or not at all. Writes that fail do not fail the other
        writes that shared their commit.
     3. **Withdrawn.** `withdraw` removes the named jobs if they are still staged under the named owner, and does not
-       mind those that never arrived. It is how an insert that raised is undone. What their keys did to others stays.
+       mind those that never arrived. It is how an insert that raised is undone. What their keys did to others stays; so
+       does one that answers a call which is not named (clause 26): it becomes queued instead.
     4. **Forward only.** `migrate` never undoes; a release works on the schema of the next one.
 
 Claims
@@ -41,7 +42,8 @@ By hand
         cancelled instead. A finished one raises `IllegalTransition`.
     16. **Retry.** A failed or cancelled job becomes queued with its attempts and interruptions as they were counted,
         and exactly the jobs that its failure cancelled become queued behind it; an ephemeral one among those fails, as
-        in clause 12. A job that its next interruption would set aside runs alone. To retry an ephemeral one raises
+        in clause 12. None of them expires any more: somebody wants them now. A job that its next interruption would set
+       aside runs alone. To retry an ephemeral one raises
         `IllegalTransition`: its arguments are gone. So does one whose predecessor has not succeeded; ephemeral ones
         that have ended do not count, since they never will, and what comes behind them goes on without them.
 
@@ -51,6 +53,14 @@ Workers
     18. **Orphans.** `orphans` gives the claims of workers that are dead, and only those. Staged jobs are among them.
     19. **Dismissed.** A worker's row goes when it owns no job any more.
     20. **Announced.** What a worker announced with `announce_stop` is read with its orphans, as `Claim.stopping`.
+
+Reading
+    21. **What is committed.** `get`, `list`, `count`, `attempts` and `logs` see every commit that was confirmed before
+        they were called, and wait for no writer.
+
+Servers
+    22. **One speaks.** `speaks_for` is true in one of the processes that name the same server: the first that asks is
+        the one until it ends, however it does, or closes its store; then the next that asks.
 
 Limits
     23. **Never more.** With `limits`, no claim makes more jobs of a partition run than `max_running` says, and none
@@ -65,13 +75,15 @@ Limits
 Keys
     26. **One holds it.** Among the jobs of a task at most one that has not ended has a key. A job whose key is held is
        not inserted: `insert` gives the holder in its place, the id that it had leads to the holder from then on, and
-       what comes behind it comes behind the holder.
+       what comes behind it comes behind the holder. A holder that is queued and has expired is cancelled by that, as
+       in clause 7, and answers nobody.
     27. **Held.** A job holds its key until it fails or is cancelled; after success until the moment that came with the
        key, or as long as it is kept.
     28. **Changed while it waits.** A job with `"replace"` gives its arguments, policy and terms to a holder that is
-       replaceable and waits, with `"debounce"` its moment too; one that is staged becomes queued by that. A replaceable
-       holder that runs or has succeeded loses the key to it, as does one that is not replaceable and has succeeded;
-       else the holder answers.
+       replaceable and waits, with `"debounce"` its moment too; one that is staged becomes queued by that. That is new
+       work: attempts and interruptions count from 0 again, and what was saved and reported is gone, while the history
+       of the former attempts and what they logged stay. A replaceable holder that runs or has succeeded loses the key
+       to it, as does one that is not replaceable and has succeeded; else the holder answers.
     29. **Taken meanwhile.** `retry` of a job whose key another one holds raises `KeyTaken`, with the id of that one.
 
 Keeping
@@ -89,21 +101,6 @@ Ends
     34. **Told.** `Settlement.then` is inserted in the same commit, and not at all if the settlement is refused. Of a
        job that fails without a settlement (clauses 12, 16 and 32) the store itself inserts what `failed.telling` gives.
 
-Reading
-    21. **What is committed.** `get`, `list` and `count` see every commit that was confirmed before they were called,
-        and wait for no writer.
-
-Servers
-    22. **One speaks.** `speaks_for` is true in one of the processes that name the same server: the first that asks is
-        the one until it ends, however it does, or closes its store; then the next that asks.
-
-Reports
-    38. **What is there stays.** A `Report` changes what it has: no progress and no saved state in it leave those of the
-        job as they are. Progress is that of one attempt, and is gone with the next `claim`.
-    39. **The newest lines.** The lines of reports and settlements are kept in the order in which they were written,
-        over all attempts. `logs` gives the newest of them: at most `MAX_LINES`, and `MAX_BYTES` by `LogLine.size`.
-    40. **Handed on.** What was saved last is in every later claim of the job (`Claim.saved`), however the attempt that
-        saved it ended, and in its record.
 Schedules
     35. **Put.** `put_schedules` adds the rows that are missing. One that is there with the same spec keeps its moment;
         one with another spec takes the spec and the moment that are given, unless that moment is not later than the
@@ -112,6 +109,14 @@ Schedules
         and inserts the jobs, all in one commit. When either differs, nothing happens and it returns False.
     37. **Kept.** A row stays until somebody removes it. `schedules` sees every commit that was confirmed before, and
         waits for no writer.
+
+Reports
+    38. **What is there stays.** A `Report` changes what it has: no progress and no saved state in it leave those of the
+        job as they are. Progress is that of one attempt, and is gone with the next `claim`.
+    39. **The newest lines.** The lines of reports and settlements are kept in the order in which they were written,
+        over all attempts. `logs` gives the newest of them: at most `MAX_LINES`, and `MAX_BYTES` by `LogLine.size`.
+    40. **Handed on.** What was saved last is in every later claim of the job (`Claim.saved`), however the attempt that
+        saved it ended, and in its record.
 """
 
 from __future__ import annotations
@@ -200,7 +205,10 @@ class Description(NamedTuple):
 
 
 class JobStore(Protocol):
-    """The operations on jobs. All are batches; all may be called from any event loop."""
+    """What changes jobs, and what workers ask. All may be called from any event loop.
+
+    What workers do is done for many jobs at a time; what a person asks for, by hand, for one.
+    """
 
     async def insert(self, jobs: Sequence[NewJob]) -> Mapping[UUID, UUID]:
         """Commit new jobs (clauses 1, 2, 14); returns which were answered by another, and by which (clause 26)."""
@@ -276,16 +284,20 @@ class JobStore(Protocol):
         """When the earliest job that `claim` could give is due; None when there is none."""
         ...
 
+
+class JobReader(Protocol):
+    """What is read of jobs, for people. All may be called from any event loop; none waits for a writer."""
+
     async def get(self, job_ids: Sequence[UUID]) -> list[Record]:
         """The jobs that these ids lead to, in no particular order; unknown ids are left out (clauses 21, 26)."""
         ...
 
     async def attempts(self, job_id: UUID) -> list[Attempt]:
-        """The history of a job: its attempts that did not succeed, oldest first."""
+        """The history of the job that the id leads to: its attempts that did not succeed, oldest first (clause 26)."""
         ...
 
     async def logs(self, job_id: UUID) -> list[LogLine]:
-        """What the attempts of a job have logged, oldest first (clause 39)."""
+        """What the attempts of the job that the id leads to have logged, oldest first (clauses 26, 39)."""
         ...
 
     async def list(self, filter: Filter, *, limit: int, before: UUID | None) -> list[Record]:  # noqa: A002
@@ -353,7 +365,7 @@ class ScheduleStore(Protocol):
         ...
 
 
-class Store(JobStore, PauseStore, ScheduleStore, WorkerStore, Protocol):
+class Store(JobStore, JobReader, PauseStore, ScheduleStore, WorkerStore, Protocol):
     """Everything that the engine asks of persistence."""
 
     async def open(self) -> Description:

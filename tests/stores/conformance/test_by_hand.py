@@ -4,7 +4,7 @@ import pytest
 
 from postlude.errors import IllegalTransition, JobNotFound
 from postlude.ids import new_job_id
-from postlude.job import Event, JobState
+from postlude.job import Event, JobState, Terms
 from postlude.stores.contract import Claimed, Store
 from tests.stores.making import chain_of, claim_all, claim_of, ended, queued, read, staged, states
 
@@ -234,3 +234,18 @@ async def test_clause_16_a_cancelled_one_can_be_cancelled_again_after_its_retry(
         await store.cancel(job.id, reason="again", now=5.0)
         await store.retry(job.id, now=6.0)
     assert (await read(store, job)).state is S.QUEUED
+
+
+async def test_clause_16_one_that_has_expired_runs_when_somebody_wants_it(store: Store, owner: int) -> None:
+    terms = Terms(expires_at=20.0)
+    first = queued(terms=terms)
+    behind = queued(after=first.id, chain=first.id, terms=terms)
+    await store.insert([first, behind])
+    assert await claim_all(store, owner, now=30.0) == []
+    assert await states(store, [first, behind]) == [S.CANCELLED] * 2
+    await store.retry(first.id, now=40.0)
+    for job in (first, behind):
+        assert (await read(store, job)).expires_at is None
+        (claim,) = await claim_all(store, owner, now=50.0)
+        assert claim.job_id == job.id
+        await store.settle([ended(claim, Event.SUCCEED)])

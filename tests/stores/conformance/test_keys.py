@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 
 from postlude.errors import KeyTaken
-from postlude.job import Event, JobState, Key, NewJob, Terms, WhenTaken
+from postlude.job import Event, JobState, Key, NewJob, Progress, Report, Terms, WhenTaken
+from postlude.loglines import LogLine
 from postlude.stores import open_store
 from postlude.stores.contract import Filter, Store
 from tests.stores.making import claim_all, claim_of, ended, fail, keyed, queued, read, staged, states
@@ -149,12 +150,48 @@ async def test_clause_26_the_id_of_an_answered_job_leads_to_the_holder(store: St
     assert [record.id for record in await store.get([again.id])] == [holder.id]
     assert {record.id for record in await store.get([again.id, holder.id, newer.id])} == {holder.id, newer.id}
     assert [record.id for record in await store.list(Filter(), limit=9, before=again.id)] == [older.id]
-    await fail(store, owner, holder)
+    line = LogLine(9.0, "INFO", "app", "said", 1)
+    (claim,) = await claim_all(store, owner)
+    await store.settle([ended(claim, Event.FAIL, lines=[line])])
     assert [line.outcome for line in await store.attempts(again.id)] == ["failed"]
+    assert await store.logs(again.id) == [line]
     await store.retry(again.id, now=11.0)
     assert await store.cancel(again.id, reason="asked", now=12.0) is JobState.CANCELLED
     await store.delete(again.id)
     assert await store.get([again.id, holder.id]) == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("tried", [False, True])
+async def test_clause_26_a_holder_that_has_expired_answers_nobody(
+    store: Store, owner: int, way: WhenTaken, tried: bool
+) -> None:
+    """It would never run, and with it neither would the call that it answers."""
+    holder = keyed("k", "replace")
+    holder = holder._replace(terms=holder.terms._replace(expires_at=60.0))
+    behind = queued("app:other", after=holder.id, chain=holder.id)
+    await store.insert([holder, behind])
+    if tried:
+        (claim,) = await claim_all(store, owner)
+        await store.settle([ended(claim, Event.POSTPONE)])
+    new = keyed("k", way, created_at=60.0)
+    assert await store.insert([early := keyed("k", created_at=59.9)]) == {early.id: holder.id}
+    assert await store.insert([new]) == {}
+    assert await states(store, [holder, behind]) == [JobState.CANCELLED] * 2
+    assert "expire" in str((await read(store, holder)).reason)
+    assert [claim.job_id for claim in await claim_all(store, owner, now=61.0)] == [new.id]
+
+
+async def test_clause_29_a_holder_that_has_expired_keeps_no_key_from_a_retried_job(store: Store, owner: int) -> None:
+    job, other = keyed(), keyed()
+    other = other._replace(terms=other.terms._replace(expires_at=60.0))
+    await store.insert([job])
+    await fail(store, owner, job)
+    await store.insert([other])
+    with pytest.raises(KeyTaken):
+        await store.retry(job.id, now=59.0)
+    await store.retry(job.id, now=60.0)
+    assert await states(store, [job, other]) == [JobState.QUEUED, JobState.CANCELLED]
 
 
 async def test_clause_27_a_withdrawn_job_lets_go_of_its_key(store: Store, owner: int) -> None:
@@ -201,6 +238,24 @@ async def test_clause_28_the_moment_of_the_key_is_changed_too(store: Store, owne
     await store.settle([ended(claim, Event.SUCCEED)])
     assert await store.insert([keyed(created_at=49.0)]) != {}
     assert await store.insert([keyed(created_at=51.0)]) == {}
+
+
+async def test_clause_28_what_is_changed_is_new_work(store: Store, owner: int) -> None:
+    """Nothing that an attempt at the former work has saved, said or come to counts for it; its history stays."""
+    job = keyed("k", "replace")
+    await store.insert([job])
+    (claim,) = await claim_all(store, owner)
+    await store.report({claim: Report(Progress(3.0), '{"page":7}')})
+    await store.settle([ended(claim, Event.RESCUE, interruptions=2, alone=True)])
+    (claim,) = await claim_all(store, owner, idle=True)
+    await store.settle([ended(claim, Event.POSTPONE, alone=True, progress=Progress(4.0))])
+    await store.insert([keyed("k", "replace", arguments='["new"]')])
+    record = await read(store, job)
+    assert (record.saved, record.progress, record.failure, record.reason) == (None, None, None, None)
+    assert (record.attempt, record.interruptions, record.started_at) == (0, 0, None)
+    assert [line.outcome for line in await store.attempts(job.id)] == ["interrupted", "failed"]
+    (claim,) = await claim_all(store, owner, now=30.0)
+    assert (claim.arguments, claim.attempt, claim.interruptions, claim.saved) == ('["new"]', 1, 0, None)
 
 
 async def test_clause_28_a_running_holder_that_lost_its_key_ends_as_ever(store: Store, owner: int) -> None:
@@ -297,6 +352,34 @@ async def test_clause_26_sixteen_producers_in_processes_give_one_job(url: str, s
             process.kill()
     assert len(ids) == 1
     assert await store.count(Filter()) == {JobState.QUEUED: 1}
+
+
+async def test_clause_3_the_id_of_a_withdrawn_call_leads_nowhere(store: Store, owner: int) -> None:
+    holder, again = keyed(), keyed(owner=owner)
+    await store.insert([holder])
+    assert await store.insert([again]) == {again.id: holder.id}
+    await store.withdraw([again])
+    assert await store.get([again.id]) == []
+    assert (await read(store, holder)).state is JobState.QUEUED
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_clause_3_a_job_that_answers_another_call_is_queued_in_place_of_being_withdrawn(
+    store: Store, owner: int, waits: bool
+) -> None:
+    """The other call was confirmed: it must not be lost because this one was not."""
+    first = staged(owner, "app:other") if not waits else queued("app:other")
+    job = keyed(owner=owner, after=first)
+    mine, again = keyed(owner=owner), keyed()
+    await store.insert([first])
+    await store.insert([job, mine])
+    assert await store.insert([again]) == {again.id: job.id}
+    await store.withdraw([first, job, mine] if not waits else [job, mine])
+    assert await store.get([mine.id]) == []
+    record = await read(store, again.id)
+    assert (record.id, record.state, record.waiting) == (job.id, JobState.QUEUED, waits)
+    assert len(await claim_all(store, owner)) == (0 if waits else 1)
+    assert await store.settle([ended(claim_of(job), Event.SUCCEED)]) == {job.id}
 
 
 async def test_clause_2_a_keyed_job_whose_insert_fails_holds_nothing(store: Store, owner: int) -> None:

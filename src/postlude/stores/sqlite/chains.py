@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from postlude.failed import telling
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from postlude.job import NewJob
     from postlude.stores.sqlite.rows import Row
 
-GIVEN_AWAY = "its arguments lived only in a process that gave it away"
-ERASED = "its arguments were erased when it was cancelled (keep_arguments=False)"
+EXPIRED: Final = "it was not started before it expired (expires_after)"
+GIVEN_AWAY: Final = "its arguments lived only in a process that gave it away"
+ERASED: Final = "its arguments were erased when it was cancelled (keep_arguments=False)"
 
 
 def advance(connection: Connection, ids: Sequence[bytes]) -> None:
@@ -58,6 +59,11 @@ def cancel_queued(connection: Connection, job_id: UUID, *, at: float, reason: st
     cancelled = transition(JobState.QUEUED, Event.CANCEL, job_id=job_id)
     connection.execute(sql("end"), (cancelled, at, reason, None, job_id.bytes))
     cancel_behind(connection, job_id, at=at, reason=_reason(job_id, cancelled), root=job_id)
+
+
+def cancel_expired(connection: Connection, job_id: UUID, *, at: float) -> None:
+    """Cancel a queued job that no attempt may start any more, and all behind it (clause 7)."""
+    cancel_queued(connection, job_id, at=at, reason=EXPIRED)
 
 
 def cancel_behind(connection: Connection, job_id: UUID, *, at: float, reason: str, root: UUID) -> None:

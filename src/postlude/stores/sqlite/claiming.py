@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from postlude.stores.sqlite.rows import Row
 
 
-EXPIRED: Final = "it was not started before it expired (expires_after)"
-
 MOST_EXPIRED: Final = 200
 """Expired jobs after which a claim that has found nothing else ends: with more, the next one goes on."""
 
@@ -118,7 +116,7 @@ class Claiming:
         for due in found:
             if self._expired(due):
                 job_id = UUID(bytes=connection.execute(sql("id_at"), (due.seq,)).get)
-                chains.cancel_queued(connection, job_id, at=self.now, reason=EXPIRED)
+                chains.cancel_expired(connection, job_id, at=self.now)
 
     def _expired(self, due: Due) -> bool:
         return due.expires_at is not None and due.expires_at <= self.now

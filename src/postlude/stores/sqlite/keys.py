@@ -48,18 +48,16 @@ def insert_unique(connection: Connection, jobs: Sequence[NewJob]) -> tuple[list[
 def _holder_instead(connection: Connection, job: NewJob) -> UUID | None:
     """The job that answers in place of this one, changed if that is wanted; None: this one is written."""
     key = job.terms.key
-    row = None if key is None else _holder(connection, job.task, key.value)
+    row = None if key is None else _holder(connection, job.task, key.value, job.created_at)
     if key is None or row is None:
         return None
-    holder, state, until, replaceable, cancel_requested = row
-    if not _holds(state, until, job.created_at):
-        return None
+    holder, state, replaceable, cancel_requested = row
     if key.replaceable:
-        if JobState(state).finished or (replaceable and (state == JobState.RUNNING or cancel_requested)):
+        if state.finished or (replaceable and (state is JobState.RUNNING or cancel_requested)):
             return None
         if replaceable:
             _change(connection, holder, job, key)
-            if state == JobState.STAGED:
+            if state is JobState.STAGED:
                 # Its process has its own copy of the arguments: from now on it is for whoever claims it.
                 queued = transition(JobState.STAGED, Event.RELEASE)
                 connection.execute(sql("queue_staged"), (queued, holder))
@@ -67,20 +65,37 @@ def _holder_instead(connection: Connection, job: NewJob) -> UUID | None:
     return UUID(bytes=holder)
 
 
-def _holder(connection: Connection, task: str, key: str) -> Row | None:
+def _holder(connection: Connection, task: str, key: str, now: float) -> tuple[bytes, JobState, bool, bool] | None:
+    """Who holds the key: its id and state, whether it is replaceable, and whether somebody asked to cancel it."""
     row: Row | None = connection.execute(sql("holder"), (task, key)).fetchone()
-    return row
-
-
-def _holds(state: str, until: float | None, now: float) -> bool:
-    if state == JobState.SUCCEEDED:
-        return until is None or until > now
-    return not JobState(state).finished
+    if row is None:
+        return None
+    holder, value, until, replaceable, cancel_requested, expires_at = row
+    state = JobState(value)
+    if state is JobState.SUCCEEDED:
+        holds = until is None or until > now
+    elif state is JobState.QUEUED and expires_at is not None and expires_at <= now:
+        # No claim has met it yet. What it answered now would never run.
+        chains.cancel_expired(connection, UUID(bytes=holder), at=now)
+        holds = False
+    else:
+        holds = not state.finished
+    return (holder, state, bool(replaceable), bool(cancel_requested)) if holds else None
 
 
 def _change(connection: Connection, holder: bytes, job: NewJob, key: Key) -> None:
-    run_at = job.run_at if key.on_conflict == "debounce" else None
-    values = (job.arguments, job.policy, job.origin, *job.terms[:4], run_at, holder)
+    terms = job.terms
+    values = {
+        "arguments": job.arguments,
+        "policy": job.policy,
+        "origin": job.origin,
+        "queue": terms.queue,
+        "rank": terms.rank,
+        "expires_at": terms.expires_at,
+        "partition": terms.partition,
+        "run_at": job.run_at if key.on_conflict == "debounce" else None,
+        "id": holder,
+    }
     connection.execute(sql("change"), values)
     connection.execute(sql("change_key"), (key.until, holder))
 
@@ -94,9 +109,9 @@ def take_again(connection: Connection, keyed: Iterable[Row], now: float) -> None
     taken: dict[tuple[str, str], UUID] = {}
     for value, task, key in keyed:
         job_id = UUID(bytes=value)
-        row = _holder(connection, task, key)
         holder = taken.get((task, key))
-        if holder is None and row is not None and row[0] != value and _holds(row[1], row[2], now):
+        row = _holder(connection, task, key, now) if holder is None else None
+        if row is not None and row[0] != value:
             holder = UUID(bytes=row[0])
         if holder is not None:
             raise KeyTaken(job_id, key, holder)

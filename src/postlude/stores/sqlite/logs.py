@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from postlude.loglines import MAX_BYTES, MAX_LINES, LogLine, newest
+from postlude.stores.sqlite.keys import resolved
 from postlude.stores.sqlite.statements import sql
 
 if TYPE_CHECKING:
@@ -38,5 +39,6 @@ class Logs:
 
     def __call__(self, connection: Connection) -> list[LogLine]:
         """Read the newest lines."""
-        rows: list[Row] = connection.execute(sql("logs"), (self.job_id.bytes,)).fetchall()
+        job_id = resolved(connection, self.job_id)
+        rows: list[Row] = connection.execute(sql("logs"), (job_id.bytes,)).fetchall()
         return newest([LogLine(*line) for (lines,) in rows for line in json.loads(lines)])

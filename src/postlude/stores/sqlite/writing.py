@@ -76,12 +76,27 @@ class Withdrawal:
     jobs: Sequence[NewJob]
 
     def __call__(self, connection: Connection) -> None:
-        """Delete what is still staged under its owner."""
+        """Delete what is still staged under its owner, unless a call that is not named here relies on it."""
         for job in self.jobs:
-            if job.owner is not None:
-                connection.execute(sql("withdraw"), (job.id.bytes, job.owner))
-                if connection.changes() and job.terms.key is not None:
-                    connection.execute(sql("let_go_of_key"), (job.id.bytes,))
+            if job.terms.key is not None:
+                connection.execute(sql("delete_alias"), (job.id.bytes,))
+        kept = [job for job in self.jobs if job.owner is not None and not _withdrawn(connection, job)]
+        for job in kept:
+            # From now on it is for whoever claims it, and of those before it some may be gone.
+            connection.execute(sql("queue_staged"), (transition(job.state, Event.RELEASE), job.id.bytes))
+            if job.after is not None:
+                chains.tie_on(connection, job, job.after)
+
+
+def _withdrawn(connection: Connection, job: NewJob) -> bool:
+    """Delete the job if it is still staged; False: it answers another call in its place, and has to stay."""
+    keyed = job.terms.key is not None
+    if keyed and connection.execute(sql("answers_others"), (job.id.bytes,)).fetchone() is not None:
+        return False
+    connection.execute(sql("withdraw"), (job.id.bytes, job.owner))
+    if keyed and connection.changes():
+        connection.execute(sql("let_go_of_key"), (job.id.bytes,))
+    return True
 
 
 class SomeRefused(PostludeError):

@@ -1,0 +1,1 @@
+SELECT 1 FROM aliases WHERE job = ? LIMIT 1
