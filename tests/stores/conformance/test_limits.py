@@ -12,7 +12,7 @@ from postlude.job import Claim, Event, JobState, Terms
 from postlude.limits import Limit, Rate
 from postlude.pauses import Pause
 from postlude.stores.contract import Filter, Store
-from tests.stores.making import ask, ended, limited, queued
+from tests.stores.making import ask, ended, limited, queued, read
 from tests.stores.other_process import OtherProcess
 
 ONE = Limit(max_running=1)
@@ -72,10 +72,69 @@ async def test_clause_23_one_task_in_two_queues_and_of_two_ranks_shares_its_limi
 
 
 async def test_clause_23_two_tasks_do_not_share_a_limit_nor_does_what_has_none(store: Store, owner: int) -> None:
-    await store.insert([*(limited("p", task=name) for name in ("app:work", "app:alpha") * 3), queued(), queued()])
+    await store.insert([limited("p", task=name) for name in ("app:work", "app:alpha") * 3])
+    await store.insert([queued("app:plain"), queued("app:plain")])
     limits = {"app:work": ONE, "app:alpha": Limit(max_running=2)}
-    claimed = await ask(store, owner, tasks=list(limits), limits=limits)
-    assert Counter(claim.task for claim in claimed.claims) == {"app:work": 3, "app:alpha": 2}
+    claimed = await ask(store, owner, tasks=[*limits, "app:plain"], limits=limits)
+    assert Counter(claim.task for claim in claimed.claims) == {"app:work": 1, "app:alpha": 2, "app:plain": 2}
+
+
+async def test_clause_23_what_was_added_before_there_was_a_limit_counts_too(store: Store, owner: int) -> None:
+    """What waits and what runs, and what is added with the limit beside it."""
+    other = await store.enlist()
+    before = [queued(), queued(), queued(terms=Terms(rank=1)), queued(terms=Terms(queue="q")), queued("app:plain")]
+    await store.insert(before)
+    (first,) = (await ask(store, other, limit=1)).claims
+    await store.insert([limited(), limited()])
+    tasks, limit = ["app:work", "app:plain"], {"app:work": Limit(max_running=2)}
+    claimed = await ask(store, owner, tasks=tasks, limits=limit)
+    assert Counter(claim.task for claim in claimed.claims) == {"app:work": 1, "app:plain": 1}
+    assert claimed.held_back
+    assert {(await read(store, job)).partition for job in before[:4]} == {""}
+    assert (await read(store, before[4])).partition is None
+    running, seen = [first, *(claim for claim in claimed.claims if claim.task == "app:work")], 1
+    while running:
+        await store.settle([ended(running.pop(), Event.SUCCEED)])
+        found = (await ask(store, owner, tasks=tasks, limits=limit)).claims
+        running += found
+        seen += 1
+        assert len(running) <= 2
+    assert seen == 7
+    await store.dismiss(other)
+
+
+async def test_clause_23_many_that_were_added_before_there_was_a_limit(store: Store, owner: int) -> None:
+    """More than one claim looks at: it says when to come back, and none is forgotten or comes out of turn."""
+    jobs = [queued() for _ in range(1_200)]
+    await store.insert([*jobs, queued(run_at=99.0)])
+    now, taken = 10.0, []
+    while len(taken) < len(jobs):
+        claimed = await ask(store, owner, limits=Limit(max_running=100), now=now)
+        assert claimed.claims
+        assert len(taken) + len(claimed.claims) <= len(jobs)
+        if not taken:
+            assert claimed.again_at is not None
+            assert now < claimed.again_at < now + 1
+        taken += [claim.job_id for claim in claimed.claims]
+        assert (await ask(store, owner, limits=Limit(max_running=100), now=now)).claims == []
+        await store.settle([ended(claim, Event.SUCCEED) for claim in claimed.claims])
+    assert taken == [job.id for job in jobs]
+
+
+async def test_clause_23_a_suspect_that_was_added_before_there_was_a_limit(store: Store, owner: int) -> None:
+    suspect, other = queued(), queued()
+    await store.insert([suspect])
+    (claim,) = (await ask(store, owner)).claims
+    await store.settle([ended(claim, Event.RESCUE, alone=True)])
+    await store.insert([other])
+    (claim,) = (await ask(store, owner)).claims
+    claimed = await ask(store, owner, limits=ONE, idle=True)
+    assert (claimed.claims, claimed.held_back) == ([], True)
+    await store.settle([ended(claim, Event.SUCCEED)])
+    assert (await ask(store, owner, limits=ONE, limit=0)).alone_waits
+    assert [claim.job_id for claim in (await ask(store, owner, limits=ONE, idle=True)).claims] == [suspect.id]
+    await store.insert([limited()])
+    assert (await ask(store, owner, limits=ONE)).claims == []
 
 
 async def test_clause_23_what_holds_now_counts_and_not_what_held_when_a_job_was_added(store: Store, owner: int) -> None:

@@ -14,8 +14,9 @@ from postlude.ids import new_token
 from postlude.job import Event, JobState, transition
 from postlude.stores.contract import Claimed
 from postlude.stores.sqlite import chains, logs
+from postlude.stores.sqlite.adopting import WHOLE_TASK, adopt, adopt_one
 from postlude.stores.sqlite.lanes import lanes_of, read_pauses
-from postlude.stores.sqlite.limiting import Due, Limiter
+from postlude.stores.sqlite.limiting import REST, Due, Limiter
 from postlude.stores.sqlite.rows import claim_of, dumps
 from postlude.stores.sqlite.statements import portions, sql, sql_for
 
@@ -77,10 +78,15 @@ class Claiming:
     def _due_alone(self, connection: Connection, pauses: Pauses, limiter: Limiter) -> Due | None:
         rows: list[Row] = connection.execute(sql("alone"), (self.now,)).fetchall()
         for run_at, seq, expires_at, queue, task, partition in rows:
-            if task in self.tasks and not pauses.cover(queue, task, partition):
-                due = Due(run_at, seq, expires_at, task, partition)
-                if partition is None or limiter.room(task, partition) > 0:
-                    return due
+            if task not in self.tasks or pauses.cover(queue, task, partition):
+                continue
+            due = Due(run_at, seq, expires_at, task, partition)
+            if partition is None and task in self.limits:
+                due = due._replace(partition=WHOLE_TASK)
+                if self.limit > 0:  # otherwise it only looks
+                    adopt_one(connection, seq, task)
+            if due.partition is None or limiter.room(task, due.partition) > 0:
+                return due
         return None
 
     def _due(self, connection: Connection, pauses: Pauses, limiter: Limiter) -> list[Due]:
@@ -88,6 +94,10 @@ class Claiming:
         if self.limit < 1:
             return []
         lanes = [lane for lane in lanes_of(connection, self.tasks, pauses) if lane.first_due <= self.now]
+        if self.limits:
+            lanes, more = adopt(connection, lanes, self.limits, self.now)
+            if more:
+                limiter.come_back(self.now + REST)
         lanes.sort(key=_rank)
         found: list[Due] = []
         for _, of_rank in groupby(lanes, _rank):
