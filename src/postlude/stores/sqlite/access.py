@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Replaced(OSError):
-    """The path leads to another file than the one that was opened, or to none. Never leaves the lanes."""
+    """The path leads to another file than the one that was opened, or to none. Never leaves the store's threads."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(errno.ESTALE, "the file was removed or replaced while the store was open", str(path))

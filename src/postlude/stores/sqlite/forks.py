@@ -4,9 +4,10 @@ SQLite knows within a process, in a table in memory, which locks it has on a fil
 table and none of the locks: it would write without them, and the parent, if it closes last as far as it can see, would
 remove the write-ahead log from under the child. Therefore nothing may be open at the moment of the fork.
 
-A lane passes a gate whenever it uses its connection. The thread that forks stops all of them, which waits for the
-groups under way, and closes the connections; they are opened anew with the next call. If that takes too long, or if it
-is a lane itself that forks, the fork goes on, and the child may not open those files at all (`location.inherit`).
+A `DatabaseThread` passes a gate whenever it uses its connection. The thread that forks stops all of them, which waits
+for the groups under way, and closes the connections; they are opened anew with the next call. If that takes too long,
+or if it is such a thread itself that forks, the fork goes on, and the child may not open those files at all
+(`location.inherit`).
 `subprocess` does not come this way, unless it is given a `preexec_fn`: what it starts has no part in the memory of this
 process.
 """
@@ -29,7 +30,7 @@ PATIENCE: Final = 6.0
 
 
 class Gate:
-    """What a lane passes, with `with`, to use its connection."""
+    """What a `DatabaseThread` passes, with `with`, to use its connection."""
 
     def __init__(self, close: Callable[[], None], *, last: bool) -> None:
         """Known to every fork from here on.
@@ -46,7 +47,7 @@ class Gate:
             _gates.add(self)
 
     def __enter__(self) -> None:
-        with _turnstile:  # so that a busy lane does not overtake a fork again and again
+        with _turnstile:  # so that a busy thread does not overtake a fork again and again
             self._busy.acquire()
         self._thread = threading.get_ident()
 
@@ -55,19 +56,19 @@ class Gate:
         self._busy.release()
 
     def stop(self, give_up_at: float) -> bool:
-        """Whether the lane is out, and will not come in again before `go_on`."""
+        """Whether the thread is out, and will not come in again before `go_on`."""
         if self._thread == threading.get_ident():
             return False
         return self._busy.acquire(timeout=max(0.0, give_up_at - time.perf_counter()))
 
     def go_on(self) -> None:
-        """Let the lane in again."""
+        """Let the thread in again."""
         self._busy.release()
 
 
 _gates: WeakSet[Gate] = WeakSet()
 _turnstile = threading.Lock()
-"""Held from before a fork until after it: by whoever forks, and for a moment by each lane that goes in."""
+"""Held from before a fork until after it: by whoever forks, and for a moment by each thread that goes in."""
 _stopped: list[Gate] = []
 _forking = 0
 """The thread that forks."""
@@ -98,7 +99,7 @@ def _after_in_parent() -> None:
 
 
 def _after_in_child() -> None:
-    # The lanes' threads do not exist here, and whatever they held will never be released.
+    # The store's threads do not exist here, and whatever they held will never be released.
     global _forking, _turnstile, _gates
     _left_open.extend(gate for gate in _gates if gate not in _stopped)
     location.inherit()

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from postlude.stores.sqlite.access import Access
 from postlude.stores.sqlite.connection import UNAVAILABLE, unavailable
 from postlude.stores.sqlite.forks import Gate
-from postlude.stores.sqlite.lane import Caught, Entry, Lane
+from postlude.stores.sqlite.thread import Caught, DatabaseThread, Entry
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
-    from postlude.stores.sqlite.lane import Operation
+    from postlude.stores.sqlite.thread import Operation
 
 
 class Reader:
@@ -24,9 +24,9 @@ class Reader:
         self._path = path
         self._access = Access(path, vfs=vfs, read_only=True)
         gate = Gate(self._access.close, last=False)
-        self._lane = Lane(f"postlude-reader {path.name}", self._process, self._access.close, gate)
-        self.submit: Callable[[Operation, object], asyncio.Future[Any]] = self._lane.submit
-        self.stop: Callable[[], Coroutine[Any, Any, None]] = self._lane.stop
+        self._thread = DatabaseThread(f"postlude-reader {path.name}", self._process, self._access.close, gate)
+        self.submit: Callable[[Operation, object], asyncio.Future[Any]] = self._thread.submit
+        self.stop: Callable[[], Coroutine[Any, Any, None]] = self._thread.stop
 
     def _process(self, entries: list[Entry]) -> None:
         for entry in entries:

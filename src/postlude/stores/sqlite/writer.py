@@ -16,9 +16,9 @@ from postlude.stores.sqlite.access import Access, Replaced
 from postlude.stores.sqlite.claiming import Enlisting
 from postlude.stores.sqlite.connection import UNAVAILABLE, unavailable
 from postlude.stores.sqlite.forks import Gate
-from postlude.stores.sqlite.lane import Caught, Entry, Lane
 from postlude.stores.sqlite.liveness import Liveness
 from postlude.stores.sqlite.migrations import migrate, transaction
+from postlude.stores.sqlite.thread import Caught, DatabaseThread, Entry
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from apsw import Connection
 
-    from postlude.stores.sqlite.lane import Operation
+    from postlude.stores.sqlite.thread import Operation
 
 CAREFUL: dict[Operation, Operation] = {writing.settle: writing.settle_carefully}
 """What to do instead when a group is done again."""
@@ -54,9 +54,9 @@ class Writer:
         self._replaced = False
         """The file that was open is not there any more, and another has to be made ready."""
         gate = Gate(self._access.close, last=True)
-        self._lane = Lane(f"postlude-writer {path.name}", self._process, self._access.close, gate)
-        self.submit: Callable[[Operation, object], asyncio.Future[Any]] = self._lane.submit
-        self.stop: Callable[[], Coroutine[Any, Any, None]] = self._lane.stop
+        self._thread = DatabaseThread(f"postlude-writer {path.name}", self._process, self._access.close, gate)
+        self.submit: Callable[[Operation, object], asyncio.Future[Any]] = self._thread.submit
+        self.stop: Callable[[], Coroutine[Any, Any, None]] = self._thread.stop
 
     def _process(self, entries: list[Entry]) -> None:
         if entries[0].operation is prepare:

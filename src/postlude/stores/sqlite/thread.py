@@ -56,7 +56,7 @@ class Caught:
         return error is not None
 
 
-class Lane:
+class DatabaseThread:
     """The thread, and the list of what waits for it.
 
     An event loop wakes it once for all that is submitted in two turns, and only if it sleeps. While it works, what is
