@@ -161,17 +161,14 @@ def _interrupted(outcome: Interrupted, claim: Claim, now: float, *, started_at: 
 
 
 def runs_alone(claim: Claim, interruptions: int | None = None) -> bool:
-    """Whether no other attempt may run beside it: it was interrupted, and one more time sets it aside.
-
-    So a task that kills its process cannot count against the jobs beside it up to their limit.
+    """Whether no other attempt may run beside it: `Policy.runs_alone`.
 
     Args:
         claim: of the job.
         interruptions: how many it has had; None: those the claim knows of.
     """
     count = claim.interruptions if interruptions is None else interruptions
-    # A job that was set aside and retried by hand is beyond that, and no less suspect.
-    return 0 < count >= Policy.loads(claim.policy).max_interruptions - 1
+    return Policy.loads(claim.policy).runs_alone(count)
 
 
 def _told(claim: Claim, settlement: Settlement) -> Settlement:

@@ -40,7 +40,9 @@ class JobState(StrEnum):
         return self in FINISHED
 
 
-FINISHED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+ENDS: Final = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+"""The states in which a job has ended, in the order in which anything is said of each."""
+FINISHED = frozenset(ENDS)
 UNFINISHED = frozenset(JobState) - FINISHED
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Literal
 
-from postlude.job import JobState
+from postlude.job import ENDS
+
+if TYPE_CHECKING:
+    from postlude.job import JobState
 
 WhenInterrupted = Literal["rerun", "hold"]
 
@@ -27,8 +30,8 @@ class Policy:
     timeout: float | None = None
     """Seconds that an attempt may take."""
     retention: float | list[float] | None = None
-    """Seconds after its end for which it is kept: one number, or one each for succeeded, failed and cancelled; None: as
-    the application says."""
+    """Seconds after its end for which it is kept: one number, or one for each of `ENDS`; None: as the application
+    says."""
     keep_arguments: bool = True
     """Whether the arguments stay when it has ended."""
     on_failure: list[str | int | None] | None = None
@@ -37,7 +40,15 @@ class Policy:
 
     def kept(self, state: JobState) -> float | None:
         """Seconds after its end for which a job that ended like this is kept; None: as the application says."""
-        return self.retention[_ENDS.index(state)] if isinstance(self.retention, list) else self.retention
+        return self.retention[ENDS.index(state)] if isinstance(self.retention, list) else self.retention
+
+    def runs_alone(self, interruptions: int) -> bool:
+        """Whether no other attempt may run beside a job with so many interruptions: one more sets it aside.
+
+        So a task that kills its process cannot count against the jobs beside it up to their limit.
+        """
+        # A job that was set aside and retried by hand is beyond that, and no less suspect.
+        return 0 < interruptions >= self.max_interruptions - 1
 
     def dumps(self) -> str | None:
         """The policy as JSON: only what differs from the defaults, None when nothing does."""
@@ -54,5 +65,4 @@ class Policy:
         return Policy(**{name: value for name, value in json.loads(text).items() if name in known})
 
 
-_ENDS: Final = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 DEFAULT_POLICY = Policy()

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from postlude.durations import Duration, seconds_of
 from postlude.given import is_number
-from postlude.job import JobState
+from postlude.job import ENDS
+
+if TYPE_CHECKING:
+    from postlude.job import JobState
 
 _DAY: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long jobs are kept after their end, by how they ended; seconds, or a `timedelta`."""
+    """How long jobs are kept after their end, by how they ended; seconds, or a `timedelta`.
+
+    The fields are named after the states.
+    """
 
     succeeded: Duration = 1 * _DAY
     failed: Duration = 30 * _DAY
@@ -23,13 +29,11 @@ class Retention:
 
     def seconds(self) -> dict[JobState, float]:
         """The same as seconds, by state."""
-        states = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
-        given = (self.succeeded, self.failed, self.cancelled)
-        return {state: seconds_of(value) or 0.0 for state, value in zip(states, given, strict=True)}
+        return {state: seconds_of(getattr(self, state)) or 0.0 for state in ENDS}
 
     def wrong(self) -> bool:
         """Whether one of them is no duration."""
-        return any(seconds_of(value) is None for value in (self.succeeded, self.failed, self.cancelled))
+        return any(seconds_of(getattr(self, state)) is None for state in ENDS)
 
 
 EXPECTED: Final = "seconds, 0 or more, a timedelta, or Retention(succeeded=, failed=, cancelled=)"

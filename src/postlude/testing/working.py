@@ -11,7 +11,7 @@ from postlude.blocking import Portal
 from postlude.clock import SystemClock, wait
 from postlude.durations import seconds_of
 from postlude.errors import CallError
-from postlude.job import JobState
+from postlude.job import UNFINISHED
 from postlude.service import Service
 from postlude.testing.engine import engine_of, process_of
 from postlude.testing.isolating import exchanged
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN: Final = 0.02
 """Seconds between two looks into the queue while something runs: a task may wait for a job that it has added."""
-UNFINISHED: Final = (JobState.STAGED, JobState.QUEUED, JobState.RUNNING)
 
 
 def worker(tested: Tested, *, timeout: Duration = 10.0) -> WorkerBlock:

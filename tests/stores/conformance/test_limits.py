@@ -107,7 +107,8 @@ async def test_clause_23_many_that_were_added_before_there_was_a_limit(store: St
     """More than one claim looks at: it says when to come back, and none is forgotten or comes out of turn."""
     jobs = [queued() for _ in range(1_200)]
     await store.insert([*jobs, queued(run_at=99.0)])
-    now, taken = 10.0, []
+    now = 10.0
+    taken: list[UUID] = []
     while len(taken) < len(jobs):
         claimed = await ask(store, owner, limits=Limit(max_running=100), now=now)
         assert claimed.claims

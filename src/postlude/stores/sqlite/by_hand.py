@@ -76,8 +76,7 @@ class Retrying:
         for root in (self.job_id, *gone):
             keyed += connection.execute(sql("keyed_cancelled_by"), (root.bytes,)).fetchall()
         keys.take_again(connection, keyed, self.now)
-        # As after any interruption: one that was set aside for it must not take others with it (see `Claimed`).
-        alone = 0 < interruptions >= Policy.loads(text).max_interruptions - 1
+        alone = Policy.loads(text).runs_alone(interruptions)
         connection.execute(sql("retry"), (queued, self.now, alone, self.job_id.bytes))
         for root in (self.job_id, *gone):
             chains.revive_behind(connection, self.job_id, root, at=self.now)
@@ -121,7 +120,7 @@ class Pausing:
 
     def __call__(self, connection: Connection) -> None:
         """Write it down, or its new reason."""
-        connection.execute(sql("pause"), self.pause)
+        connection.execute(sql("pause"), self.pause._asdict())
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,7 @@ class Resuming:
 
     def __call__(self, connection: Connection) -> bool:
         """Take it away; returns whether it was there."""
-        connection.execute(sql("resume"), self.pause[:3])
+        connection.execute(sql("resume"), self.pause._asdict())
         return connection.changes() > 0
 
 

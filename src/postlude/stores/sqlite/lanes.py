@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from itertools import starmap
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from postlude.pauses import Pause, Pauses
@@ -43,7 +42,10 @@ class Lane(NamedTuple):
 def read_pauses(connection: Connection) -> Pauses:
     """Read what is paused."""
     rows: list[Row] = connection.execute(sql("pauses")).fetchall()
-    return Pauses(starmap(Pause, rows))
+    return Pauses(
+        Pause(kind=kind, name=name, partition=partition, reason=reason, since=since)
+        for kind, name, partition, reason, since in rows
+    )
 
 
 def all_lanes(connection: Connection) -> Iterator[Lane]:

@@ -21,7 +21,9 @@ _STATES = {state.value: state for state in JobState}
 
 def new_job_values(job: NewJob) -> tuple[SQLiteValue, ...]:
     """The parameters of one row of `insert.sql`."""
-    return (*plain_job_values(job), *job.terms[:4], None if job.terms.key is None else job.terms.key.value)
+    terms = job.terms
+    key = None if terms.key is None else terms.key.value
+    return (*plain_job_values(job), terms.queue, terms.rank, terms.expires_at, terms.partition, key)
 
 
 def plain_job_values(job: NewJob) -> tuple[SQLiteValue, ...]:
@@ -29,7 +31,13 @@ def plain_job_values(job: NewJob) -> tuple[SQLiteValue, ...]:
     chain, after = job.chain, job.after
     return (
         job.id.bytes,
-        *job[1:8],
+        job.task,
+        job.arguments,
+        job.state,
+        job.created_at,
+        job.run_at,
+        job.policy,
+        job.origin,
         None if chain is None else chain.bytes,
         None if after is None else after.bytes,
         job.owner,

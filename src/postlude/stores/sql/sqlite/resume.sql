@@ -1,1 +1,1 @@
-DELETE FROM pauses WHERE kind = ? AND name = ? AND partition = ?
+DELETE FROM pauses WHERE kind = :kind AND name = :name AND partition = :partition
