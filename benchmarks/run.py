@@ -40,6 +40,7 @@ NAMES = (
     "drift",
     "children",
     "progress",
+    "prune",
 )
 ASKED = ("against",)
 """Those that have to be asked for: they compare with something that is not here."""
