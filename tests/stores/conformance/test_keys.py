@@ -309,6 +309,16 @@ async def test_clause_29_the_keys_of_those_behind_it_count_as_well(store: Store,
     assert await store.insert([new := keyed("k", task="app:other")]) == {new.id: behind.id}
 
 
+async def test_clause_29_behind_an_ephemeral_one_that_is_gone(store: Store, owner: int) -> None:
+    """It is one of those that the ephemeral one had cancelled, and does not stand in its own way."""
+    first = staged(owner, "app:other", arguments=None)
+    behind = keyed(owner=owner, after=first)
+    await store.insert([first, behind])
+    await store.settle([ended(claim_of(first), Event.FAIL)])
+    await store.retry(behind.id, now=11.0)
+    assert await store.insert([new := keyed()]) == {new.id: behind.id}
+
+
 async def test_clause_29_no_two_of_those_behind_it_get_one_key(store: Store, owner: int) -> None:
     first = queued()
     behind = keyed("k", task="app:other", after=first.id, chain=first.id)

@@ -111,9 +111,9 @@ def take_again(connection: Connection, keyed: Iterable[Row], now: float) -> None
         job_id = UUID(bytes=value)
         holder = taken.get((task, key))
         row = _holder(connection, task, key, now) if holder is None else None
-        if row is not None and row[0] != value:
+        if row is not None:
             holder = UUID(bytes=row[0])
-        if holder is not None:
+        if holder is not None and holder != job_id:
             raise KeyTaken(job_id, key, holder)
         connection.execute(sql("lose_key"), (task, key))
         connection.execute(sql("hold_key_again"), (value,))
