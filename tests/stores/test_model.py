@@ -3,9 +3,8 @@
 import asyncio
 import tempfile
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 from uuid import UUID
 
 import pytest
@@ -20,142 +19,38 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from postlude.errors import IllegalTransition
+from postlude.errors import IllegalTransition, KeyTaken
 from postlude.ids import new_job_id, new_token
-from postlude.job import Claim, Event, Followers, JobState, NewJob, Terms, transition
-from postlude.stores.contract import Filter
+from postlude.job import DEFAULT_TERMS, Claim, Event, JobState, Key, NewJob, Terms, WhenTaken
+from postlude.limits import Limit
+from postlude.pauses import Pause
+from postlude.stores.contract import Claimed, Filter
 from postlude.stores.sqlite import SQLiteStore, location
 from tests.stores.making import ended
+from tests.stores.model import KNOWN, LIMITED, MAX_RUNNING, TASKS, Job, Model
 
 S, E = JobState, Event
 T = TypeVar("T")
-TASKS = ("app:a", "app:b", "app:unknown")
-KNOWN = TASKS[:2]
 EPHEMERAL = 3
 ENDS = [E.SUCCEED, E.SUCCEED, E.FAIL, E.POSTPONE, E.RELEASE, E.CANCEL, E.RESCUE, E.SET_ASIDE]
+LIMITS = {LIMITED: Limit(max_running=MAX_RUNNING)}
+PAUSES = [Pause("queue", "q"), Pause("task", TASKS[1]), Pause("task", LIMITED), Pause("partition", LIMITED, "p")]
+KEYS = [None, None, *(Key(value, way) for value in "kl" for way in get_args(WhenTaken))]
 
 
-@dataclass
-class Job:
-    """A job as the contract describes it."""
-
-    new: NewJob
-    seq: int
-    state: JobState
-    run_at: float
-    waiting: bool
-    owner: int | None
-    claim: int | None
-    attempt: int = 0
-    interruptions: int = 0
-    alone: bool = False
-    cancel_requested: bool = False
-    cancelled_by: UUID | None = None
-    history: int = 0
-    chain: UUID | None = None
-
-    @property
-    def ephemeral(self) -> bool:
-        return self.new.arguments is None
-
-
-class Model:
-    """The contract, in memory and without haste."""
-
-    def __init__(self) -> None:
-        self.jobs: dict[UUID, Job] = {}
-
-    def behind(self, job_id: UUID) -> list[Job]:
-        direct = [job for job in self.jobs.values() if job.new.after == job_id]
-        return direct + [further for job in direct for further in self.behind(job.new.id)]
-
-    def insert(self, jobs: list[NewJob]) -> None:
-        for new in jobs:
-            job = Job(new, len(self.jobs), new.state, new.run_at, new.after is not None, new.owner, new.claim)
-            job.chain = new.chain
-            self.jobs[new.id] = job
-            before = self.jobs.get(new.after) if new.after else None
-            if before and before.new not in jobs and new.chain == new.after:
-                before.chain = before.chain or new.chain
-            if before is None or before.state is S.SUCCEEDED:
-                job.waiting = False
-            elif before.state.finished:
-                self.end(job, S.CANCELLED, before.cancelled_by or before.new.id)
-
-    def end(self, job: Job, state: JobState, cancelled_by: UUID | None = None) -> None:
-        job.state, job.owner, job.claim, job.cancelled_by = state, None, None, cancelled_by
-        if state is S.SUCCEEDED:
-            for other in self.jobs.values():
-                if other.new.after == job.new.id:
-                    other.waiting = False
-        else:
-            for other in self.behind(job.new.id):
-                if not other.state.finished:
-                    other.state, other.owner, other.claim = S.CANCELLED, None, None
-                    other.cancelled_by = cancelled_by or job.new.id
-
-    def queue(self, job: Job) -> None:
-        job.state, job.owner, job.claim = S.QUEUED, None, None
-        if job.cancel_requested:
-            self.end(job, S.CANCELLED)
-        elif job.ephemeral:
-            self.end(job, S.FAILED)
-
-    def due(self, now: float, *, alone: bool) -> list[Job]:
-        found = [
-            job
-            for job in self.jobs.values()
-            if job.state is S.QUEUED
-            and not job.waiting
-            and job.alone is alone
-            and job.run_at <= now
-            and job.new.task in KNOWN
-        ]
-        # What is alone comes before all others, whatever its rank.
-        return sorted(found, key=lambda job: (0 if alone else job.new.terms.rank, job.run_at, job.seq))
-
-    def settle(self, job: Job, event: Event, **other: Any) -> None:
-        target = transition(job.state, event)
-        job.attempt = other["attempt"]
-        job.interruptions = other["interruptions"]
-        job.history += other["outcome"] is not None
-        job.alone = other["alone"]
-        if target is not S.QUEUED:
-            self.end(job, target)
-            return
-        if not job.cancel_requested:
-            job.run_at = other["run_at"]
-        self.queue(job)
-        if job.state is S.QUEUED and other["followers"] is Followers.QUEUE:
-            for behind in reversed(self.behind(job.new.id)):
-                if behind.state is S.STAGED:
-                    self.queue(behind)
-
-    def gone_before(self, job: Job) -> list[Job] | None:
-        """The ephemeral ones before it that never succeed any more; None if another one has to come first."""
-        gone: list[Job] = []
-        before = self.jobs.get(job.new.after) if job.new.after else None
-        while before is not None and before.state is not S.SUCCEEDED:
-            if not (before.ephemeral and before.state.finished):
-                return None
-            gone.append(before)
-            before = self.jobs.get(before.new.after) if before.new.after else None
-        return gone
-
-    def retry(self, job: Job, now: float) -> None:
-        job.state, job.run_at, job.waiting, job.cancelled_by = S.QUEUED, now, False, None
-        job.cancel_requested = False
-        job.alone = job.interruptions >= 2
-        for root in (job, *(self.gone_before(job) or ())):
-            self.revive(job, root.new.id)
-
-    def revive(self, job: Job, root: UUID) -> None:
-        revived = [other for other in self.behind(job.new.id) if other.cancelled_by == root]
-        for other in revived:
-            other.state, other.waiting, other.cancelled_by, other.cancel_requested = S.QUEUED, True, None, False
-        for other in reversed(revived):
-            if other.ephemeral:
-                self.end(other, S.FAILED)
+@st.composite
+def terms(draw: st.DrawFn) -> Terms:
+    """The moments count from the one at which the job is added; the partition is that of the task that has some."""
+    if draw(st.booleans()):
+        return Terms()
+    key = draw(st.sampled_from(KEYS))
+    return Terms(
+        queue=draw(st.sampled_from(["default", "default", "q"])),
+        rank=draw(st.sampled_from([0, 0, -1, 2])),
+        expires_at=draw(st.sampled_from([None, None, 2.0, 6.0])),
+        partition=draw(st.sampled_from([None, "", "p"])),
+        key=key and key._replace(until=draw(st.sampled_from([None, 4.0]))),
+    )
 
 
 class StoreAndModel(RuleBasedStateMachine):
@@ -190,10 +85,12 @@ class StoreAndModel(RuleBasedStateMachine):
         return found[number % len(found)] if found else None
 
     def add(self, jobs: list[NewJob]) -> None:
-        self.run(self.store.insert(jobs))
-        self.model.insert(jobs)
+        answered = self.model.insert(jobs)
+        assert self.run(self.store.insert(jobs)) == answered
+        for job_id in answered:
+            self.claims.pop(job_id, None)
 
-    def new(self, state: JobState, task: int, delay: float, after: NewJob | None, owner: int, rank: int = 0) -> NewJob:
+    def new(self, state: JobState, task: int, delay: float, after: NewJob | None, owner: int, given: Terms) -> NewJob:
         is_staged = state is S.STAGED
         # What is put into the queue at once has its arguments there.
         arguments = None if is_staged and task == EPHEMERAL else "[]"
@@ -201,7 +98,7 @@ class StoreAndModel(RuleBasedStateMachine):
             new_job_id(), TASKS[min(task, 2)], arguments, state, created_at=self.now, run_at=self.now + delay,
             after=after.id if after else None, chain=(after.chain or after.id) if after else None,
             owner=owner if is_staged else None, claim=new_token() if is_staged else None,
-            terms=Terms(rank=rank),
+            terms=self.at_this_moment(given, TASKS[min(task, 2)], keyed=arguments is not None),
         )  # fmt: skip
         if is_staged:
             self.claims[job.id] = Claim(
@@ -222,6 +119,16 @@ class StoreAndModel(RuleBasedStateMachine):
             )
         return job
 
+    def at_this_moment(self, given: Terms, task: str, *, keyed: bool) -> Terms:
+        if given == Terms():
+            return DEFAULT_TERMS
+        key = given.key if keyed else None
+        return given._replace(
+            expires_at=given.expires_at and self.now + given.expires_at,
+            partition=given.partition if task == LIMITED else None,
+            key=key and key._replace(until=key.until and self.now + key.until),
+        )
+
     states = st.sampled_from([S.STAGED, S.QUEUED])
     numbers = st.integers(0, 50)
 
@@ -230,12 +137,12 @@ class StoreAndModel(RuleBasedStateMachine):
         tasks=st.lists(st.integers(0, EPHEMERAL), min_size=1, max_size=4),
         delay=st.sampled_from([0.0, 0.0, 5.0]),
         owner=st.integers(0, 1),
-        rank=st.sampled_from([0, 0, -1, 2]),
+        given=terms(),
     )
-    def insert_chain(self, state: JobState, tasks: list[int], delay: float, owner: int, rank: int) -> None:
+    def insert_chain(self, state: JobState, tasks: list[int], delay: float, owner: int, given: Terms) -> None:
         jobs: list[NewJob] = []
         for task in tasks:
-            jobs.append(self.new(state, task, delay, jobs[-1] if jobs else None, self.owners[owner], rank))
+            jobs.append(self.new(state, task, delay, jobs[-1] if jobs else None, self.owners[owner], given))
         self.add(jobs)
 
     @precondition(lambda self: self.model.jobs)
@@ -244,31 +151,89 @@ class StoreAndModel(RuleBasedStateMachine):
         state=states,
         tasks=st.lists(st.sampled_from([0, 1, EPHEMERAL]), min_size=1, max_size=2),
         owner=st.integers(0, 1),
+        given=terms(),
     )
-    def insert_late(self, number: int, state: JobState, tasks: list[int], owner: int) -> None:
+    def insert_late(self, number: int, state: JobState, tasks: list[int], owner: int, given: Terms) -> None:
         before = self.pick(
             number, lambda job: not any(other.new.after == job.new.id for other in self.model.jobs.values())
         )
         assert before
         jobs: list[NewJob] = []
         for task in tasks:
-            jobs.append(self.new(state, task, 0.0, jobs[-1] if jobs else before.new, self.owners[owner]))
+            jobs.append(self.new(state, task, 0.0, jobs[-1] if jobs else before.new, self.owners[owner], given))
         self.add(jobs)
 
-    @rule(limit=st.integers(1, 4), idle=st.booleans(), owner=st.integers(0, 1))
-    def claim(self, limit: int, idle: bool, owner: int) -> None:
+    @rule(limit=st.integers(1, 4), idle=st.booleans(), owner=st.integers(0, 1), limits=st.booleans())
+    def claim(self, limit: int, idle: bool, owner: int, limits: bool) -> None:
         claimed = self.run(
-            self.store.claim(owner=self.owners[owner], tasks=KNOWN, limit=limit, now=self.now, idle=idle)
-        )
-        alone = self.model.due(self.now, alone=True)
-        expected = alone[:1] if alone and idle else self.model.due(self.now, alone=False)[:limit]
+            self.store.claim(
+                owner=self.owners[owner], tasks=KNOWN, limit=limit, now=self.now, idle=idle,
+                limits=LIMITS if limits else {},
+            )
+        )  # fmt: skip
+        expected, alone_waits = self.model.claim(limit=limit, now=self.now, idle=idle, limits=limits)
+        assert claimed.alone_waits is alone_waits
+        if expected is None:
+            expected = self.in_turn(claimed, limit, limits=limits)
         assert [claim.job_id for claim in claimed.claims] == [job.new.id for job in expected]
-        assert claimed.alone_waits is bool(alone and not idle)
         for claim, job in zip(claimed.claims, expected, strict=True):
             job.attempt += 1
             job.state, job.owner, job.claim = S.RUNNING, self.owners[owner], claim.id
             assert (claim.attempt, claim.interruptions) == (job.attempt, job.interruptions)
             self.claims[claim.job_id] = claim
+        if limits and len(expected) < limit and not any(job.alone for job in expected):
+            # Whatever is left is held back, and said to be.
+            left = [job for job in self.model.due(self.now, alone=False) if not self.model.covered(job)]
+            if claimed.again_at is None:
+                assert all(self.model.full(job) for job in left)
+                assert claimed.held_back or not left
+
+    def in_turn(self, claimed: Claimed, limit: int, *, limits: bool) -> list[Job]:
+        """What a claim came to of which the model does not say whose turn it was, only what must hold."""
+        model, now = self.model, self.now
+        due = [job for job in model.due(now, alone=False) if not model.covered(job)]
+        records = self.run(self.store.get([job.new.id for job in due]))
+        cancelled = [model.jobs[record.id] for record in records if record.state is S.CANCELLED]
+        assert all(job.expired(now) for job in cancelled)
+        for job in cancelled:
+            model.end(job, S.CANCELLED)
+        found = [model.jobs[claim.job_id] for claim in claimed.claims]
+        assert len({job.new.id for job in found}) == len(found) <= limit
+        for job in found:
+            assert job in due
+            assert not job.expired(now)
+        taken = [job.terms.partition for job in found if job.new.task == LIMITED]
+        if limits:
+            assert None not in taken
+            assert all(taken.count(each) + model.running(each) <= MAX_RUNNING for each in set(taken))
+        left = [job for job in due if job not in found and job not in cancelled]
+        if limits:
+            rooms = {job.terms.partition: MAX_RUNNING - model.running(job.terms.partition) for job in left}
+            left = [
+                job for job in left if job.new.task != LIMITED
+                or taken.count(job.terms.partition) < rooms[job.terms.partition]
+            ]  # fmt: skip
+        assert len(found) == limit or not left or cancelled
+        lowest = min((job.terms.rank for job in left), default=99)
+        assert all(job.terms.rank <= lowest for job in found)
+        for job in found:
+            assert not any(
+                other.terms.partition == job.terms.partition
+                and (other.terms.queue, other.new.task) == (job.terms.queue, job.new.task)
+                and other.rank < job.rank
+                for other in left
+            )
+        return found
+
+    @rule(pause=st.sampled_from(PAUSES))
+    def pause(self, pause: Pause) -> None:
+        self.run(self.store.pause(pause))
+        self.model.pauses.add(pause)
+
+    @rule(pause=st.sampled_from(PAUSES))
+    def resume(self, pause: Pause) -> None:
+        assert self.run(self.store.resume(pause)) is (pause in self.model.pauses)
+        self.model.pauses.discard(pause)
 
     @precondition(lambda self: self.claims)
     @rule(number=numbers)
@@ -336,6 +301,10 @@ class StoreAndModel(RuleBasedStateMachine):
             with pytest.raises(IllegalTransition):
                 self.run(self.store.retry(job.new.id, now=self.now))
             return
+        if self.model.key_taken(job, self.now):
+            with pytest.raises(KeyTaken):
+                self.run(self.store.retry(job.new.id, now=self.now))
+            return
         self.run(self.store.retry(job.new.id, now=self.now))
         self.model.retry(job, self.now)
 
@@ -370,9 +339,10 @@ class StoreAndModel(RuleBasedStateMachine):
         if any(job.state is not S.STAGED for job in chosen.values()):
             return
         self.run(self.store.withdraw([job.new for job in chosen.values()]))
+        self.model.withdraw(chosen.values())
         for job_id in chosen:
-            self.model.jobs.pop(job_id)
-            self.claims.pop(job_id)
+            if job_id not in self.model.jobs:
+                self.claims.pop(job_id)
 
     @rule(seconds=st.sampled_from([1.0, 3.0, 10.0]))
     def time_passes(self, seconds: float) -> None:
@@ -389,6 +359,7 @@ class StoreAndModel(RuleBasedStateMachine):
             assert (record.state, record.attempt, record.interruptions, record.cancelled_by, record.chain) == (
                 job.state, job.attempt, job.interruptions, job.cancelled_by, job.chain,
             )  # fmt: skip
+            assert (record.queue, -record.priority, record.expires_at, record.partition) == job.terms[:4]
             assert not (job.ephemeral and record.state is S.QUEUED)
             if not job.state.finished:
                 assert (record.waiting, record.run_at) == (job.waiting, job.run_at)
@@ -397,6 +368,8 @@ class StoreAndModel(RuleBasedStateMachine):
         for job in self.model.jobs.values():
             counts[job.state] = counts.get(job.state, 0) + 1
         assert self.run(self.store.count(Filter())) == counts
+        found = {record.id for record in self.run(self.store.get(list(self.model.aliases)))}
+        assert found == set(self.model.aliases.values())
 
     @invariant()
     def so_do_the_questions_of_the_workers(self) -> None:
@@ -406,7 +379,12 @@ class StoreAndModel(RuleBasedStateMachine):
         for owner in self.owners:
             asked = {job.new.id for job in jobs if job.owner == owner and job.cancel_requested}
             assert self.run(self.store.cancellations(owner)) == asked
-        claimable = [job.run_at for alone in (False, True) for job in self.model.due(float("inf"), alone=alone)]
+        claimable = [
+            job.run_at
+            for alone in (False, True)
+            for job in self.model.due(float("inf"), alone=alone)
+            if not self.model.covered(job, partition=alone)
+        ]
         assert self.run(self.store.next_due(KNOWN)) == min(claimable, default=None)
         assert self.run(self.store.waiting_tasks()) == {job.new.task for job in jobs if job.state is S.QUEUED}
         assert self.run(self.store.orphans(limit=10)) == []
