@@ -18,7 +18,7 @@ TASKS = ("app:a", "app:b", "app:unknown")
 KNOWN = TASKS[:2]
 LIMITED = TASKS[0]
 """The only task with partitions; it has a limit only in claims that say so."""
-MAX_RUNNING = 2
+MAX_RUNNING = 1
 
 
 @dataclass

@@ -34,8 +34,8 @@ T = TypeVar("T")
 EPHEMERAL = 3
 ENDS = [E.SUCCEED, E.SUCCEED, E.FAIL, E.POSTPONE, E.RELEASE, E.CANCEL, E.RESCUE, E.SET_ASIDE]
 LIMITS = {LIMITED: Limit(max_running=MAX_RUNNING)}
-PAUSES = [Pause("queue", "q"), Pause("task", TASKS[1]), Pause("task", LIMITED), Pause("partition", LIMITED, "p")]
-KEYS = [None, None, *(Key(value, way) for value in "kl" for way in get_args(WhenTaken))]
+PAUSES = [Pause("queue", "q"), Pause("task", TASKS[1]), Pause("partition", LIMITED, "p")]
+KEYS = [None, *(Key("k", way) for way in get_args(WhenTaken))]
 
 
 @st.composite
@@ -74,6 +74,10 @@ class StoreAndModel(RuleBasedStateMachine):
     def open(self) -> None:
         self.run(self.store.open())
         self.owners = [self.run(self.store.enlist()) for _ in range(2)]
+        # What most examples would take long to come to: some that wait, under a limit and without.
+        for partition in (None, None, "", "p", "p"):
+            self.add([self.new(S.QUEUED, 0, 0.0, None, 0, Terms(partition=partition))])
+        self.add([self.new(S.QUEUED, 1, 0.0, None, 0, Terms(key=Key("k", "replace"), expires_at=6.0))])
 
     def teardown(self) -> None:
         self.run(self.store.close())
@@ -129,7 +133,7 @@ class StoreAndModel(RuleBasedStateMachine):
             key=key and key._replace(until=key.until and self.now + key.until),
         )
 
-    states = st.sampled_from([S.STAGED, S.QUEUED])
+    states = st.sampled_from([S.STAGED, S.QUEUED, S.QUEUED])
     numbers = st.integers(0, 50)
 
     @rule(
@@ -143,6 +147,7 @@ class StoreAndModel(RuleBasedStateMachine):
         jobs: list[NewJob] = []
         for task in tasks:
             jobs.append(self.new(state, task, delay, jobs[-1] if jobs else None, self.owners[owner], given))
+            given = given._replace(key=None)
         self.add(jobs)
 
     @precondition(lambda self: self.model.jobs)
@@ -161,6 +166,7 @@ class StoreAndModel(RuleBasedStateMachine):
         jobs: list[NewJob] = []
         for task in tasks:
             jobs.append(self.new(state, task, 0.0, jobs[-1] if jobs else before.new, self.owners[owner], given))
+            given = given._replace(key=None)
         self.add(jobs)
 
     @rule(limit=st.integers(1, 4), idle=st.booleans(), owner=st.integers(0, 1), limits=st.booleans())
@@ -230,10 +236,13 @@ class StoreAndModel(RuleBasedStateMachine):
         self.run(self.store.pause(pause))
         self.model.pauses.add(pause)
 
+    @precondition(lambda self: self.model.pauses)
     @rule(pause=st.sampled_from(PAUSES))
     def resume(self, pause: Pause) -> None:
         assert self.run(self.store.resume(pause)) is (pause in self.model.pauses)
-        self.model.pauses.discard(pause)
+        for other in self.model.pauses - {pause}:
+            assert self.run(self.store.resume(other))
+        self.model.pauses.clear()
 
     @precondition(lambda self: self.claims)
     @rule(number=numbers)
