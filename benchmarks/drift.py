@@ -19,7 +19,7 @@ from postlude import schedule
 from postlude.clock import wait
 from postlude.events import Events
 from postlude.job import JobState
-from postlude.line import Places
+from postlude.places import Places
 from postlude.process import Process
 from postlude.registry import Registry
 from postlude.retention import Retention

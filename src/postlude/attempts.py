@@ -12,34 +12,34 @@ import contextvars
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from postlude.admitted import Admitted
 from postlude.clock import wait
+from postlude.endings import Endings
 from postlude.events import (
-    CallsLost,
-    EphemeralFailed,
     LoopBlocked,
     ServiceFailed,
     StopDelayed,
     StoreFailed,
     ThreadAbandoned,
 )
-from postlude.execution import abandon, decide, release, what_happened
 from postlude.executors import LoopExecutor
 from postlude.executors.contract import CannotStart, failed, failure_of, resolve
-from postlude.job import Cancelled, Failed, Interrupted, JobState
-from postlude.line import GIVEN_BACK, Attempt, Line, Lines
+from postlude.job import Cancelled, Failed, JobState
+from postlude.line import Line, Lines
 from postlude.oversight import RECORD_AFTER, Oversight
 from postlude.policy import Policy
 from postlude.tasks import default_executor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from uuid import UUID
 
+    from postlude.admitted import Ended
     from postlude.calls import Call
     from postlude.clock import Clock
     from postlude.events import Events
-    from postlude.job import Outcome, Settlement
-    from postlude.line import Ended, Places
+    from postlude.job import Outcome
+    from postlude.places import Places
     from postlude.settling import Settling
     from postlude.stores.contract import Store
     from postlude.tasks import ExecutorName
@@ -73,13 +73,16 @@ class Attempts:
         self.settling = settling
         self.clock = clock
         self._events = events
+        self.endings: Endings = Endings(settling, clock, events)
         on_loop = LoopExecutor(clock, lambda task, seconds: events.emit(LoopBlocked(task, seconds)))
-        self._lines = Lines(places, {"loop": Line(on_loop, places.concurrency.loop), "thread": places.line("thread")})
+        self._lines = Lines(
+            places.line, {"loop": Line(on_loop, places.concurrency.loop), "thread": places.line("thread")}
+        )
         self._places = places
-        self._running: dict[UUID, Attempt] = {}
+        self._running: dict[UUID, Admitted] = {}
         """Oldest first."""
         self._oversight = Oversight(store, owner, clock, events, self._running)
-        self._resting: tuple[asyncio.Event, Callable[[Attempt], bool]] | None = None
+        self._resting: tuple[asyncio.Event, Callable[[Admitted], bool]] | None = None
         """Set when none of those attempts runs; there only while somebody waits for that."""
         self._preparing: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -140,15 +143,15 @@ class Attempts:
         line = self._lines[call.definition.executor]
         if line.elsewhere and call.ephemeral:
             line = self._lines[default_executor(call.definition.function)]
-        attempt = Attempt(line, call, ended, behind)
+        attempt = Admitted(line, call, ended, behind)
         if call.answered is not None:
-            self._abandon_behind(attempt, "another job answers in place of the one before it")
+            self.endings.abandon_behind(attempt, "another job answers in place of the one before it")
             attempt.tell(None)
             return
         if alone:
             self._alone = call.id
         elif self._goes_elsewhere(call):
-            self._give_back(attempt)
+            self.endings.give_back(attempt)
             return
         elif self._blocked or not line.free:
             if call.context is None:
@@ -175,7 +178,7 @@ class Attempts:
 
     # From slot to outcome
 
-    def _admit(self, attempt: Attempt) -> None:
+    def _admit(self, attempt: Admitted) -> None:
         claim = attempt.call.claim
         if claim is not None and claim.state is JobState.STAGED:
             recorded_first = attempt.call.definition.policy.interrupted == "hold"
@@ -187,7 +190,7 @@ class Attempts:
                 return
         self._launch(attempt)
 
-    async def _prepare(self, attempt: Attempt, *, record: bool) -> None:
+    async def _prepare(self, attempt: Admitted, *, record: bool) -> None:
         """Before the start of a call that must be recorded first, or that may have been cancelled while it waited.
 
         A task that must not run twice is recorded before it does anything: a crash in its first second would else look
@@ -202,7 +205,7 @@ class Attempts:
             self._events.emit(StoreFailed(f"starting {attempt.call.definition.name}", str(error)))
             del self._running[attempt.call.id]
             self._leave(attempt.line)
-            self._give_back(attempt)
+            self.endings.give_back(attempt)
             return
         asked = "cancelled on request before it started" if self._oversight.was_asked(attempt) else None
         if reason := asked or attempt.cancelled_because:
@@ -210,7 +213,7 @@ class Attempts:
         else:
             self._launch(attempt)
 
-    def _launch(self, attempt: Attempt) -> None:
+    def _launch(self, attempt: Admitted) -> None:
         call = attempt.call
         attempt.started_at = self.clock.now()
         attempt.began = self.clock.elapsed()
@@ -228,66 +231,43 @@ class Attempts:
             # Later, as every end: the line behind it would be worked off in here, one inside the other.
             asyncio.get_running_loop().call_soon(self._not_begun, attempt, error)
 
-    def _reported(self, attempt: Attempt) -> None:
+    def _reported(self, attempt: Admitted) -> None:
         """An attempt has something to report; in any thread."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop was closed: nobody is left to write it down
                 self._loop.call_soon_threadsafe(self._note_progress, attempt)
 
-    def _note_progress(self, attempt: Attempt) -> None:
+    def _note_progress(self, attempt: Admitted) -> None:
         self._oversight.reported(attempt)
         self.watch()
 
-    def _not_begun(self, attempt: Attempt, error: Exception) -> None:
+    def _not_begun(self, attempt: Admitted, error: Exception) -> None:
         if attempt.call.ephemeral or not isinstance(error, CannotStart):
             self._conclude(attempt, failed(error))
             return
         self._forget(attempt)
-        self._give_back(attempt, after=RECORD_AFTER)
+        self.endings.give_back(attempt, after=RECORD_AFTER)
         self._leave(attempt.line)
         self._events.emit(ServiceFailed(f"starting {attempt.call.definition.name}", failure_of(error)))
 
-    def _forget(self, attempt: Attempt) -> None:
+    def _forget(self, attempt: Admitted) -> None:
         call = attempt.call
         del self._running[call.id]
         self._oversight.end(attempt)
         if self._alone == call.id:
             self._alone = None
 
-    def _conclude(self, attempt: Attempt, outcome: Outcome) -> None:
-        call, claim = attempt.call, attempt.call.claim
-        if isinstance(outcome, Failed) and isinstance(outcome.error, CannotStart) and not call.ephemeral:
+    def _conclude(self, attempt: Admitted, outcome: Outcome) -> None:
+        if isinstance(outcome, Failed) and isinstance(outcome.error, CannotStart) and not attempt.call.ephemeral:
             self._not_begun(attempt, outcome.error)
             return
         self._forget(attempt)
-        outcome = attempt.counted(outcome)
-        interrupted = isinstance(outcome, Interrupted) and not (outcome.begun or attempt.held)
-        if claim is None:
-            attempt.tell(outcome)
-            if isinstance(outcome, Failed):
-                self._events.emit(EphemeralFailed(call.definition.name, outcome.failure, outcome.error))
-            elif interrupted:
-                self.lost([call], "its process stopped while it ran, and it was not stored")
-        elif interrupted and (attempt.given_back or claim.state is JobState.STAGED):
-            self._give_back(attempt)
-        else:
-            retry = call.definition.retries_of(claim) if isinstance(outcome, Failed) else None
-            settlement = decide(outcome, claim, self.clock.now(), started_at=attempt.started_at, retry=retry)
-            if settlement.state is JobState.QUEUED:
-                self._abandon_behind(attempt, "the one before it runs later")
-            self._settle(attempt, settlement, outcome)
-            event = what_happened(claim, settlement, outcome)
-            if event is not None:
-                self._events.emit(event)
+        self.endings.conclude(attempt, outcome)
         attempt.close_job()
         if attempt.abandoned:
             attempt.line.executor.take_room()
         else:
             self._leave(attempt.line)
-
-    def _settle(self, attempt: Attempt, settlement: Settlement, outcome: Outcome, *, perhaps: bool = False) -> None:
-        told = None if attempt.ended is None else partial(attempt.tell, outcome)
-        self.settling.put(attempt.with_report(settlement), told, perhaps=perhaps)
 
     def _leave(self, line: Line) -> None:
         """A slot is free: the next in line takes it, or whoever fetches work from the queue."""
@@ -303,38 +283,9 @@ class Attempts:
         while not self._blocked and (attempt := self._lines.next()) is not None:
             if self._goes_elsewhere(attempt.call):  # it has expired in the line, or was paused
                 attempt.line.free += 1
-                self._give_back(attempt)
+                self.endings.give_back(attempt)
             else:
                 self._admit(attempt)
-
-    def _give_back(self, attempt: Attempt, *, after: float = 0.0) -> None:
-        """Let somebody else run the job, now or after this process. What cannot be stored behind it ends here."""
-        now = self.clock.now()
-        before = "its process stopped before its turn" if self._stopping else "the one before it runs later"
-        self._abandon_behind(attempt, before)
-        call, claim = attempt.call, attempt.call.claim
-        if claim is not None and not call.ephemeral:
-            # A call with the same key may have queued it in the meantime.
-            released = release(claim, now + after)._replace(at=now)
-            self._settle(attempt, released, GIVEN_BACK, perhaps=call.needs_queue)
-        else:
-            self.lost([call], "the process stops, or it was to run later, and it was not stored")
-            attempt.tell(None)
-
-    def _abandon_behind(self, attempt: Attempt, before: str) -> None:
-        """End what cannot be stored of those that are queued with it; before they are, in the same batch."""
-        for call in (attempt.call, *attempt.behind):
-            if call.ephemeral and call.claim is not None:
-                reason = f"{before}, and it was not stored, so no other can run it"
-                self.settling.put(abandon(call.claim, self.clock.now(), reason))
-                self._events.emit(CallsLost((call.definition.name,), reason))
-                break
-
-    def lost(self, calls: Iterable[Call], reason: str) -> None:
-        """Say which of these calls have no row, and so will never run."""
-        names = tuple(call.definition.name for call in calls if call.claim is None)
-        if names:
-            self._events.emit(CallsLost(names, reason))
 
     # Looking after what runs
 
@@ -344,11 +295,11 @@ class Attempts:
             self._time_out(attempt)  # first, since it needs no answer of the store
         delay = await self._oversight.run_once()
         for attempt in self._lines.take_overdue(before=self.clock.elapsed() - RECORD_AFTER):
-            self._give_back(attempt)
+            self.endings.give_back(attempt)
         waiting = any(line.waiting for line in self._lines.values())
         return RECORD_AFTER if delay is None and waiting else delay
 
-    def _time_out(self, attempt: Attempt) -> None:
+    def _time_out(self, attempt: Admitted) -> None:
         if attempt.cancelled_because is None:  # else it ends for that reason
             attempt.timed_out = attempt.timeout
         attempt.cancel(f"it ran longer than its timeout of {attempt.timeout:g} s")
@@ -378,9 +329,9 @@ class Attempts:
             The tasks that could not be made to end: they run on in daemon threads, and their jobs are given to others
             when this process is gone.
         """
-        self._stopping = True
+        self._stopping = self.endings.stopping = True
         for attempt in self._lines.take_all():
-            self._give_back(attempt)
+            self.endings.give_back(attempt)
         self.held = False  # an open request may still bring what only this process can run
         await self._rest(grace, lambda attempt: not attempt.abandoned)
         late = list(self._running.values())
@@ -392,7 +343,7 @@ class Attempts:
         await self._rest(LAST_WORDS, lambda attempt: attempt.can_end)
         return sorted({each.call.definition.name for each in self._running.values()})
 
-    async def _rest(self, seconds: float, which: Callable[[Attempt], bool]) -> None:
+    async def _rest(self, seconds: float, which: Callable[[Admitted], bool]) -> None:
         """Return when none of these runs any more, or after that time."""
         if seconds > 0 and any(map(which, self._running.values())):
             self._resting = (asyncio.Event(), which)

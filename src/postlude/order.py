@@ -36,7 +36,7 @@ async def run_in_order(attempts: Attempts, calls: Sequence[Call]) -> bool:
             continue
         outcome = await attempts.run(call, behind=behind)
         if not isinstance(outcome, Succeeded):
-            attempts.lost(behind, f"{call.definition.name}, which came before, did not succeed")
+            attempts.endings.lost(behind, f"{call.definition.name}, which came before, did not succeed")
             if outcome is None or call.claim is None:
                 await _leave_behind(attempts, behind, call, outcome)
             return False

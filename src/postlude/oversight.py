@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from uuid import UUID
 
+    from postlude.admitted import Admitted
     from postlude.clock import Clock
     from postlude.events import Events
-    from postlude.line import Attempt
     from postlude.stores.contract import Store
 
 RECORD_AFTER: Final = 1.0
@@ -38,23 +38,25 @@ class Oversight:
         running: the attempts that run, oldest first.
     """
 
-    def __init__(self, store: Store, owner: int, clock: Clock, events: Events, running: Mapping[UUID, Attempt]) -> None:
+    def __init__(
+        self, store: Store, owner: int, clock: Clock, events: Events, running: Mapping[UUID, Admitted]
+    ) -> None:
         self._store = store
         self._owner = owner
         self._clock = clock
         self._events = events
         self._running = running
-        self._unrecorded: dict[UUID, Attempt] = {}
+        self._unrecorded: dict[UUID, Admitted] = {}
         """Those that the store still has as staged, oldest first."""
-        self._reporting: dict[UUID, Attempt] = {}
+        self._reporting: dict[UUID, Admitted] = {}
         """Those that have something to say which is not written yet."""
         self._report_at = 0.0
-        self._timed: dict[UUID, Attempt] = {}
+        self._timed: dict[UUID, Admitted] = {}
         """Those that may run for a limited time, and have not been told to end."""
         self._asked: frozenset[UUID] = frozenset()
         self._look = False
 
-    def begin(self, attempt: Attempt) -> None:
+    def begin(self, attempt: Admitted) -> None:
         """An attempt has started."""
         call = attempt.call
         if call.claim is not None and call.claim.state is JobState.STAGED:
@@ -62,13 +64,13 @@ class Oversight:
         if attempt.timeout is not None:
             self._timed[call.id] = attempt
 
-    def end(self, attempt: Attempt) -> None:
+    def end(self, attempt: Admitted) -> None:
         """An attempt has ended."""
         for some in (self._unrecorded, self._reporting, self._timed):
             if some:  # most often it is not: an id is not hashed for nothing, several times a job
                 some.pop(attempt.call.id, None)
 
-    def take_timed_out(self) -> list[Attempt]:
+    def take_timed_out(self) -> list[Admitted]:
         """Those whose time is over; each is given once."""
         now = self._clock.elapsed()
         over = [each for each in self._timed.values() if each.timeout is not None and now - each.began >= each.timeout]
@@ -76,7 +78,7 @@ class Oversight:
             del self._timed[attempt.call.id]
         return over
 
-    def reported(self, attempt: Attempt) -> None:
+    def reported(self, attempt: Admitted) -> None:
         """An attempt has something to report."""
         if attempt.call.id in self._running:
             self._reporting[attempt.call.id] = attempt
@@ -85,7 +87,7 @@ class Oversight:
         """Somebody was asked to cancel: look at the next turn who it was."""
         self._look = True
 
-    def was_asked(self, attempt: Attempt) -> bool:
+    def was_asked(self, attempt: Admitted) -> bool:
         """Whether somebody is known to have asked to cancel it."""
         return attempt.call.id in self._asked
 
@@ -126,7 +128,7 @@ class Oversight:
                 attempt.said_slow = True
                 self._events.emit(AttemptSlow(attempt.call.id, attempt.call.definition.name, now - attempt.began))
 
-    async def record(self, attempts: Sequence[Attempt]) -> None:
+    async def record(self, attempts: Sequence[Admitted]) -> None:
         """Record staged attempts as started."""
         now = self._clock.now()
         claims = [each.call.claim._replace(started_at=each.started_at or now) for each in attempts if each.call.claim]

@@ -17,8 +17,9 @@ from postlude.execution import decide
 from postlude.job import Cancelled
 from postlude.logs import listen
 from postlude.loops import running_loop
-from postlude.maintenance import Prune, Rescue
 from postlude.memory import LoadedObjects
+from postlude.prune import Prune
+from postlude.rescue import Rescue
 from postlude.scheduler import Scheduler
 from postlude.service import Service
 from postlude.settling import Settling
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from postlude.clock import Clock
     from postlude.events import Events
     from postlude.job import Settlement
-    from postlude.line import Places
+    from postlude.places import Places
     from postlude.registry import Registry
     from postlude.retention import Retention
     from postlude.service import Turn

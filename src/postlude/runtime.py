@@ -15,10 +15,10 @@ from postlude.executors.inside import refuse_to_open, refuse_to_start
 from postlude.handle import Job
 from postlude.introduction import introduce, introduce_another
 from postlude.job import JobState
-from postlude.line import Places
 from postlude.loops import in_background
 from postlude.opening import Opening
 from postlude.order import run_all
+from postlude.places import Places
 from postlude.process import Process, attempts_without_store
 from postlude.registry import import_tasks
 from postlude.signals import SignalWatch

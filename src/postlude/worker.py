@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from postlude.calls import NO_OPTIONS, Call
-from postlude.execution import abandon, decide, release, runs_alone, what_happened
+from postlude.execution import abandon, release, runs_alone
 from postlude.executors.contract import failed
 from postlude.job import DEFAULT_TERMS
 from postlude.limits import UNLIMITED
@@ -46,7 +46,7 @@ class Worker:
         attempts: where claimed jobs run.
         settling: takes those that cannot even begin.
         clock: what time it is.
-        events: told of them.
+        events: told of turns that fail.
     """
 
     def __init__(
@@ -66,7 +66,6 @@ class Worker:
         self._attempts = attempts
         self._settling = settling
         self._clock = clock
-        self._events = events
         self._pauses: Pauses | None = Pauses()
         """What is paused; None: something has changed, and it is not known what."""
         self._pauses_read = -POLL
@@ -208,12 +207,7 @@ class Worker:
         try:
             self._begin(claim)
         except Exception as error:  # noqa: BLE001 - whatever it was, it is the failure of this job
-            outcome = failed(error)
-            settlement = decide(outcome, claim, self._clock.now())
-            self._settling.put(settlement)
-            event = what_happened(claim, settlement, outcome)
-            if event is not None:
-                self._events.emit(event)
+            self._attempts.endings.end(claim, failed(error))
 
     def _begin(self, claim: Claim) -> None:
         alone = runs_alone(claim)

@@ -12,7 +12,7 @@ from postlude.elsewhere import Setup
 from postlude.events import Events
 from postlude.executors import Executors
 from postlude.job import Record, Settlement
-from postlude.line import Places
+from postlude.places import Places
 from postlude.registry import Registry
 from postlude.settings import Concurrency
 from postlude.settling import Settling

@@ -8,7 +8,7 @@ import pytest
 import postlude.service
 from postlude.errors import StoreUnavailable
 from postlude.events import Events, ServiceFailed, StoreFailed, StoreRecovered
-from postlude.maintenance import Rescue
+from postlude.rescue import Rescue
 from postlude.scheduler import Scheduler
 from postlude.service import Service, Turn
 from tests.engine.conftest import Engine

@@ -14,7 +14,7 @@ from postlude.events import AttemptFailed, AttemptInterrupted
 from postlude.execution import decide
 from postlude.ids import new_job_id
 from postlude.job import Interrupted, JobState, NewJob
-from postlude.maintenance import BATCH, Rescue
+from postlude.rescue import BATCH, Rescue
 from postlude.stores.contract import Filter, Store
 from postlude.worker import HOLD_FOR, LET_IN_FOR, POLL
 from tests.engine.conftest import Engine

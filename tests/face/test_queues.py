@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from postlude import BackgroundTasks, Concurrency, JobState, Postlude, task
 from postlude.errors import CallError, IllegalTransition, JobNotFound, NotStorable
-from postlude.maintenance import PAUSE, Prune
+from postlude.prune import PAUSE, Prune
 from postlude.retention import Retention
 from postlude.stores import open_store
 from postlude.testing import worker

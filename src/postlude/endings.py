@@ -1,0 +1,115 @@
+"""What becomes of a call when its attempt is over, or its wait for one."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from postlude.events import CallsLost, EphemeralFailed
+from postlude.execution import abandon, decide, release, what_happened
+from postlude.job import Failed, Interrupted, JobState, Succeeded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from postlude.admitted import Admitted
+    from postlude.calls import Call
+    from postlude.clock import Clock
+    from postlude.events import Events
+    from postlude.job import Claim, Outcome, Settlement
+    from postlude.settling import Settling
+
+GIVEN_BACK: Final = Interrupted("it was given back, for another process or for later")
+
+
+class Endings:
+    """Hands each claim on to `Settling` with what it came to, and says what somebody should know of.
+
+    Args:
+        settling: writes it down.
+        clock: what time it is.
+        events: told of failures, interruptions, and calls that will not run.
+    """
+
+    def __init__(self, settling: Settling, clock: Clock, events: Events) -> None:
+        self._settling = settling
+        self._clock = clock
+        self._events = events
+        self.stopping: bool = False
+        """Whether what is given back is given back because the process stops."""
+
+    def conclude(self, attempt: Admitted, outcome: Outcome) -> None:
+        """Settle what an attempt came to; without a row, tell whoever waits."""
+        call, claim = attempt.call, attempt.call.claim
+        outcome = attempt.counted(outcome)
+        interrupted = isinstance(outcome, Interrupted) and not (outcome.begun or attempt.held)
+        if claim is None:
+            attempt.tell(outcome)
+            if isinstance(outcome, Failed):
+                self._events.emit(EphemeralFailed(call.definition.name, outcome.failure, outcome.error))
+            elif interrupted:
+                self.lost([call], "its process stopped while it ran, and it was not stored")
+        elif interrupted and (attempt.given_back or claim.state is JobState.STAGED):
+            self.give_back(attempt)
+        else:
+            retry = call.definition.retries_of(claim) if isinstance(outcome, Failed) else None
+            settlement = decide(outcome, claim, self._clock.now(), started_at=attempt.started_at, retry=retry)
+            if settlement.state is JobState.QUEUED:
+                self.abandon_behind(attempt, "the one before it runs later")
+            told = None if attempt.ended is None else partial(attempt.tell, outcome)
+            self._settling.put(attempt.with_report(settlement), told)
+            if not isinstance(outcome, Succeeded):
+                say(self._events, claim, settlement, outcome)
+
+    def end(self, claim: Claim, outcome: Outcome) -> None:
+        """Settle a claim that came to no attempt."""
+        settlement = decide(outcome, claim, self._clock.now())
+        self._settling.put(settlement)
+        say(self._events, claim, settlement, outcome)
+
+    def give_back(self, attempt: Admitted, *, after: float = 0.0) -> None:
+        """Let somebody else run the job, now or after this process. What cannot be stored behind it ends here.
+
+        Args:
+            attempt: that is over, or never began.
+            after: seconds until the job is due again.
+        """
+        now = self._clock.now()
+        before = "its process stopped before its turn" if self.stopping else "the one before it runs later"
+        self.abandon_behind(attempt, before)
+        call, claim = attempt.call, attempt.call.claim
+        if claim is not None and not call.ephemeral:
+            released = release(claim, now + after)._replace(at=now)
+            told = None if attempt.ended is None else partial(attempt.tell, GIVEN_BACK)
+            # A call with the same key may have queued it in the meantime.
+            self._settling.put(attempt.with_report(released), told, perhaps=call.needs_queue)
+        else:
+            self.lost([call], "the process stops, or it was to run later, and it was not stored")
+            attempt.tell(None)
+
+    def abandon_behind(self, attempt: Admitted, before: str) -> None:
+        """End what cannot be stored of those that are queued with it; before they are, in the same batch.
+
+        Args:
+            attempt: whose job is queued again.
+            before: why, for people.
+        """
+        for call in (attempt.call, *attempt.behind):
+            if call.ephemeral and call.claim is not None:
+                reason = f"{before}, and it was not stored, so no other can run it"
+                self._settling.put(abandon(call.claim, self._clock.now(), reason))
+                self._events.emit(CallsLost((call.definition.name,), reason))
+                break
+
+    def lost(self, calls: Iterable[Call], reason: str) -> None:
+        """Say which of these calls have no row, and so will never run."""
+        names = tuple(call.definition.name for call in calls if call.claim is None)
+        if names:
+            self._events.emit(CallsLost(names, reason))
+
+
+def say(events: Events, claim: Claim, settlement: Settlement, outcome: Outcome) -> None:
+    """Tell of a failure or an interruption that was settled so."""
+    event = what_happened(claim, settlement, outcome)
+    if event is not None:
+        events.emit(event)
