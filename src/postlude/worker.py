@@ -77,7 +77,10 @@ class Worker:
         self.taken: int = 0
         """How many jobs it has claimed."""
         self._stopping = False
-        self._alone_waits = False
+        self._alone_waits: set[ExecutorName] = set()
+        """Where a job that must run alone is due, as far as this turn has looked."""
+        self._at_rest_for: set[ExecutorName] = set()
+        """Where one was due in the turn before: a process that has come to rest claims only there."""
         self._alone_since: float | None = None
         """Since when a job that must run alone waits, on the clock that never goes backwards; None: there is none."""
         self._more: set[ExecutorName] = set()
@@ -130,7 +133,8 @@ class Worker:
             self._pauses = None if self._pauses_read == -POLL else pauses
         waiting = await self._store.waiting_tasks()
         delay = POLL
-        self._alone_waits = self.held_back = False
+        self._at_rest_for, self._alone_waits = self._alone_waits, set()
+        self.held_back = False
         self.again_at = None
         tasks: dict[ExecutorName, set[str]] = {}
         for name in waiting:
@@ -161,8 +165,8 @@ class Worker:
             if due is None or due > now:
                 return POLL if due is None else due - now
         free = min(self._attempts.free(executor), CLAIM_LIMIT)
-        if self._attempts.held and self._attempts.idle:
-            free = 1
+        if self._attempts.held and self._attempts.idle and executor in self._at_rest_for:
+            free = 1  # which takes the job that must run alone, before all others
         if not free:
             self._attempts.wanted = True
         # A job that must run alone is asked for without a slot: another process may have taken it in the meantime.
@@ -180,7 +184,7 @@ class Worker:
         if free and len(taken.claims) == free:
             self._more.add(executor)
         if taken.alone_waits:
-            self._rest()
+            self._rest(executor)
         for claim in taken.claims:
             self._try_to_begin(claim)
         if taken.claims and self._attempts.free(executor):
@@ -196,8 +200,8 @@ class Worker:
         declared = {name: self._registry.find(name).terms.limit for name in tasks}
         return {name: limit for name, limit in declared.items() if limit is not UNLIMITED}
 
-    def _rest(self) -> None:
-        self._alone_waits = True
+    def _rest(self, executor: ExecutorName) -> None:
+        self._alone_waits.add(executor)
         if self._alone_since is None:
             self._alone_since = self._clock.elapsed()
         self._attempts.held = self._holds()
@@ -213,7 +217,7 @@ class Worker:
         alone = runs_alone(claim)
         if alone and not self._attempts.idle:
             # A request's call has begun while the claim was under way: once more, when that has ended.
-            self._rest()
+            self._rest(self._registry.find(claim.task).executor)
             self._attempts.wanted = True
             self._settling.put(release(claim, self._clock.now()))
             return

@@ -269,6 +269,26 @@ async def test_a_poisonous_job_runs_when_nothing_else_does_and_nothing_starts_be
     assert ran[-1] == "other"
 
 
+async def test_at_rest_nothing_is_taken_beside_the_poisonous_job_that_the_rest_is_for(engine: Engine) -> None:
+    poison = await engine.queue(wait_in_thread)
+    await interrupt(engine, poison, 2)
+    engine.attempts.begin(await engine.staged(wait_at_gate, "busy"))
+    await turns()
+    await engine.worker.run_once()
+    assert engine.attempts.held
+    innocent = await engine.queue(note, "innocent")  # "loop" comes before "thread"
+    gate.set()
+    await all_settled(engine)
+    await engine.worker.run_once()
+    states = [(record.state, record.attempt) for record in await engine.records([poison, innocent])]
+    thread_gate.set()
+    await all_settled(engine)
+    assert states == [(JobState.RUNNING, 3), (JobState.QUEUED, 0)], "a crash now would be the innocent one's, too"
+    await engine.worker.run_once()
+    await all_settled(engine)
+    assert ran[-1] == "innocent"
+
+
 async def test_one_that_was_set_aside_and_retried_by_hand_runs_with_nothing_beside_it(engine: Engine) -> None:
     poison = await engine.queue(wait_at_gate, "poison")
     await interrupt(engine, poison, 3)
