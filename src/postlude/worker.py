@@ -66,8 +66,8 @@ class Worker:
         self._attempts = attempts
         self._settling = settling
         self._clock = clock
-        self._pauses: Pauses | None = Pauses()
-        """What is paused; None: something has changed, and it is not known what."""
+        self._pauses: Pauses | None = None
+        """What is paused; None: it is not known, since nobody has looked yet or something has changed."""
         self._pauses_read = -POLL
         """When they were read, on the clock that never goes backwards."""
         self.held_back: bool = False

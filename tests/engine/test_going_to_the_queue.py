@@ -44,7 +44,22 @@ async def test_while_it_is_not_known_what_is_paused_nothing_starts_but_from_the_
     assert ran == []
 
 
+async def test_before_the_first_look_at_what_is_paused_nothing_starts_but_from_the_queue(engine: Engine) -> None:
+    """A second process, which was not told of the pause, takes requests before its worker has had its first turn."""
+    ran.clear()
+    await engine.store.pause(Pause("queue", "default"))
+    _, go_on = engine.faulty.shut("pauses")
+    engine.worker.start()
+    call = engine.call(note, "paused")
+    await engine.stage(call)
+    await engine.attempts.run(call)
+    go_on.set()
+    await engine.worker.stop(1)
+    assert (ran, (await engine.record(call)).state) == ([], JobState.QUEUED)
+
+
 async def test_what_is_limited_or_may_be_changed_goes_through_the_queue_where_a_worker_runs(engine: Engine) -> None:
+    await engine.worker.run_once()  # it knows what is paused from now on
     engine.worker.start()
     keyed = engine.staging.prepare(note, ("a",), {}, with_options(CallOptions(), key="k"))
     replaceable = engine.staging.prepare(note, ("a",), {}, with_options(CallOptions(), key="l", on_conflict="replace"))
