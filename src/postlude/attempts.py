@@ -16,11 +16,13 @@ from postlude.admitted import Admitted
 from postlude.clock import wait
 from postlude.endings import Endings
 from postlude.events import (
+    AttemptUnstoppable,
     LoopBlocked,
     ServiceFailed,
     StopDelayed,
     StoreFailed,
     ThreadAbandoned,
+    ThreadsExhausted,
 )
 from postlude.executors import LoopExecutor
 from postlude.executors.contract import CannotStart, failed, failure_of, resolve
@@ -84,6 +86,8 @@ class Attempts:
         self._oversight = Oversight(store, owner, clock, events, self._running)
         self._resting: tuple[asyncio.Event, Callable[[Admitted], bool]] | None = None
         """Set when none of those attempts runs; there only while somebody waits for that."""
+        self._stuck: set[UUID] = set()
+        """Those that did not end when their time was over, and whose threads were not replaced."""
         self._preparing: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         """Where the attempts run; None before the first."""
@@ -109,6 +113,15 @@ class Attempts:
     def empty(self) -> bool:
         """Whether nothing runs at all."""
         return not self._running
+
+    @property
+    def worn_out(self) -> bool:
+        """Whether as many threads are stuck as are replaced, and one more.
+
+        A process that does nothing else should then end, for its supervisor to start another. One that serves requests
+        goes on with the threads that are left.
+        """
+        return not self._stuck.isdisjoint(self._running)
 
     @property
     def held(self) -> bool:
@@ -265,7 +278,7 @@ class Attempts:
         self.endings.conclude(attempt, outcome)
         attempt.close_job()
         if attempt.abandoned:
-            attempt.line.executor.take_room()
+            self._places.threads.take_room()
         else:
             self._leave(attempt.line)
 
@@ -304,13 +317,27 @@ class Attempts:
             attempt.timed_out = attempt.timeout
         attempt.cancel(f"it ran longer than its timeout of {attempt.timeout:g} s")
         if not attempt.can_end:
-            # It keeps its claim, since what it does may go on; and others get a slot in place of its own.
-            attempt.abandoned = attempt.line.executor.make_room()
-            self._events.emit(ThreadAbandoned(attempt.call.id, attempt.call.definition.name, attempt.abandoned))
-            if attempt.abandoned:
-                if self._alone == attempt.call.id:
-                    self._alone = None
-                self._leave(attempt.line)
+            self._leave_alone(attempt)
+
+    def _leave_alone(self, attempt: Admitted) -> None:
+        """Go on beside an attempt that cannot be made to end. It keeps its claim, since what it does may go on."""
+        job_id, definition, room = attempt.call.id, attempt.call.definition, attempt.line.room
+        if room is None:
+            self._events.emit(AttemptUnstoppable(job_id, definition.name, definition.executor))
+            return
+        attempt.abandoned = room.make_room()
+        self._events.emit(ThreadAbandoned(job_id, definition.name, attempt.abandoned))
+        if attempt.abandoned:
+            if self._alone == job_id:
+                self._alone = None
+            self._leave(attempt.line)
+            return
+        self._stuck.add(job_id)
+        stuck = self._stuck & self._running.keys()
+        if len(stuck) == self._places.concurrency.threads:
+            names = {each.call.definition.name for each in self._running.values() if each.abandoned}
+            names.update(self._running[each].call.definition.name for each in stuck)
+            self._events.emit(ThreadsExhausted(tuple(sorted(names))))
 
     def look_for_cancellations(self) -> None:
         """Somebody was asked to cancel: look soon who it was."""

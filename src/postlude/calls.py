@@ -15,13 +15,14 @@ from postlude.terms import NOTHING, Asked, asked_terms
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Unpack
     from uuid import UUID
 
     from postlude.definition import TaskDefinition
     from postlude.durations import Duration
     from postlude.errors import NotStorable
+    from postlude.executors.around import Around
     from postlude.job import Claim, NewJob, Terms, WhenTaken
     from postlude.retries import RetryPolicy, Written
 
@@ -239,7 +240,7 @@ class Call:
         """The job that has its key and answers in its place; None: there is none. If there is, it does not run."""
         self.carried: str | None = None
         """The context variables that come along, as a JSON object; None: none."""
-        self.around: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]] | None = None
+        self.around: Around | None = None
         """Runs the attempt that it is given inside something, such as a span; None: the attempt runs as it is."""
         self.context: contextvars.Context | None = None
         """The context it runs in; None: a copy of the current one when it starts."""

@@ -59,6 +59,20 @@ class ThreadAbandoned(NamedTuple):
     replaced: bool
 
 
+class ThreadsExhausted(NamedTuple):
+    """Every thread for `def` tasks is stuck in one of these, and no more are replaced: this process runs none now."""
+
+    tasks: tuple[str, ...]
+
+
+class AttemptUnstoppable(NamedTuple):
+    """An attempt ran longer than its timeout in an executor that cannot end it; it keeps its slot until it ends."""
+
+    job_id: UUID
+    task: str
+    executor: str
+
+
 class OutcomeRefused(NamedTuple):
     """An attempt ended after its job had been given to another one; what it came to was not recorded."""
 
@@ -175,6 +189,8 @@ Event = (
     | AttemptInterrupted
     | AttemptSlow
     | ThreadAbandoned
+    | ThreadsExhausted
+    | AttemptUnstoppable
     | OutcomeRefused
     | CallsDiscarded
     | CallsLost

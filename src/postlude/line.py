@@ -10,16 +10,19 @@ if TYPE_CHECKING:
 
     from postlude.admitted import Admitted
     from postlude.executors import Executor
+    from postlude.executors.contract import Room
     from postlude.tasks import ExecutorName
 
 
 class Line:
     """The slots of one executor, and the calls that wait for one of them."""
 
-    __slots__ = ("elsewhere", "executor", "free", "waiting")
+    __slots__ = ("elsewhere", "executor", "free", "room", "waiting")
 
-    def __init__(self, executor: Executor, slots: int, *, elsewhere: bool = False) -> None:
+    def __init__(self, executor: Executor, slots: int, *, room: Room | None = None, elsewhere: bool = False) -> None:
         self.executor: Executor = executor
+        self.room: Room | None = room
+        """Where an attempt that cannot be made to end gives its slot to another; None: it keeps it to its end."""
         self.elsewhere: bool = elsewhere
         """Whether attempts run in other processes, or may: they are given text, and resolve what they depend on."""
         self.free: int = slots

@@ -104,7 +104,7 @@ class Places(NamedTuple):
             KeyError: there is no such executor.
         """
         if name == "thread":
-            return Line(self.threads, self.concurrency.threads)
+            return Line(self.threads, self.concurrency.threads, room=self.threads)
         if name == "process":
             return Line(self.processes, self.concurrency.most_processes, elsewhere=True)
         registered = self.executors[name]

@@ -14,6 +14,7 @@ from postlude.events import (
     AttemptFailed,
     AttemptInterrupted,
     AttemptSlow,
+    AttemptUnstoppable,
     CallNotStored,
     CallsDiscarded,
     CallsLost,
@@ -29,6 +30,7 @@ from postlude.events import (
     StoreFailed,
     StoreRecovered,
     ThreadAbandoned,
+    ThreadsExhausted,
     ValueNotCarried,
 )
 from postlude.logs import is_heard
@@ -141,6 +143,15 @@ def _record_of(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912
                 logging.ERROR,
                 f"{task} ran longer than its timeout (job {job_id}), and a thread cannot be stopped: {then}",
             )
+        case ThreadsExhausted(tasks):
+            text = (
+                "this process runs no `def` tasks any more: every thread is stuck in one that ran longer than its "
+                f"timeout ({', '.join(tasks)}). They wait in the queue for another process: restart this one"
+            )
+            return logging.CRITICAL, text
+        case AttemptUnstoppable(job_id, task, executor):
+            kept = f"the executor {executor!r} does not give it up: its slot is taken until it ends"
+            return logging.ERROR, f"{task} ran longer than its timeout (job {job_id}), and {kept}"
         case OutcomeRefused(job_id):
             return logging.WARNING, f"the outcome of job {job_id} was not recorded: its claim was no longer ours"
         case CallsDiscarded(tasks, reason):

@@ -174,6 +174,12 @@ def forks(path: str) -> None:
     os._exit(4)
 
 
+@task(executor="pool", timeout=5)
+def outlives_its_timeout() -> None:
+    seen.append(current_job())
+    never.wait(60)
+
+
 @task(executor="pool")
 def in_pool(path: str) -> None:
     seen.append(current_job())

@@ -11,6 +11,7 @@ from postlude.events import (
     AttemptFailed,
     AttemptInterrupted,
     AttemptSlow,
+    AttemptUnstoppable,
     CallNotStored,
     CallsDiscarded,
     CallsLost,
@@ -28,6 +29,7 @@ from postlude.events import (
     StoreFailed,
     StoreRecovered,
     ThreadAbandoned,
+    ThreadsExhausted,
     ValueNotCarried,
 )
 from postlude.ids import new_job_id
@@ -111,6 +113,22 @@ LINES: list[tuple[Event, int, str]] = [
         (
             f"main:f failed (job {JOB}, attempt 2), and is tried again in 61.2 s\n"
             "Traceback (most recent call last):\nValueError: no"
+        ),
+    ),
+    (
+        ThreadsExhausted(("main:f", "main:g")),
+        logging.CRITICAL,
+        (
+            "this process runs no `def` tasks any more: every thread is stuck in one that ran longer than its timeout "
+            "(main:f, main:g). They wait in the queue for another process: restart this one"
+        ),
+    ),
+    (
+        AttemptUnstoppable(JOB, "main:f", "dask"),
+        logging.ERROR,
+        (
+            f"main:f ran longer than its timeout (job {JOB}), and the executor 'dask' does not give it up: its slot is "
+            "taken until it ends"
         ),
     ),
     (

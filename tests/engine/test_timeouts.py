@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -12,12 +13,13 @@ import pytest
 from postlude.context import cancel_requested
 from postlude.control import Cancel
 from postlude.errors import TaskDeclarationError
-from postlude.events import AttemptSlow, ThreadAbandoned
+from postlude.events import AttemptSlow, AttemptUnstoppable, ThreadAbandoned, ThreadsExhausted
 from postlude.executors import ThreadExecutor
 from postlude.job import JobState
 from postlude.oversight import RECORD_AFTER, SLOW_AFTER
 from postlude.settings import Concurrency
 from postlude.tasks import task
+from tests.engine import elsewhere_tasks
 from tests.engine.conftest import Engine
 from tests.engine.fakes import turns, until
 
@@ -28,9 +30,18 @@ release = threading.Event()
 @pytest.fixture(autouse=True)
 def nothing_ran() -> Iterator[None]:
     ran.clear()
+    elsewhere_tasks.seen.clear()
     release.clear()
     yield
     release.set()
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+        elsewhere_tasks.never.set()
+    elsewhere_tasks.never.clear()
 
 
 @task(timeout=5)
@@ -68,6 +79,10 @@ def looks() -> None:
 
 async def takes_its_time() -> None:
     await asyncio.Event().wait()
+
+
+async def quick() -> None:
+    ran.append("quick")
 
 
 def note() -> None:
@@ -153,6 +168,48 @@ async def test_when_too_many_are_stuck_none_takes_their_place(engine: Engine) ->
     await asyncio.gather(*endings)
     await until(lambda: engine.attempts.idle)
     assert engine.attempts.free("thread") == 1
+
+
+@pytest.mark.parametrize("concurrency", [Concurrency(loop=1, threads=2)])
+async def test_when_no_thread_is_left_that_is_said_once_and_what_comes_stays_in_the_queue(engine: Engine) -> None:
+    calls = [await engine.queue(stuck) for _ in range(4)]
+    for number in (2, 4):
+        await engine.worker.run_once()
+        await until(partial(_ran, number))
+        assert not engine.attempts.worn_out
+        await over(engine)
+    assert engine.attempts.worn_out
+    assert engine.heard.of(ThreadsExhausted) == [ThreadsExhausted((calls[0].definition.name,))]
+    waiting = await engine.staged(note)
+    gone = asyncio.ensure_future(engine.attempts.run(waiting))
+    await over(engine, RECORD_AFTER)
+    await gone
+    await engine.worker.run_once()
+    await engine.attempts.run(await engine.staged(quick))
+    assert (await engine.record(waiting)).state is JobState.QUEUED
+    assert ran == ["stuck"] * 4 + ["quick"], "only threads are worn out"
+
+    release.set()
+    await until(lambda: engine.attempts.empty)
+    assert not engine.attempts.worn_out
+    while "note" not in ran:  # beside the second tries of the others
+        await engine.worker.run_once()
+        await until(lambda: engine.attempts.empty)
+
+
+async def test_a_registered_executor_that_does_not_give_it_up_is_named(
+    engine: Engine, threads: ThreadPoolExecutor
+) -> None:
+    engine.executors.register("pool", threads)
+    call = await engine.staged(elsewhere_tasks.outlives_its_timeout)
+    ending = asyncio.ensure_future(engine.attempts.run(call))
+    await until(lambda: elsewhere_tasks.seen and not engine.attempts._running[call.id].can_end)
+    await over(engine)
+    assert engine.heard.of(ThreadAbandoned) == []
+    assert engine.heard.of(AttemptUnstoppable) == [AttemptUnstoppable(call.id, call.definition.name, "pool")]
+    elsewhere_tasks.never.set()
+    await ending
+    assert (await engine.record(call)).reason == "TimeoutError: it ran longer than its timeout of 5 s"
 
 
 async def test_a_function_that_looks_ends_by_itself(engine: Engine) -> None:

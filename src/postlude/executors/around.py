@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from postlude.job import Outcome
 
     Around = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+    """Given the attempt as a function, runs it once, inside whatever it opens."""
 
 
 class AroundExecutor:
@@ -34,14 +35,6 @@ class AroundExecutor:
         running = AroundRunning()
         running.task = asyncio.get_running_loop().create_task(self._run(work, running, ended), context=work.context)
         return running
-
-    def make_room(self) -> bool:
-        """As the other executor does."""
-        return self._executor.make_room()
-
-    def take_room(self) -> None:
-        """As the other executor does."""
-        self._executor.take_room()
 
     async def _run(self, work: Work, running: AroundRunning, ended: Callable[[Outcome], None]) -> None:
         outcome: Outcome | None = None

@@ -38,8 +38,6 @@ class CompletedExecutor:
     def __init__(self, executor: Executor, complete: Complete) -> None:
         self._executor = executor
         self._complete = complete
-        self.make_room: Callable[[], bool] = executor.make_room
-        self.take_room: Callable[[], None] = executor.take_room
 
     def begin(self, work: Work, ended: Callable[[Outcome], None], /) -> Running:
         """Start the work; see `Executor.begin`."""

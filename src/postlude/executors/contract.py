@@ -79,6 +79,10 @@ class Executor(Protocol):
         """
         ...
 
+
+class Room(Protocol):
+    """Room for more, beside what cannot be made to end; of an executor that can give any."""
+
     def make_room(self) -> bool:
         """Run one more beside something that cannot be made to end; returns whether there is room for one more."""
         ...

@@ -108,7 +108,7 @@ class FuturesExecutor:
         name: of the executor.
         registered: the executor, or what makes it.
         setup: see `ProcessExecutor`.
-        perform: runs an attempt, in whatever process the executor has; see `elsewhere.perform`.
+        perform: runs an attempt, in whatever process the executor has; see `elsewhere.perform_submitted`.
     """
 
     def __init__(self, name: str, registered: Registered, setup: str, perform: Perform) -> None:
@@ -137,13 +137,6 @@ class FuturesExecutor:
         waiting = Work(work.task, wait, (), {}, copy_context())
         self._threads.begin(waiting, lambda raised: ended(raised if running.outcome is None else running.outcome))
         return running
-
-    def make_room(self) -> bool:
-        """False: how much room there is, is the executor's own affair."""
-        return False
-
-    def take_room(self) -> None:
-        """Nothing: none was made."""
 
     def close(self) -> None:
         """Shut down what was made here; waits for nothing."""

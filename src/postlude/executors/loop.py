@@ -45,13 +45,6 @@ class LoopExecutor:
         running.task = asyncio.get_running_loop().create_task(self._run(work, running, ended), context=work.context)
         return running
 
-    def make_room(self) -> bool:
-        """False: a coroutine can be made to end."""
-        return False
-
-    def take_room(self) -> None:
-        """Nothing: none was made."""
-
     async def _run(self, work: Work, running: CoroutineRunning, ended: Callable[[Outcome], None]) -> None:
         outcome: Outcome = _SUCCEEDED
         running.begun = True

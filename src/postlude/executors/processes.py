@@ -68,13 +68,6 @@ class ProcessExecutor:
         self._threads.begin(work._replace(function=running.run), ended)
         return running
 
-    def make_room(self) -> bool:
-        """False: a process can be made to end."""
-        return False
-
-    def take_room(self) -> None:
-        """Nothing: none was made."""
-
     def close(self) -> None:
         """Let the children end when they have nothing left to do; waits for none of them."""
         self._threads.close()

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
-    Around = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+    from postlude.executors.around import Around
+
 
 _TRACE: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 """What W3C's Trace Context calls a valid `traceparent`, up to what later versions of it may add."""
