@@ -12,7 +12,7 @@ import pytest
 
 from postlude.calls import Call
 from postlude.events import AttemptFailed, AttemptInterrupted
-from postlude.executors import processes
+from postlude.executors import logs, processes
 from postlude.executors.wire import Wire
 from postlude.job import JobState, Progress
 from postlude.settings import Concurrency
@@ -55,6 +55,24 @@ async def test_runs_in_a_child_that_stays_warm(engine: Engine, tmp_path: Path) -
         assert (text, int(parent)) == (word, os.getpid())
         numbers.add(child)
     assert len(numbers) == 1
+
+
+@pytest.mark.parametrize("concurrency", [Concurrency(processes=1)])
+async def test_what_goes_wrong_in_hearing_a_child_is_not_taken_for_the_next_attempt(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def handle(_: object) -> None:
+        message = "a filter of the application's"
+        raise KeyError(message)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(logs, "handle", handle)
+        call = await ran(engine, await engine.staged(tasks.logs, "x"))
+    assert (await engine.record(call)).state == JobState.FAILED
+    path = tmp_path / "out"
+    call = await ran(engine, await engine.staged(tasks.writes, str(path), "x"))
+    assert (await engine.record(call)).state == JobState.SUCCEEDED
+    assert path.exists(), "the end of the one before is not the end of this one"
 
 
 async def test_a_coroutine_runs_there_too(engine: Engine, tmp_path: Path) -> None:

@@ -199,8 +199,7 @@ class Child:
             hear: told all that comes before its end; what it returns is the answer, if one is waited for.
         """
         self._attempts += 1
-        # A ValueError: somebody else has written into the wire, and where the next message begins cannot be known.
-        with contextlib.suppress(OSError, ValueError):
+        try:
             self._wire.send({"attempt": text})
             while (message := self._next()) is not None:
                 ended: dict[str, Any] | None = message.get("ended")
@@ -209,6 +208,12 @@ class Child:
                 answer = hear(message)
                 if answer is not None:
                     self._wire.send(answer)
+        except (OSError, ValueError):
+            # The second: somebody else has written into the wire, and where the next message begins cannot be known.
+            return None
+        except BaseException:
+            self.kill()  # what it goes on to say would be taken for the next attempt's
+            raise
         return None
 
     def _next(self) -> dict[str, Any] | None:
