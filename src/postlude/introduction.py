@@ -58,7 +58,8 @@ async def introduce(
     embedded = settings.worker == "embedded"
     slots = settings.concurrency
     milliseconds = process.description.sync_seconds * 1000
-    runs = f"up to {slots.loop} tasks at once on the event loop and {slots.threads} in threads"
+    children = f"{slots.most_processes} in child processes"
+    runs = f"up to {slots.loop} tasks at once on the event loop, {slots.threads} in threads and {children}"
     runs += "" if server == process.pid else ", in each process"
     for line in (
         f"store: {process.description.location}, where a write takes {milliseconds:.2f} ms to reach the disk",

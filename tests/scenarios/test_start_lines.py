@@ -35,7 +35,7 @@ def test_four_workers_of_uvicorn(serve: Serve) -> None:
     server = serve(uvicorn("load", "--workers", "4")).start()
     ready(server, 4)
     assert start_lines(server) == ONCE, server.text
-    assert server.says("worker: embedded", "in threads, in each process")
+    assert server.says("worker: embedded", "in child processes, in each process")
     server.kill()
     server.start()
     ready(server, 8)
