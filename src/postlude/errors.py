@@ -347,7 +347,10 @@ class SchemaTooNew(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The store did not confirm a write: nothing may be assumed about it. Trying again later may succeed."""
+    """The store gave no answer to a read, or did not confirm a write: nothing may be assumed about that.
+
+    Trying again later may succeed.
+    """
 
 
 class StoreClosed(StoreError, RuntimeError):

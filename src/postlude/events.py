@@ -132,14 +132,14 @@ class LoopBlocked(NamedTuple):
 
 
 class StoreFailed(NamedTuple):
-    """The store did not confirm a write."""
+    """The store did not confirm a write, or could not be read; said once until it works again."""
 
     during: str
     reason: str
 
 
 class StoreRecovered(NamedTuple):
-    """The store takes writes again."""
+    """The store works again."""
 
     during: str
 

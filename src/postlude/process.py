@@ -59,7 +59,7 @@ class Process:
         places: where attempts run; closed with the process.
         clock: what time it is.
         events: told what happens.
-        settled: told of every settlement that is on disk.
+        settled: given the settlements of each write that is over; see `Settling`.
         retention: how long jobs are kept that do not say it themselves.
     """
 

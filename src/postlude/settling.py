@@ -30,7 +30,8 @@ class Settling:
     Args:
         store: where.
         events: told of refusals and of a store that fails and comes back.
-        settled: told the ids of the jobs of each write that was confirmed.
+        settled: given the settlements of each write that is over: also those whose claim was no longer the job's, and
+            those that could not be written.
     """
 
     def __init__(self, store: Store, events: Events, settled: Callable[[Sequence[Settlement]], None]) -> None:

@@ -173,9 +173,9 @@ def _record_of(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912
                 f"{task} blocked the event loop for {seconds:.2f} s, and every request with it: {advice}",
             )
         case StoreFailed(during, reason):
-            return logging.ERROR, f"the store did not confirm a write ({during}): {reason}"
+            return logging.ERROR, f"the store did not do what it was asked ({during}): {reason}"
         case StoreRecovered(during):
-            return logging.WARNING, f"the store takes writes again ({during})"
+            return logging.WARNING, f"the store works again ({during})"
         case MomentsMissed(schedule, since, jobs):
             made = f"{jobs or 'no'} job{'' if jobs == 1 else 's'}"
             return logging.WARNING, f"schedule {schedule!r} was missed from {utc(since)} on; {made} made for it now"

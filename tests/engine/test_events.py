@@ -193,9 +193,9 @@ LINES: list[tuple[Event, int, str]] = [
     (
         StoreFailed("settling", "disk full"),
         logging.ERROR,
-        "the store did not confirm a write (settling): disk full",
+        "the store did not do what it was asked (settling): disk full",
     ),
-    (StoreRecovered("settling"), logging.WARNING, "the store takes writes again (settling)"),
+    (StoreRecovered("settling"), logging.WARNING, "the store works again (settling)"),
     (
         MomentsMissed("nightly", 1_780_282_800.0, 1),
         logging.WARNING,

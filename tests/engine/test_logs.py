@@ -281,7 +281,7 @@ def test_postlude_is_heard_although_its_own_handler_is_there(
     make_heard()
     own.setLevel(level)
     log(StoreRecovered("settling"))
-    assert capsys.readouterr().err == "WARNING:     postlude: the store takes writes again (settling)\n"
+    assert capsys.readouterr().err == "WARNING:     postlude: the store works again (settling)\n"
     assert [type(each) for handler in own.handlers for each in handler.filters] == [JobFields]
 
 

@@ -123,12 +123,12 @@ def test_51_the_disk_is_full_in_the_middle_of_the_day(serve: Serve, outage: Outa
             assert server.get("/ping").status == 200
         server.open_gate("across")
         server.await_effect("ended", "across")
-        wait_until(lambda: server.says("did not confirm a write (settling)"), "what has ended cannot be settled")
+        wait_until(lambda: server.says("did not do what it was asked (settling)"), "what has ended cannot be settled")
         outage.end(server)
 
         assert server.post("/add/on_loop/after").status == 200
         server.await_effect("ended", "after")
-        wait_until(lambda: server.says("takes writes again"), "it says that it is over", seconds=5)
+        wait_until(lambda: server.says("the store works again"), "it says that it is over", seconds=5)
         with Look(server.folder, outage.path) as look:
             wait_until(lambda: look.states() == [JobState.SUCCEEDED] * 3, "all are settled")
         server.terminate()
