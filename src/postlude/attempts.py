@@ -17,17 +17,19 @@ from postlude.clock import wait
 from postlude.endings import Endings
 from postlude.events import (
     AttemptUnstoppable,
+    ExecutorFailed,
+    ExecutorRecovered,
     LoopBlocked,
-    ServiceFailed,
     StopDelayed,
     StoreFailed,
     ThreadAbandoned,
     ThreadsExhausted,
 )
 from postlude.executors import LoopExecutor
-from postlude.executors.contract import CannotStart, failed, failure_of, resolve
+from postlude.executors.contract import CannotStart, failed, resolve
 from postlude.job import Cancelled, Failed, JobState
 from postlude.line import Line, Lines
+from postlude.outage import Outage
 from postlude.oversight import RECORD_AFTER, Oversight
 from postlude.policy import Policy
 from postlude.tasks import default_executor
@@ -136,7 +138,15 @@ class Attempts:
 
     def free(self, executor: ExecutorName) -> int:
         """How many more calls would start at once."""
-        return 0 if self._blocked else self._lines[executor].free
+        line = self._lines[executor]
+        if self._blocked or self.closed(executor):
+            return 0
+        return line.free if line.outage is None else min(1, line.free)
+
+    def closed(self, executor: ExecutorName) -> bool:
+        """Whether it takes no work for now, whatever slots are free."""
+        outage = self._lines[executor].outage
+        return outage is not None and not outage.lets_in
 
     @property
     def _blocked(self) -> bool:
@@ -166,7 +176,7 @@ class Attempts:
         elif self._goes_elsewhere(call):
             self.endings.give_back(attempt)
             return
-        elif self._blocked or not line.free:
+        elif self._blocked or not line.free or (line.outage is not None and not line.outage.lets_in):
             if call.context is None:
                 call.context = contextvars.copy_context()
             line.wait(attempt, self.clock.elapsed())
@@ -192,6 +202,8 @@ class Attempts:
     # From slot to outcome
 
     def _admit(self, attempt: Admitted) -> None:
+        if attempt.line.outage is not None:
+            attempt.line.outage.tries()
         claim = attempt.call.claim
         if claim is not None and claim.state is JobState.STAGED:
             recorded_first = attempt.call.definition.policy.interrupted == "hold"
@@ -217,6 +229,8 @@ class Attempts:
         except Exception as error:  # noqa: BLE001 - whatever it was, the call goes back and is not lost
             self._events.emit(StoreFailed(f"starting {attempt.call.definition.name}", str(error)))
             del self._running[attempt.call.id]
+            if attempt.line.outage is not None:
+                attempt.line.outage.tried_not()
             self._leave(attempt.line)
             self.endings.give_back(attempt)
             return
@@ -260,8 +274,21 @@ class Attempts:
             return
         self._forget(attempt)
         self.endings.give_back(attempt, after=RECORD_AFTER)
-        self._leave(attempt.line)
-        self._events.emit(ServiceFailed(f"starting {attempt.call.definition.name}", failure_of(error)))
+        line = attempt.line
+        if line.outage is not None:
+            line.outage.failed(attempt.began)
+        else:
+            line.outage = Outage(self.clock)
+            self._events.emit(ExecutorFailed(attempt.call.definition.executor, str(error)))
+        self._leave(line)
+
+    def _tried(self, attempt: Admitted, outage: Outage) -> None:
+        """An attempt is over that may have been the first one after an outage of its executor."""
+        if attempt.running is None:
+            outage.tried_not()
+        elif outage.is_newer(attempt.began):
+            attempt.line.outage = None
+            self._events.emit(ExecutorRecovered(attempt.call.definition.executor))
 
     def _forget(self, attempt: Admitted) -> None:
         call = attempt.call
@@ -276,6 +303,8 @@ class Attempts:
             return
         self._forget(attempt)
         self.endings.conclude(attempt, outcome)
+        if attempt.line.outage is not None:
+            self._tried(attempt, attempt.line.outage)
         attempt.close_job()
         if attempt.abandoned:
             self._places.threads.take_room()
@@ -309,6 +338,7 @@ class Attempts:
         delay = await self._oversight.run_once()
         for attempt in self._lines.take_overdue(before=self.clock.elapsed() - RECORD_AFTER):
             self.endings.give_back(attempt)
+        self._let_in()  # where an executor is tried again
         waiting = any(line.waiting for line in self._lines.values())
         return RECORD_AFTER if delay is None and waiting else delay
 

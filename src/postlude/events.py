@@ -171,6 +171,19 @@ class ClockSetBack(NamedTuple):
     """When it comes again; seconds since the epoch, like `last_moment`."""
 
 
+class ExecutorFailed(NamedTuple):
+    """An executor takes no work, and its jobs go back to the queue; said once until it works again."""
+
+    executor: str
+    reason: str
+
+
+class ExecutorRecovered(NamedTuple):
+    """The executor takes work again."""
+
+    executor: str
+
+
 class ServiceFailed(NamedTuple):
     """A background service raised; it goes on at its next turn."""
 
@@ -204,6 +217,8 @@ Event = (
     | MomentsMissed
     | MomentSkipped
     | ClockSetBack
+    | ExecutorFailed
+    | ExecutorRecovered
     | ServiceFailed
     | StopDelayed
 )

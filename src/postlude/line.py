@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from postlude.admitted import Admitted
     from postlude.executors import Executor
     from postlude.executors.contract import Room
+    from postlude.outage import Outage
     from postlude.tasks import ExecutorName
 
 
 class Line:
     """The slots of one executor, and the calls that wait for one of them."""
 
-    __slots__ = ("elsewhere", "executor", "free", "room", "waiting")
+    __slots__ = ("elsewhere", "executor", "free", "outage", "room", "waiting")
 
     def __init__(self, executor: Executor, slots: int, *, room: Room | None = None, elsewhere: bool = False) -> None:
         self.executor: Executor = executor
@@ -26,6 +27,8 @@ class Line:
         self.elsewhere: bool = elsewhere
         """Whether attempts run in other processes, or may: they are given text, and resolve what they depend on."""
         self.free: int = slots
+        self.outage: Outage | None = None
+        """Since when it takes no work, and when it is tried again; None: it works."""
         self.waiting: deque[tuple[Admitted, float]] = deque()
 
     def wait(self, attempt: Admitted, since: float) -> None:
@@ -72,7 +75,7 @@ class Lines(dict[str, Line]):
     def next(self) -> Admitted | None:
         """The first of a line with a slot in it, with that slot; None if there is no such line."""
         for line in self.values():
-            if line.waiting and line.free:
+            if line.waiting and line.free and (line.outage is None or line.outage.lets_in):
                 return line.next()
         return None
 

@@ -21,6 +21,8 @@ from postlude.events import (
     CallsUnsaved,
     ClockSetBack,
     EphemeralFailed,
+    ExecutorFailed,
+    ExecutorRecovered,
     LoopBlocked,
     MomentSkipped,
     MomentsMissed,
@@ -188,6 +190,13 @@ def _record_of(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912
                 "late, give the schedule another name"
             )
             return logging.WARNING, text
+        case ExecutorFailed(executor, reason):
+            return (
+                logging.ERROR,
+                f"the executor {executor!r} takes no work, and is tried again from time to time: {reason}",
+            )
+        case ExecutorRecovered(executor):
+            return logging.WARNING, f"the executor {executor!r} works again"
         case ServiceFailed(service, failure):
             return logging.ERROR, f"the service {service!r} failed and goes on\n{failure.traceback.rstrip()}"
         case StopDelayed(tasks):

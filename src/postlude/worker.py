@@ -164,6 +164,8 @@ class Worker:
             now = self._clock.now()
             if due is None or due > now:
                 return POLL if due is None else due - now
+        if self._attempts.closed(executor):
+            return POLL
         free = min(self._attempts.free(executor), CLAIM_LIMIT)
         if self._attempts.held and self._attempts.idle and executor in self._at_rest_for:
             free = 1  # which takes the job that must run alone, before all others

@@ -20,6 +20,8 @@ from postlude.events import (
     EphemeralFailed,
     Event,
     Events,
+    ExecutorFailed,
+    ExecutorRecovered,
     LoopBlocked,
     MomentSkipped,
     MomentsMissed,
@@ -115,6 +117,12 @@ LINES: list[tuple[Event, int, str]] = [
             "Traceback (most recent call last):\nValueError: no"
         ),
     ),
+    (
+        ExecutorFailed("dask", "no scheduler"),
+        logging.ERROR,
+        "the executor 'dask' takes no work, and is tried again from time to time: no scheduler",
+    ),
+    (ExecutorRecovered("dask"), logging.WARNING, "the executor 'dask' works again"),
     (
         ThreadsExhausted(("main:f", "main:g")),
         logging.CRITICAL,

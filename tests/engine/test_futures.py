@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from postlude.errors import TaskDeclarationError, UnknownTask
-from postlude.events import AttemptFailed, ServiceFailed
+from postlude.events import AttemptFailed, ExecutorFailed, ExecutorRecovered
 from postlude.executors import Executors
 from postlude.job import JobState, Progress
 from tests.engine import elsewhere_tasks as tasks
@@ -117,7 +117,37 @@ async def test_an_executor_that_takes_no_work_gives_the_job_back(engine: Engine,
     await engine.attempts.run(call)
     record = await engine.record(call)
     assert (record.state, record.attempt) == (JobState.QUEUED, 0)
-    assert "took no work" in engine.heard.of(ServiceFailed)[0].failure.message
+    assert "took no work" in engine.heard.of(ExecutorFailed)[0].reason
+
+
+async def test_one_that_is_down_is_tried_now_and_then_by_one_job(engine: Engine, tmp_path: Path) -> None:
+    tries: list[float] = []
+    pool = ThreadPoolExecutor(1)
+
+    def factory() -> Executor:
+        tries.append(engine.clock.elapsed())
+        if len(tries) < 5:
+            message = "no scheduler"
+            raise OSError(message)
+        return pool
+
+    engine.executors.register("pool", factory, slots=2)
+    began = engine.clock.elapsed()
+    calls = [await engine.queue(tasks.in_pool, str(tmp_path / str(number))) for number in range(6)]
+    while not engine.heard.of(ExecutorRecovered):
+        await engine.worker.run_once()
+        await until(lambda: engine.attempts.empty)
+        await engine.settling.flush()
+        engine.clock.advance(0.5)
+    assert [moment - began for moment in tries] == [0, 0, 1, 3, 7], "two at once, and then one after 1, 2 and 4 s"
+    assert len(engine.heard.of(ExecutorFailed)) == 1
+    while any(record.state is JobState.QUEUED for record in await engine.records(calls)):
+        await engine.worker.run_once()
+        await until(lambda: engine.attempts.empty)
+        await engine.settling.flush()
+        engine.clock.advance(0.5)
+    assert (engine.attempts.free("pool"), len(engine.heard.of(ExecutorRecovered))) == (2, 1)
+    pool.shutdown()
 
 
 async def test_cancelled_before_it_began(engine: Engine, threads: ThreadPoolExecutor, tmp_path: Path) -> None:
@@ -203,7 +233,7 @@ def test_nonsense_is_refused(name: str, executor: Callable[[], Executor], slots:
 async def test_a_factory_that_makes_something_else(engine: Engine, tmp_path: Path) -> None:
     engine.executors.register("pool", not_an_executor)  # type: ignore[arg-type]
     await engine.attempts.run(await engine.staged(tasks.in_pool, str(tmp_path / "out")))
-    assert "its factory must return" in engine.heard.of(ServiceFailed)[0].failure.message
+    assert "its factory must return" in engine.heard.of(ExecutorFailed)[0].reason
 
 
 async def test_saving_from_a_process_pool_is_refused_with_the_way_out(

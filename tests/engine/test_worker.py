@@ -212,8 +212,9 @@ async def test_where_no_thread_can_be_started_jobs_go_back_for_a_moment_later(
     monkeypatch.undo()
     assert [(one.state, one.attempt) for one in await engine.records(calls)] == [(JobState.QUEUED, 0)] * 2
     engine.clock.advance(1.0)
-    await engine.worker.run_once()
-    await all_settled(engine)
+    for _ in range(2):  # one to see whether it works again
+        await engine.worker.run_once()
+        await all_settled(engine)
     assert sorted(map(str, ran)) == ["0", "1"]
 
 
