@@ -345,7 +345,7 @@ class Attempts:
     def _time_out(self, attempt: Admitted) -> None:
         if attempt.cancelled_because is None:  # else it ends for that reason
             attempt.timed_out = attempt.timeout
-        attempt.cancel(f"it ran longer than its timeout of {attempt.timeout:g} s")
+        self._oversight.tell(attempt, f"it ran longer than its timeout of {attempt.timeout:g} s")
         if not attempt.can_end:
             self._leave_alone(attempt)
 

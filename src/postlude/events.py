@@ -48,6 +48,14 @@ class AttemptSlow(NamedTuple):
     seconds: float
 
 
+class AttemptGoesOn(NamedTuple):
+    """An attempt was told to end this many seconds ago, and goes on: it caught its cancellation. Said once for each."""
+
+    job_id: UUID
+    task: str
+    seconds: float
+
+
 class ThreadAbandoned(NamedTuple):
     """A `def` task ran longer than its timeout, and goes on in its thread: what it comes to is not recorded.
 
@@ -201,6 +209,7 @@ Event = (
     AttemptFailed
     | AttemptInterrupted
     | AttemptSlow
+    | AttemptGoesOn
     | ThreadAbandoned
     | ThreadsExhausted
     | AttemptUnstoppable

@@ -28,7 +28,7 @@ class Line:
         """Whether attempts run in other processes, or may: they are given text, and resolve what they depend on."""
         self.free: int = slots
         self.outage: Outage | None = None
-        """Since when it takes no work, and when it is tried again; None: it works."""
+        """When it is tried again, since it takes no work; None: it works."""
         self.waiting: deque[tuple[Admitted, float]] = deque()
 
     def wait(self, attempt: Admitted, since: float) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from postlude.errors import ClaimLost
-from postlude.events import AttemptSlow
+from postlude.events import AttemptGoesOn, AttemptSlow
 from postlude.job import JobState, Report
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ RECORD_AFTER: Final = 1.0
 is given back to the queue, for whoever has one."""
 REPORT_EVERY: Final = 0.5
 """Seconds between two writes of progress and of what was logged, however often tasks report."""
+END_WITHIN: Final = 5.0
+"""Seconds that an attempt has to end when it was told to, before a warning names it."""
 SLOW_AFTER: Final = 300.0
 """Seconds after which an attempt without a timeout is named in a warning."""
 SUPERSEDED: Final = "its claim was given to another worker"
@@ -55,6 +58,8 @@ class Oversight:
         """Those that may run for a limited time, and have not been told to end."""
         self._asked: frozenset[UUID] = frozenset()
         self._look = False
+        self._told: dict[UUID, float] = {}
+        """Since when each that can be made to end has been told to, on the clock that never goes backwards."""
 
     def begin(self, attempt: Admitted) -> None:
         """An attempt has started."""
@@ -77,6 +82,12 @@ class Oversight:
         for attempt in over:
             del self._timed[attempt.call.id]
         return over
+
+    def tell(self, attempt: Admitted, reason: str) -> None:
+        """Tell an attempt to end, and see whether it does."""
+        attempt.cancel(reason)
+        if attempt.could_end:
+            self._told.setdefault(attempt.call.id, self._clock.elapsed())
 
     def reported(self, attempt: Admitted) -> None:
         """An attempt has something to report."""
@@ -107,6 +118,8 @@ class Oversight:
         if self._look or any(now - each.began >= RECORD_AFTER for each in self._running.values()):
             await self._tell_cancelled()
         self._say_what_is_slow(now)
+        if self._told:
+            self._say_what_goes_on(now)
         return self._next_look()
 
     def _next_look(self) -> float | None:
@@ -128,6 +141,14 @@ class Oversight:
                 attempt.said_slow = True
                 self._events.emit(AttemptSlow(attempt.call.id, attempt.call.definition.name, now - attempt.began))
 
+    def _say_what_goes_on(self, now: float) -> None:
+        self._told = {job_id: since for job_id, since in self._told.items() if job_id in self._running}
+        for job_id, since in self._told.items():
+            if now - since >= END_WITHIN:
+                self._told[job_id] = inf  # it is said once
+                name = self._running[job_id].call.definition.name
+                self._events.emit(AttemptGoesOn(job_id, name, now - since))
+
     async def record(self, attempts: Sequence[Admitted]) -> None:
         """Record staged attempts as started."""
         now = self._clock.now()
@@ -136,7 +157,7 @@ class Oversight:
         for attempt, claim in zip(attempts, claims, strict=True):
             self._unrecorded.pop(claim.job_id, None)
             if claim.job_id in refused:
-                attempt.cancel(SUPERSEDED)
+                self.tell(attempt, SUPERSEDED)
             else:
                 attempt.call.claim = claim._replace(state=JobState.RUNNING, attempt=claim.attempt + 1)
 
@@ -157,7 +178,7 @@ class Oversight:
             raise
         for job_id in refused:
             if job_id in self._running:
-                self._running[job_id].cancel(SUPERSEDED)
+                self.tell(self._running[job_id], SUPERSEDED)
 
     async def save(self, job_id: UUID, text: str) -> None:
         """Write the state of an attempt that runs; on any event loop.
@@ -178,4 +199,4 @@ class Oversight:
         for record in await self._store.get([*self._asked & self._running.keys()]) if self._asked else ():
             attempt = self._running.get(record.id)
             if attempt is not None:
-                attempt.cancel(record.reason or "cancelled on request")
+                self.tell(attempt, record.reason or "cancelled on request")

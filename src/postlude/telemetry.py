@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from postlude.context import running_job
 from postlude.events import (
     AttemptFailed,
+    AttemptGoesOn,
     AttemptInterrupted,
     AttemptSlow,
     AttemptUnstoppable,
@@ -135,6 +136,9 @@ def _record_of(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912
                 logging.WARNING,
                 f"{task} has been running for {seconds / 60:.0f} min (job {job_id}), and has no timeout",
             )
+        case AttemptGoesOn(job_id, task, seconds):
+            kept = "its slot is taken until it ends. It must let CancelledError pass"
+            return logging.WARNING, f"{task} was told to end {seconds:.0f} s ago and goes on (job {job_id}): {kept}"
         case ThreadAbandoned(job_id, task, replaced):
             then = (
                 "another takes its place"

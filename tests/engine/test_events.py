@@ -9,6 +9,7 @@ import pytest
 from postlude import telemetry
 from postlude.events import (
     AttemptFailed,
+    AttemptGoesOn,
     AttemptInterrupted,
     AttemptSlow,
     AttemptUnstoppable,
@@ -115,6 +116,14 @@ LINES: list[tuple[Event, int, str]] = [
         (
             f"main:f failed (job {JOB}, attempt 2), and is tried again in 61.2 s\n"
             "Traceback (most recent call last):\nValueError: no"
+        ),
+    ),
+    (
+        AttemptGoesOn(JOB, "main:f", 5.2),
+        logging.WARNING,
+        (
+            f"main:f was told to end 5 s ago and goes on (job {JOB}): its slot is taken until it ends. It must let "
+            "CancelledError pass"
         ),
     ),
     (

@@ -13,10 +13,10 @@ import pytest
 from postlude.context import cancel_requested
 from postlude.control import Cancel
 from postlude.errors import TaskDeclarationError
-from postlude.events import AttemptSlow, AttemptUnstoppable, ThreadAbandoned, ThreadsExhausted
+from postlude.events import AttemptGoesOn, AttemptSlow, AttemptUnstoppable, ThreadAbandoned, ThreadsExhausted
 from postlude.executors import ThreadExecutor
 from postlude.job import JobState
-from postlude.oversight import RECORD_AFTER, SLOW_AFTER
+from postlude.oversight import END_WITHIN, RECORD_AFTER, SLOW_AFTER
 from postlude.settings import Concurrency
 from postlude.tasks import task
 from tests.engine import elsewhere_tasks
@@ -56,6 +56,14 @@ async def ignores_it() -> None:
         await asyncio.Event().wait()
     except asyncio.CancelledError:
         ran.append("ignored")
+
+
+@task(timeout=5)
+async def goes_on() -> None:
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        await until(release.is_set)
 
 
 @task(timeout=0.25)
@@ -217,6 +225,20 @@ async def test_a_function_that_looks_ends_by_itself(engine: Engine) -> None:
     ending = asyncio.ensure_future(engine.attempts.run(call))
     await until(lambda: ran)
     await over(engine)
+    await ending
+    assert (await engine.record(call)).reason == "TimeoutError: it ran longer than its timeout of 5 s"
+
+
+async def test_a_coroutine_that_goes_on_is_named_once_and_has_failed_when_it_ends(engine: Engine) -> None:
+    call = await engine.staged(goes_on)
+    ending = asyncio.ensure_future(engine.attempts.run(call))
+    await over(engine)
+    await over(engine, END_WITHIN - 1)
+    assert engine.heard.of(AttemptGoesOn) == []
+    for _ in range(3):
+        await over(engine, 1)
+    assert engine.heard.of(AttemptGoesOn) == [AttemptGoesOn(call.id, call.definition.name, END_WITHIN)]
+    release.set()
     await ending
     assert (await engine.record(call)).reason == "TimeoutError: it ran longer than its timeout of 5 s"
 
