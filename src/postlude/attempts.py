@@ -29,7 +29,6 @@ from postlude.executors import LoopExecutor
 from postlude.executors.contract import CannotStart, failed, resolve
 from postlude.job import Cancelled, Failed, JobState
 from postlude.line import Line, Lines
-from postlude.outage import Outage
 from postlude.oversight import RECORD_AFTER, Oversight
 from postlude.policy import Policy
 from postlude.tasks import default_executor
@@ -275,20 +274,9 @@ class Attempts:
         self._forget(attempt)
         self.endings.give_back(attempt, after=RECORD_AFTER)
         line = attempt.line
-        if line.outage is not None:
-            line.outage.failed(attempt.began)
-        else:
-            line.outage = Outage(self.clock)
+        if line.fails(attempt, self.clock):
             self._events.emit(ExecutorFailed(attempt.call.definition.executor, str(error)))
         self._leave(line)
-
-    def _tried(self, attempt: Admitted, outage: Outage) -> None:
-        """An attempt is over that may have been the first one after an outage of its executor."""
-        if attempt.running is None:
-            outage.tried_not()
-        elif outage.is_newer(attempt.began):
-            attempt.line.outage = None
-            self._events.emit(ExecutorRecovered(attempt.call.definition.executor))
 
     def _forget(self, attempt: Admitted) -> None:
         call = attempt.call
@@ -303,8 +291,8 @@ class Attempts:
             return
         self._forget(attempt)
         self.endings.conclude(attempt, outcome)
-        if attempt.line.outage is not None:
-            self._tried(attempt, attempt.line.outage)
+        if attempt.line.outage is not None and attempt.line.recovers(attempt):
+            self._events.emit(ExecutorRecovered(attempt.call.definition.executor))
         attempt.close_job()
         if attempt.abandoned:
             self._places.threads.take_room()

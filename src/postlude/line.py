@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from postlude.outage import Outage
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from postlude.admitted import Admitted
+    from postlude.clock import Clock
     from postlude.executors import Executor
     from postlude.executors.contract import Room
-    from postlude.outage import Outage
     from postlude.tasks import ExecutorName
 
 
@@ -30,6 +32,26 @@ class Line:
         self.outage: Outage | None = None
         """When it is tried again, since it takes no work; None: it works."""
         self.waiting: deque[tuple[Admitted, float]] = deque()
+
+    def fails(self, attempt: Admitted, clock: Clock) -> bool:
+        """The executor did not take an attempt; returns whether that is news."""
+        if self.outage is None:
+            self.outage = Outage(clock)
+            return True
+        self.outage.failed(attempt.began)
+        return False
+
+    def recovers(self, attempt: Admitted) -> bool:
+        """An attempt is over; returns whether that shows that an outage is, too."""
+        if self.outage is None:
+            return False
+        if attempt.running is None:
+            self.outage.tried_not()
+            return False
+        if not self.outage.is_newer(attempt.began):
+            return False
+        self.outage = None
+        return True
 
     def wait(self, attempt: Admitted, since: float) -> None:
         """Put an attempt at the end of the line."""
