@@ -16,7 +16,7 @@ from postlude.events import Events
 from postlude.execution import decide
 from postlude.ids import new_job_id
 from postlude.job import JobState, NewJob, Succeeded
-from postlude.maintenance import Prune
+from postlude.prune import Prune
 from postlude.retention import Retention
 from postlude.service import Service
 from postlude.stores import open_store

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import threading
 from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
-from postlude.clock import wait
 from postlude.durations import seconds_of
 from postlude.errors import (
     CallError,
@@ -16,7 +12,6 @@ from postlude.errors import (
     UnknownTask,
     UnknownValue,
     WaitInRequest,
-    WaitTimeout,
 )
 from postlude.given import did_you_mean, is_whole
 from postlude.handle import Job
@@ -25,22 +20,20 @@ from postlude.job import JobState, Record
 from postlude.pauses import Pause
 from postlude.stores.contract import Filter
 from postlude.terms import text_of, wrong_queue
+from postlude.waiting import Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
     from postlude.clock import Clock
     from postlude.durations import Duration
-    from postlude.job import Attempt, Settlement
+    from postlude.job import Attempt
     from postlude.loglines import LogLine
     from postlude.registry import Registry
     from postlude.stores.contract import Store
 
 Change = Literal["cancelled", "queued", "paused"]
 """What somebody did to jobs."""
-
-LOOK_AGAIN: Final = (0.02, 0.5)
-"""Seconds between two looks at a job that another process runs: doubling from the first to the last."""
 
 LONGEST_LIST: Final = 100_000
 """Jobs that one list may have: all of them are in memory at once."""
@@ -72,9 +65,8 @@ class Jobs:
         self._open_calls = open_calls
         self._changed = changed
         self._registry = registry
-        self._waiters: dict[UUID, set[_Waiter]] = {}
-        self._waiters_lock = threading.Lock()
-        """Those who wait may do so on several event loops, each in a thread of its own."""
+        self.waiters: Waiters = Waiters(clock)
+        """To be told what this process settles."""
 
     def read_result(self, task: str, text: str) -> Any:  # noqa: ANN401 - a value of the user's type
         """What a job of the task with this name returned, of which this text was stored; see `Registry.read_result`."""
@@ -319,38 +311,7 @@ class Jobs:
         key, seconds = _id(job_id), _timeout(timeout)
         if key in self._open_calls():
             raise WaitInRequest(key)
-        deadline = None if seconds is None else self._clock.elapsed() + seconds
-        waiter = _Waiter(asyncio.get_running_loop())
-        with self._waiters_lock:
-            self._waiters.setdefault(key, set()).add(waiter)
-        try:
-            pause, longest = LOOK_AGAIN
-            while True:
-                waiter.ended.clear()
-                record = await self._record(key)
-                if record.state.finished:
-                    return self._job(record)
-                if deadline is not None:
-                    left = deadline - self._clock.elapsed()
-                    if seconds is not None and left <= 0:
-                        raise WaitTimeout(key, seconds, record.state.value)
-                    pause = min(pause, left)
-                await wait(waiter.ended, pause)
-                pause = min(pause * 2, longest)
-        finally:
-            with self._waiters_lock:
-                waiters = self._waiters[key]
-                waiters.discard(waiter)
-                if not waiters:
-                    del self._waiters[key]
-
-    def settled(self, settlements: Sequence[Settlement]) -> None:
-        """Wake those who wait for one of these jobs; called by the worker of this process."""
-        if self._waiters:
-            with self._waiters_lock:
-                told = [waiter for each in settlements for waiter in self._waiters.get(each.job_id, ())]
-            for waiter in told:
-                waiter.tell()
+        return self._job(await self.waiters.wait(key, lambda: self._record(key), seconds))
 
     def _job(self, record: Record) -> Job[Any]:
         return Job(record.id, record.task, self, record)
@@ -360,18 +321,6 @@ class Jobs:
         if not found:
             raise JobNotFound(job_id)
         return found[0]
-
-
-class _Waiter:
-    """Somebody who waits for a job, perhaps on another event loop than the one that settles it."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.ended = asyncio.Event()
-
-    def tell(self) -> None:
-        with contextlib.suppress(RuntimeError):  # its loop was closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self.ended.set)
 
 
 def _id(job_id: UUID | str) -> UUID:

@@ -117,7 +117,7 @@ class Runtime:
             places=self._places(),
             clock=self.clock,
             events=self.events,
-            settled=self.jobs.settled,
+            settled=self.jobs.waiters.settled,
             retention=self.settings.retention,
         )
 

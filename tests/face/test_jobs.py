@@ -464,7 +464,7 @@ async def test_several_wait_for_one_job(running: Running) -> None:
         thread_gate.set()
         for wait in waits[1:]:
             assert (await wait).state is JobState.SUCCEEDED
-    assert durable.jobs._waiters == {}
+    assert durable.jobs.waiters.nobody
 
 
 async def test_another_process_sees_the_end_too(running: Running, closing: Closing) -> None:

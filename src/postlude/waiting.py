@@ -1,0 +1,101 @@
+"""Those who wait for jobs to end: told at once of what this process settles, and looking for what others do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Final
+
+from postlude.clock import wait
+from postlude.errors import WaitTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from uuid import UUID
+
+    from postlude.clock import Clock
+    from postlude.job import Record, Settlement
+
+LOOK_AGAIN: Final = (0.02, 0.5)
+"""Seconds between two looks at a job that another process runs: doubling from the first to the last."""
+
+
+class Waiters:
+    """Everybody in this process who waits for a job.
+
+    Args:
+        clock: what time it is.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._waiters: dict[UUID, set[_Waiter]] = {}
+        self._lock = threading.Lock()
+        """Those who wait may do so on several event loops, each in a thread of its own."""
+
+    @property
+    def nobody(self) -> bool:
+        """Whether nobody waits."""
+        return not self._waiters
+
+    def settled(self, settlements: Sequence[Settlement]) -> None:
+        """Wake those who wait for one of these jobs."""
+        if self._waiters:
+            with self._lock:
+                told = [waiter for each in settlements for waiter in self._waiters.get(each.job_id, ())]
+            for waiter in told:
+                waiter.tell()
+
+    async def wait(self, job_id: UUID, read: Callable[[], Awaitable[Record]], seconds: float | None) -> Record:
+        """The job when it has ended.
+
+        Args:
+            job_id: which.
+            read: reads it.
+            seconds: to wait at most; None: for ever.
+
+        Raises:
+            WaitTimeout: it had not ended in time.
+        """
+        deadline = None if seconds is None else self._clock.elapsed() + seconds
+        pause, longest = LOOK_AGAIN
+        with self._waiting_for(job_id) as waiter:
+            while True:
+                waiter.ended.clear()
+                record = await read()
+                if record.state.finished:
+                    return record
+                if deadline is not None:
+                    left = deadline - self._clock.elapsed()
+                    if seconds is not None and left <= 0:
+                        raise WaitTimeout(job_id, seconds, record.state.value)
+                    pause = min(pause, left)
+                await wait(waiter.ended, pause)
+                pause = min(pause * 2, longest)
+
+    @contextlib.contextmanager
+    def _waiting_for(self, job_id: UUID) -> Iterator[_Waiter]:
+        waiter = _Waiter(asyncio.get_running_loop())
+        with self._lock:
+            self._waiters.setdefault(job_id, set()).add(waiter)
+        try:
+            yield waiter
+        finally:
+            with self._lock:
+                waiters = self._waiters[job_id]
+                waiters.discard(waiter)
+                if not waiters:
+                    del self._waiters[job_id]
+
+
+class _Waiter:
+    """One of them, perhaps on another event loop than the one that settles the job."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.ended = asyncio.Event()
+
+    def tell(self) -> None:
+        with contextlib.suppress(RuntimeError):  # its loop was closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self.ended.set)
