@@ -58,4 +58,4 @@ async def test_several_loops_may_wait_for_one_job(engine: Engine) -> None:
     finally:
         sys.setswitchinterval(interval)
     assert wrong == []
-    assert jobs._waiters == {}
+    assert jobs.waiters.nobody
