@@ -342,8 +342,16 @@ class Runtime:
         process = await self.opening.process()
         answered = await process.store.insert(self._staging.queue(prepared))
         process.wake()
-        ids = [(answered.get(call.id, call.id), call.definition.name) for call in prepared]
-        return [Job(*each, self.jobs, added=JobState.QUEUED) for each in ids]
+        return [
+            # Nearly always none is answered: an id is not hashed for nothing.
+            Job(
+                answered.get(call.id, call.id) if answered else call.id,
+                call.definition.name,
+                self.jobs,
+                added=JobState.QUEUED,
+            )
+            for call in prepared
+        ]
 
     def _tell(self, what: Callable[[Process], None]) -> None:
         process = self.opening.here

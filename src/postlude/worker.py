@@ -29,6 +29,9 @@ POLL: Final = 1.0
 """Seconds between two looks into the queue for what other processes put there: nothing else tells of it for sure."""
 CLAIM_LIMIT: Final = 200
 """Jobs in one claim at most: enough to make its commit cheap, few enough for others to get some."""
+NAMES_FOR: Final = 0.05
+"""Seconds for which the names that jobs wait under are not read again while claims come back full and nobody wakes the
+worker for something new: with few slots it would ask for them as often as it claims."""
 HOLD_FOR: Final = 30.0
 """Seconds for which nothing new starts while a job that must run alone waits for this process to come to rest. An
 attempt that runs for hours must not keep everything else waiting for as long."""
@@ -76,6 +79,10 @@ class Worker:
         """When what is held back may start by the passing of time alone; None: nothing does."""
         self.taken: int = 0
         """How many jobs it has claimed."""
+        self._names: Collection[str] = ()
+        """Under which jobs are queued, as far as is known."""
+        self._names_read = -NAMES_FOR
+        """When they were read, on the clock that never goes backwards."""
         self._stopping = False
         self._alone_waits: set[ExecutorName] = set()
         """Where a job that must run alone is due, as far as this turn has looked."""
@@ -98,7 +105,8 @@ class Worker:
         self._attempts.belongs_in_queue = self._belongs_in_queue
 
     def wake(self) -> None:
-        """Look into the queue now."""
+        """Something was queued: look into the queue now."""
+        self._names_read = -NAMES_FOR
         self._claims.wake()
 
     def look_at_pauses(self) -> None:
@@ -131,13 +139,16 @@ class Worker:
             pauses = Pauses(await self._store.pauses())
             # Unless something changed while they were read: then they are read again in the next turn.
             self._pauses = None if self._pauses_read == -POLL else pauses
-        waiting = await self._store.waiting_tasks()
+        read = not self._more or self._clock.elapsed() - self._names_read >= NAMES_FOR
+        if read:
+            self._names_read = self._clock.elapsed()
+            self._names = await self._store.waiting_tasks()
         delay = POLL
         self._at_rest_for, self._alone_waits = self._alone_waits, set()
         self.held_back = False
         self.again_at = None
         tasks: dict[ExecutorName, set[str]] = {}
-        for name in waiting:
+        for name in self._names:
             definition = self._registry.find(name) if self._registry.knows(name) else None
             if definition is not None and not definition.remote:
                 tasks.setdefault(definition.executor, set()).add(name)
@@ -147,7 +158,7 @@ class Worker:
             self._alone_since = None
         # While a job that must run alone is due, nothing new starts until everything here has ended.
         self._attempts.held = self._holds()
-        return delay
+        return delay if read or self._more else 0.0
 
     def _holds(self) -> bool:
         """Whether a job that must run alone keeps others from starting just now."""
@@ -183,7 +194,7 @@ class Worker:
             owner=self._owner, tasks=tasks, limit=free, now=now, idle=idle, limits=self._limits(tasks)
         )
         self.taken += len(taken.claims)
-        if free and len(taken.claims) == free:
+        if free and len(taken.claims) == free and not self._attempts.held:
             self._more.add(executor)
         if taken.alone_waits:
             self._rest(executor)

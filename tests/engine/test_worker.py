@@ -113,6 +113,34 @@ async def test_no_more_are_claimed_than_there_are_slots(engine: Engine) -> None:
     assert {record.state for record in await engine.records(calls)} == {JobState.SUCCEEDED}
 
 
+async def test_full_claims_ask_for_no_names_again_and_whoever_wakes_the_worker_is_seen(engine: Engine) -> None:
+    for number in range(4):
+        await engine.queue(takes_a_number, number)
+    await engine.worker.run_once()
+    await all_settled(engine)
+    await engine.worker.run_once()
+    await all_settled(engine)
+    assert set(ran) == {0, 1, 2, 3}
+    assert engine.faulty.calls["waiting_tasks"] == 1
+    await engine.queue(in_thread, "new")
+    engine.worker.wake()
+    await engine.worker.run_once()
+    await all_settled(engine)
+    assert ran[-1] == "new"
+
+
+async def test_full_claims_do_not_hide_for_long_what_nobody_has_told_of(engine: Engine) -> None:
+    for number in range(2):
+        await engine.queue(takes_a_number, number)
+    await engine.worker.run_once()
+    await all_settled(engine)
+    await engine.queue(in_thread, "new")
+    assert await engine.worker.run_once() == 0.0, "nothing came of the names it knew"
+    await engine.worker.run_once()
+    await all_settled(engine)
+    assert ran[-1] == "new"
+
+
 async def test_it_returns_when_the_next_job_is_due(engine: Engine) -> None:
     call = engine.call(note, "later")
     [row] = engine.staging.queue([call])
