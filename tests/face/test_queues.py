@@ -264,7 +264,7 @@ def test_a_task_that_only_other_programs_have_is_paused_if_the_store_has_jobs_of
 def test_27_a_stub_is_left_for_others(make: Make, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     app, durable = make()
     left = threading.Event()
-    monkeypatch.setattr(durable.jobs, "settled", lambda _: left.set())
+    monkeypatch.setattr(durable.jobs.waiters, "settled", lambda _: left.set())
 
     @app.post("/")
     def endpoint(tasks: BackgroundTasks) -> list[str]:
