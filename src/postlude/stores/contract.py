@@ -7,7 +7,9 @@ Writing
        writes that shared their commit.
     3. **Withdrawn.** `withdraw` removes the named jobs if they are still staged under the named owner, and does not
        mind those that never arrived. It is how an insert that raised is undone. What their keys did to others stays; so
-       does one that answers a call which is not named (clause 26): it becomes queued instead.
+       does one that answers a call which is not named (clause 26): it becomes queued instead, as what comes behind it
+       may have before. To insert what stayed so again, together with what has a key, changes nothing of it, and gives
+       its own id as that of the job that answers.
     4. **Forward only.** `migrate` never undoes; a release works on the schema of the next one.
 
 Claims

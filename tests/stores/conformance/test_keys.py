@@ -392,6 +392,37 @@ async def test_clause_3_a_job_that_answers_another_call_is_queued_in_place_of_be
     assert await store.settle([ended(claim_of(job), Event.SUCCEED)]) == {job.id}
 
 
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED])
+@pytest.mark.parametrize("way", WAYS)
+async def test_clause_3_withdrawn_and_kept_and_inserted_again(
+    store: Store, owner: int, way: WhenTaken, state: JobState
+) -> None:
+    """The call that it answers was confirmed in between, and keeps what it asked for."""
+    job = keyed("k", way, owner=owner)
+    job = job._replace(chain=job.id)
+    behind, beside = staged(owner, "app:other", after=job), staged(owner, "app:other")
+    confirmed = keyed("k", way, arguments='["confirmed"]')
+    await store.insert([job, behind, beside])
+    assert await store.insert([confirmed]) == {confirmed.id: job.id}
+    await store.withdraw([job, behind, beside])
+    if state is not JobState.QUEUED:
+        (claim,) = await claim_all(store, owner)
+        if state is JobState.SUCCEEDED:
+            await store.settle([ended(claim, Event.SUCCEED)])
+    before = await read(store, job)
+    answered = await store.insert([job, behind, beside])
+    # What stood behind it became queued with it if it was replaced, and else was withdrawn.
+    assert answered == {each.id: each.id for each in ((job,) if way == "return" else (job, behind))}
+    assert await read(store, job) == before
+    assert before.arguments == (job.arguments if way == "return" else confirmed.arguments)
+    assert (await read(store, confirmed.id)).id == job.id
+    record = await read(store, behind)
+    assert (record.after, record.waiting) == (job.id, state is not JobState.SUCCEEDED)
+    assert (await read(store, beside)).state is JobState.STAGED
+    # And no id leads to itself: with the job, all is gone.
+    assert [record.id for record in await store.get([job.id, confirmed.id])] == [job.id]
+
+
 async def test_clause_2_a_keyed_job_whose_insert_fails_holds_nothing(store: Store, owner: int) -> None:
     known = staged(owner)
     await store.insert([known])

@@ -24,14 +24,21 @@ def insert_unique(connection: Connection, jobs: Sequence[NewJob]) -> tuple[list[
     """Write new jobs of which some have keys, one by one (clauses 26 to 28).
 
     Returns:
-        Those that were written, and which of the others were answered by whom.
+        Those that were written, and which of the others were answered by whom: by themselves, if they are there.
     """
     written: list[NewJob] = []
     answered: dict[UUID, UUID] = {}
     for job in jobs:
+        there: Row | None = connection.execute(sql("state"), (job.id.bytes,)).fetchone()
+        if there is not None and there[0] != JobState.STAGED:
+            # Its first insert was not confirmed, and it could not be withdrawn: it is for whoever claims it, and what
+            # it has by now can be more than it had then.
+            answered[job.id] = job.id
+            continue
         if job.after is not None and job.after in answered:
             job = job._replace(after=answered[job.after])  # noqa: PLW2901 - the same job, in its right place
-        holder = _holder_instead(connection, job)
+        # One that is still staged was not withdrawn: to write it fails, as it does for one without a key.
+        holder = _holder_instead(connection, job) if there is None else None
         if holder is not None:
             answered[job.id] = holder
             connection.execute(sql("add_alias"), (job.id.bytes, holder.bytes))
