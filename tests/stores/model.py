@@ -221,17 +221,16 @@ class Model:
 
     def running(self, partition: str | None) -> int:
         jobs = [job for job in self.jobs.values() if job.new.task == LIMITED and job.state is S.RUNNING]
-        return sum(job.terms.partition == partition for job in jobs)
+        return sum((job.terms.partition or "") == (partition or "") for job in jobs)
 
     def full(self, job: Job) -> bool:
         return job.new.task == LIMITED and self.running(job.terms.partition) >= MAX_RUNNING
 
     def adopt(self, jobs: Iterable[Job]) -> None:
         """From the first claim on that knows of a limit, it counts those that were added without a partition."""
-        found = [job for job in jobs if job.new.task == LIMITED and job.terms.partition is None]
-        claimed = [job for job in self.jobs.values() if job.new.task == LIMITED and job.state in {S.STAGED, S.RUNNING}]
-        for job in found + [job for job in claimed if found and job.terms.partition is None]:
-            job.terms = job.terms._replace(partition="")
+        for job in jobs:
+            if job.new.task == LIMITED and job.terms.partition is None:
+                job.terms = job.terms._replace(partition="")
 
     def first_alone(self, now: float, *, limits: bool) -> Job | None:
         for job in self.due(now, alone=True):

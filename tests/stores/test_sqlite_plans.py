@@ -84,7 +84,7 @@ def test_no_statement_reads_the_jobs_one_by_one(connection: apsw.Connection, nam
         ("due_in_partition", "jobs_partitioned (queue=? AND task=? AND rank=? AND partition=? AND run_at<?"),
         ("running_of", "jobs_limited"),
         ("adopt_due", "jobs_claimable (queue=? AND task=? AND rank=? AND run_at<?)"),
-        ("adopt_claimed", "jobs_claimed (owner>?)"),
+        ("running_without_partition", "jobs_claimed (owner>?)"),
         ("starts_of", "PRIMARY KEY (task=? AND partition=? AND at>?)"),
         ("delete_starts", "starts_until (until<?)"),
         ("holder", "keys_held (task=? AND key=?)"),

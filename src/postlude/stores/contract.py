@@ -68,7 +68,8 @@ Limits
     23. **Never more.** With `limits`, no claim makes more jobs of a partition run than `max_running` says, and none
        makes more start than `rate` says in any stretch of that length, whichever processes claim. What runs counts
        until its claim has ended, and what has started counts even if it was given back. Jobs that were inserted without
-       a partition, before their task had limits, get `""` when a claim with limits meets them, a portion at a time.
+       a partition, before their task had limits, get `""` when a claim with limits meets them, a portion at a time;
+       what runs without one counts as if it had that.
     24. **In turn.** Of a lane with limits each partition gives one job before one gives a second, and each has its turn
        however many there are. `Claimed.held_back` says that a limit holds something back that is due, and
        `Claimed.again_at` when that may change by the passing of time alone.

@@ -90,7 +90,7 @@ async def test_clause_23_what_was_added_before_there_was_a_limit_counts_too(stor
     claimed = await ask(store, owner, tasks=tasks, limits=limit)
     assert Counter(claim.task for claim in claimed.claims) == {"app:work": 1, "app:plain": 1}
     assert claimed.held_back
-    assert {(await read(store, job)).partition for job in before[:4]} == {""}
+    assert {(await read(store, job)).partition for job in before[1:4]} == {""}
     assert (await read(store, before[4])).partition is None
     running, seen = [first, *(claim for claim in claimed.claims if claim.task == "app:work")], 1
     while running:
@@ -101,6 +101,23 @@ async def test_clause_23_what_was_added_before_there_was_a_limit_counts_too(stor
         assert len(running) <= 2
     assert seen == 7
     await store.dismiss(other)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+async def test_clause_23_what_ran_before_there_was_a_limit_counts_though_nothing_waits_with_it(
+    store: Store, owner: int, alone: bool
+) -> None:
+    await store.insert([queued()])
+    (running,) = (await ask(store, owner)).claims
+    await store.insert([new := limited()])
+    if alone:
+        (claim,) = (await ask(store, owner)).claims
+        await store.settle([ended(claim, Event.RESCUE, alone=True)])
+    assert not (await ask(store, owner, limits=ONE, limit=0)).alone_waits
+    claimed = await ask(store, owner, limits=ONE, idle=True)
+    assert (claimed.claims, claimed.held_back) == ([], True)
+    await store.settle([ended(running, Event.SUCCEED)])
+    assert [claim.job_id for claim in (await ask(store, owner, limits=ONE, idle=True)).claims] == [new.id]
 
 
 async def test_clause_23_many_that_were_added_before_there_was_a_limit(store: Store, owner: int) -> None:

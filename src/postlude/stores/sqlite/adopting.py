@@ -1,7 +1,8 @@
 """Jobs that were stored before their task had a limit: from the first claim on that knows of one, they count.
 
 Without a partition they stand in lanes at which no limit is looked at. They get the one of a task that has no
-`partition_by`: what theirs would be now, only the process that adds a job can say.
+`partition_by`: what theirs would be now, only the process that adds a job can say. What runs already is counted there
+by the limiter, without a write.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ WHOLE_TASK: Final = ""
 def adopt(
     connection: Connection, lanes: Sequence[Lane], limits: Mapping[str, Limit], now: float
 ) -> tuple[list[Lane], bool]:
-    """Let the limits count what is due without a partition in these lanes, and what already runs of those tasks.
+    """Let the limits count what is due without a partition in these lanes.
 
     Returns:
         The lanes, those without a partition only for tasks that have no limit; and whether there may be more to adopt.
@@ -36,8 +37,6 @@ def adopt(
     plain = [lane for lane in lanes if not lane.limited and lane.task in limits]
     if not plain:
         return list(lanes), False
-    for task in {lane.task for lane in plain}:
-        connection.execute(sql("adopt_claimed"), (task,))
     left = MOST_ADOPTED
     by_place = {lane.place: lane for lane in lanes if lane.limited}
     for lane in sorted(plain, key=attrgetter("rank")):
@@ -48,7 +47,6 @@ def adopt(
     return [*others, *by_place.values()], left == 0
 
 
-def adopt_one(connection: Connection, seq: int, task: str) -> None:
+def adopt_one(connection: Connection, seq: int) -> None:
     """The same for one queued job."""
-    connection.execute(sql("adopt_claimed"), (task,))
     connection.execute(sql("adopt_one"), (seq,))

@@ -84,7 +84,7 @@ class Claiming:
             if partition is None and task in self.limits:
                 due = due._replace(partition=WHOLE_TASK)
                 if self.limit > 0:  # otherwise it only looks
-                    adopt_one(connection, seq, task)
+                    adopt_one(connection, seq)
             if due.partition is None or limiter.room(task, due.partition) > 0:
                 return due
         return None

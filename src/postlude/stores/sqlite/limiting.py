@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from postlude.ids import new_token
 from postlude.limits import UNLIMITED
+from postlude.stores.sqlite.adopting import WHOLE_TASK
 from postlude.stores.sqlite.statements import sql
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class Limiter:
     _took_from: set[tuple[str, str]] = field(default_factory=set)
     """Where this claim takes something."""
     _visits: list[Visit] = field(default_factory=list)
+    _running: Mapping[str, int] | None = None
+    """How many run without a partition, by task; None: nobody has asked yet."""
 
     def due(self, lane: Lane, most: int) -> list[Due]:
         """Up to so many jobs of the lane, one from each partition in turn."""
@@ -151,6 +154,8 @@ class Limiter:
         if limit.max_running is not None:
             running: int = self.connection.execute(sql("running_of"), (task, partition)).get
             room = limit.max_running - running
+            if partition == WHOLE_TASK:
+                room -= self._without_partition().get(task, 0)
         if limit.rate is not None and room > 0:
             # Whatever lies in the future counts too: the clock was set back, and no limit is exceeded for that.
             (row,) = self._rows("starts_of", task, partition, self.now, limit.rate.seconds)
@@ -159,6 +164,12 @@ class Limiter:
             if room <= 0 and oldest is not None:
                 self.come_back(oldest + limit.rate.seconds)
         return room
+
+    def _without_partition(self) -> Mapping[str, int]:
+        """How many run of each task that were stored before it had a limit: one look for all tasks."""
+        if self._running is None:
+            self._running = dict(self._rows("running_without_partition"))
+        return self._running
 
     def record(self, started: Sequence[Due]) -> None:
         """These are started: keep that for the rates."""
