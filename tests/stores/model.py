@@ -278,9 +278,12 @@ class Model:
     def key_taken(self, job: Job, now: float) -> bool:
         """Whether the keys of what a retry would revive are held by others; if not, they are taken."""
         roots = {each.new.id for each in (job, *(self.gone_before(job) or ()))}
-        others = [each for each in self.jobs.values() if each.cancelled_by in roots and each.state is S.CANCELLED]
-        keyed = [each for each in {id(each): each for each in (job, *others)}.values() if each.new.terms.key]
-        keyed = [each for each in keyed if not each.ephemeral]
+        others = [
+            each
+            for each in self.jobs.values()
+            if each.cancelled_by in roots and each.state is S.CANCELLED and each.seq > job.seq
+        ]
+        keyed = [each for each in (job, *others) if each.new.terms.key and not each.ephemeral]
         names = [(each.new.task, each.new.terms.key.value) for each in keyed if each.new.terms.key]
         if len(set(names)) < len(names) or any(self.held_by_another(*name, now) for name in names):
             return True

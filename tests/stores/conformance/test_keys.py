@@ -9,6 +9,7 @@ import pytest
 from postlude.errors import KeyTaken
 from postlude.job import Event, JobState, Key, NewJob, Progress, Report, Terms, WhenTaken
 from postlude.loglines import LogLine
+from postlude.policy import Policy
 from postlude.stores import open_store
 from postlude.stores.contract import Filter, Store
 from tests.stores.making import claim_all, claim_of, ended, fail, keyed, queued, read, staged, states
@@ -29,6 +30,7 @@ HOLDERS: dict[Holder, tuple[bool, str, str]] = {
     "failed": (True, "written", "written"),
     "cancelled": (True, "written", "written"),
 }
+FORGETFUL = Policy(keep_arguments=False).dumps()
 WAYS: tuple[WhenTaken, ...] = ("return", "replace", "debounce")
 
 
@@ -317,6 +319,35 @@ async def test_clause_29_behind_an_ephemeral_one_that_is_gone(store: Store, owne
     await store.settle([ended(claim_of(first), Event.FAIL)])
     await store.retry(behind.id, now=11.0)
     assert await store.insert([new := keyed()]) == {new.id: behind.id}
+
+
+async def test_clause_29_the_key_of_what_is_not_revived_stands_in_no_way(store: Store, owner: int) -> None:
+    """It was erased when it was cancelled, and fails instead."""
+    first = queued()
+    behind = keyed("k", task="app:other", after=first.id, chain=first.id, policy=FORGETFUL)
+    await store.insert([first, behind])
+    await fail(store, owner, first)
+    other = keyed("k", task="app:other")
+    await store.insert([other])
+    await store.retry(first.id, now=11.0)
+    assert await states(store, [first, behind, other]) == [JobState.QUEUED, JobState.FAILED, JobState.QUEUED]
+    assert await store.insert([new := keyed("k", task="app:other")]) == {new.id: other.id}
+
+
+async def test_clause_29_nor_does_that_of_what_comes_before_it(store: Store, owner: int) -> None:
+    """What the end of one that is gone had cancelled as well, but which comes before the job that is retried."""
+    first = keyed("first", policy=FORGETFUL)
+    await store.insert([first])
+    before = keyed("k", task="app:other", after=first.id, chain=first.id)
+    job = queued("app:other", after=first.id, chain=first.id)
+    await store.insert([before])
+    await store.insert([job])
+    await fail(store, owner, first)
+    other = keyed("k", task="app:other")
+    await store.insert([other])
+    await store.retry(job.id, now=11.0)
+    assert await states(store, [before, job]) == [JobState.CANCELLED, JobState.QUEUED]
+    assert await store.insert([new := keyed("k", task="app:other")]) == {new.id: other.id}
 
 
 async def test_clause_29_no_two_of_those_behind_it_get_one_key(store: Store, owner: int) -> None:

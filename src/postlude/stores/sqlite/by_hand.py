@@ -74,7 +74,7 @@ class Retrying:
         gone = self._gone_before(connection, id_of(after), value)
         keyed: list[Row] = [(self.job_id.bytes, task, key)] if key is not None else []
         for root in (self.job_id, *gone):
-            keyed += connection.execute(sql("keyed_cancelled_by"), (root.bytes,)).fetchall()
+            keyed += connection.execute(sql("keyed_cancelled_by"), (root.bytes, self.job_id.bytes)).fetchall()
         keys.take_again(connection, keyed, self.now)
         alone = Policy.loads(text).runs_alone(interruptions)
         connection.execute(sql("retry"), (queued, self.now, alone, self.job_id.bytes))
