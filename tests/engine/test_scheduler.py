@@ -24,6 +24,7 @@ from postlude.stores import open_store
 from postlude.stores.contract import Filter, ScheduleRow, Store
 from tests.engine.conftest import Engine
 from tests.engine.fakes import turns
+from tests.stores.making import keyed as job_with_key
 
 MINUTE = 60.0
 HOUR = 3600.0
@@ -38,6 +39,10 @@ def other_work() -> None: ...
 
 @task(name="greet", retries=2)
 async def greet(name: str = "you") -> None: ...
+
+
+@task(name="greet once", key=lambda: "greeting")
+async def greet_once() -> None: ...
 
 
 class World:
@@ -522,6 +527,17 @@ async def test_a_moment_while_the_job_before_is_unfinished(world: World, overlap
     assert len(rest) == (2 if overlap == "allow" else 0)
     skipped = [MomentSkipped("often", NOON + minute * MINUTE, first.id) for minute in (2, 3)]
     assert world.engine.heard == (skipped if overlap == "skip" else [])
+
+
+async def test_a_moment_while_a_job_that_has_answered_the_last_one_is_unfinished(world: World) -> None:
+    schedule(every=60, name="often")(greet_once)
+    holder = job_with_key("greeting", task="greet once", created_at=NOON)
+    await world.engine.store.insert([holder])
+    await world.turn_at(NOON)
+    await world.turn_at(NOON + 60)
+    assert world.engine.heard == []
+    await world.turn_at(NOON + 120)
+    assert world.engine.heard == [MomentSkipped("often", NOON + 120, holder.id)]
 
 
 async def test_a_skipped_moment_is_over_when_the_job_ends(world: World) -> None:

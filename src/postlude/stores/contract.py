@@ -110,7 +110,8 @@ Schedules
         one with another spec takes the spec and the moment that are given, unless that moment is not later than the
         row's `last_moment`: such a row stays as it is, and its name is returned.
     36. **One job a moment.** `fire` compares the row's spec and next moment with those it was given, moves the row on
-        and inserts the jobs, all in one commit. When either differs, nothing happens and it returns False.
+        and inserts the jobs, all in one commit. When either differs, nothing happens and it returns False. The row's
+       `last_job` is the last of the jobs, or the one that answers in its place.
     37. **Kept.** A row stays until somebody removes it. `schedules` sees every commit that was confirmed before, and
         waits for no writer.
 
@@ -180,7 +181,7 @@ class ScheduleRow(NamedTuple):
     last_moment: float | None = None
     """The latest moment that was decided on, whether it made a job or not; None: there was none."""
     last_job: UUID | None = None
-    """The last job that it made, which may be gone by now."""
+    """The last job that it made, or that answered in place of that one (clause 26); it may be gone by now."""
 
 
 class Firing(NamedTuple):

@@ -9,7 +9,7 @@ import pytest
 from postlude.job import JobState, NewJob
 from postlude.stores import open_store
 from postlude.stores.contract import Filter, Firing, ScheduleRow, Store
-from tests.stores.making import claim_all, queued, read, states
+from tests.stores.making import claim_all, keyed, queued, read, states
 from tests.stores.other_process import OtherProcess
 
 NIGHTLY = ScheduleRow("nightly", "app:work", "cron 0 3 * * * in UTC", 100.0)
@@ -78,6 +78,16 @@ async def test_clause_36_a_step_without_jobs_keeps_the_last_one(store: Store) ->
     assert await store.fire(step(NIGHTLY, 200.0, job))
     assert await store.fire(step(await only_row(store), 300.0))
     assert await only_row(store) == NIGHTLY._replace(next_at=300.0, last_moment=200.0, last_job=job.id)
+
+
+async def test_clause_36_the_last_job_is_the_one_that_answers(store: Store) -> None:
+    holder = keyed()
+    await store.insert([holder])
+    await store.put_schedules([NIGHTLY])
+    assert await store.fire(step(NIGHTLY, 200.0, queued(), keyed()))
+    assert (await only_row(store)).last_job == holder.id
+    assert await store.fire(step(await only_row(store), 300.0, keyed(), last := queued()))
+    assert (await only_row(store)).last_job == last.id
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,11 @@ class FiringOne:
     def __call__(self, connection: Connection) -> bool:
         """Take the step if nobody has taken it, and insert the jobs with it."""
         f = self.firing
-        last_job = f.jobs[-1].id.bytes if f.jobs else None
-        connection.execute(sql("fire"), (f.next_at, f.moment, last_job, f.name, f.spec, f.expected))
+        connection.execute(sql("fire"), (f.next_at, f.moment, f.name, f.spec, f.expected))
         if not connection.changes():
             return False
-        insert(connection, [f.jobs])
+        (answered,) = insert(connection, [f.jobs])
+        if f.jobs:
+            last = f.jobs[-1].id
+            connection.execute(sql("note_last_job"), (answered.get(last, last).bytes, f.name))
         return True

@@ -1,2 +1,1 @@
-UPDATE schedules SET next_at = ?, last_moment = ?, last_job = coalesce(?, last_job)
-WHERE name = ? AND spec = ? AND next_at = ?
+UPDATE schedules SET next_at = ?, last_moment = ? WHERE name = ? AND spec = ? AND next_at = ?
