@@ -76,6 +76,10 @@ class Model:
         written: list[Job] = []
         for each in jobs:
             new = each._replace(after=answered.get(each.after, each.after)) if each.after else each
+            if new.chain in answered:
+                first = self.jobs[answered[new.chain]]
+                first.chain = first.chain or first.new.id
+                new = new._replace(chain=first.chain)
             holder = self.instead(new)
             if holder is not None:
                 answered[new.id] = self.aliases[new.id] = holder.new.id

@@ -96,6 +96,7 @@ def test_no_statement_reads_the_jobs_one_by_one(connection: apsw.Connection, nam
         ("answers_others", "aliases_of_job"),
         ("delete_jobs", "sqlite_autoindex_jobs_1"),
         ("chain_goes_on", "jobs_of_chain"),
+        ("move_chain", "jobs_of_chain"),
         ("portion", "INTEGER PRIMARY KEY"),
         ("due", "jobs_claimable"),
         ("alone", "jobs_alone"),

@@ -79,8 +79,8 @@ Limits
 Keys
     26. **One holds it.** Among the jobs of a task at most one that has not ended has a key. A job whose key is held is
        not inserted: `insert` gives the holder in its place, the id that it had leads to the holder from then on, and
-       what comes behind it comes behind the holder. A holder that is queued and has expired is cancelled by that, as
-       in clause 7, and answers nobody.
+       what comes behind it comes behind the holder, and belongs to its chain. A holder that is queued and has expired
+       is cancelled by that, as in clause 7, and answers nobody.
     27. **Held.** A job holds its key until it fails or is cancelled; after success until the moment that came with the
        key, or as long as it is kept.
     28. **Changed while it waits.** A job with `"replace"` gives its arguments, policy and terms to a holder that is

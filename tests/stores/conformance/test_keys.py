@@ -103,8 +103,9 @@ async def test_clause_26_within_one_insert_too(store: Store, owner: int) -> None
     first, second, third = keyed(), keyed(), keyed("l")
     behind = queued(after=second.id, chain=second.id)
     assert await store.insert([first, second, third, behind]) == {second.id: first.id}
-    assert (await read(store, behind)).after == first.id
-    assert (await read(store, behind)).waiting
+    record = await read(store, behind)
+    assert (record.after, record.chain, record.waiting) == (first.id, first.id, True)
+    assert (await read(store, first)).chain == first.id
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -132,6 +133,26 @@ async def test_clause_26_what_comes_behind_an_answered_job_comes_behind_the_hold
     assert (record.state, record.cancelled_by) == (JobState.CANCELLED, holder.id)
     await store.retry(again.id, now=20.0)
     assert await states(store, [holder, behind, further]) == [JobState.QUEUED] * 3
+
+
+@pytest.mark.parametrize("commits", [1, 2, 3])
+@pytest.mark.parametrize("alone", [True, False])
+async def test_clause_26_what_comes_behind_an_answered_job_is_of_the_chain_of_the_holder(
+    store: Store, owner: int, alone: bool, commits: int
+) -> None:
+    """Also where its request has added it later, and that of the holder had others before it."""
+    first = queued("app:other")
+    holder = keyed() if alone else keyed(after=first.id, chain=first.id)
+    await store.insert([first, holder])
+    again = keyed()
+    again = again._replace(chain=again.id)
+    behind = queued("app:other", after=again.id, chain=again.id)
+    further = queued("app:other", after=behind.id, chain=again.id)
+    jobs = [again, behind, further]
+    for portion in {1: [jobs], 2: [jobs[:1], jobs[1:]], 3: [[job] for job in jobs]}[commits]:
+        await store.insert(portion)
+    chain = holder.id if alone else first.id
+    assert {(await read(store, job)).chain for job in (holder, behind, further)} == {chain}
 
 
 async def test_clause_26_behind_an_answered_job_whose_holder_has_ended(store: Store, owner: int) -> None:

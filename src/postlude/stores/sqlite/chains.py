@@ -106,6 +106,9 @@ def _tell(connection: Connection, job_id: UUID, *, at: float, reason: str) -> No
 
 def tie_on(connection: Connection, job: NewJob, after: UUID) -> None:
     """Put a job that comes behind an older one into the state that the older one implies (clause 14)."""
+    if job.chain is not None and (first := resolved(connection, job.chain)) != job.chain:
+        # Another job has answered in place of the first of its chain, in an earlier commit.
+        connection.execute(sql("move_chain"), (chain_of(connection, first).bytes, job.chain.bytes))
     if job.chain == after:
         # Its first job was stored while it was the only one, and belonged to none.
         connection.execute(sql("put_into_chain"), (after.bytes,))
@@ -127,6 +130,12 @@ def tie_on(connection: Connection, job: NewJob, after: UUID) -> None:
         cancelled = transition(job.state, Event.CANCEL, job_id=job.id)
         connection.execute(sql("end"), (cancelled, job.created_at, reason, root.bytes, job.id.bytes))
         cancel_behind(connection, job.id, at=job.created_at, reason=reason, root=root)
+
+
+def chain_of(connection: Connection, job_id: UUID) -> UUID:
+    """The chain of a job that is there; with this, one that was alone becomes the first of its own."""
+    connection.execute(sql("put_into_chain"), (job_id.bytes,))
+    return UUID(bytes=connection.execute(sql("chain"), (job_id.bytes,)).get)
 
 
 def _reason(job_id: UUID, state: JobState) -> str:

@@ -12,7 +12,7 @@ from postlude.stores.sqlite.rows import new_job_values
 from postlude.stores.sqlite.statements import sql, sql_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from apsw import Connection
 
@@ -35,8 +35,8 @@ def insert_unique(connection: Connection, jobs: Sequence[NewJob]) -> tuple[list[
             # it has by now can be more than it had then.
             answered[job.id] = job.id
             continue
-        if job.after is not None and job.after in answered:
-            job = job._replace(after=answered[job.after])  # noqa: PLW2901 - the same job, in its right place
+        if answered:
+            job = _behind_holder(connection, job, answered)  # noqa: PLW2901 - the same job, in its right place
         # One that is still staged was not withdrawn: to write it fails, as it does for one without a key.
         holder = _holder_instead(connection, job) if there is None else None
         if holder is not None:
@@ -50,6 +50,16 @@ def insert_unique(connection: Connection, jobs: Sequence[NewJob]) -> tuple[list[
             connection.execute(sql("hold_key"), (job.task, key.value, job.id.bytes, key.until, key.replaceable))
         written.append(job)
     return written, answered
+
+
+def _behind_holder(connection: Connection, job: NewJob, answered: Mapping[UUID, UUID]) -> NewJob:
+    """The same job, behind the one that answered in place of that before it, and in the chain of that one."""
+    after, first = job.after, job.chain
+    if after is not None:
+        after = answered.get(after, after)
+    if first is not None and first in answered:
+        first = chains.chain_of(connection, answered[first])
+    return job._replace(after=after, chain=first)
 
 
 def _holder_instead(connection: Connection, job: NewJob) -> UUID | None:

@@ -1,0 +1,1 @@
+SELECT chain FROM jobs WHERE id = ?
