@@ -111,7 +111,7 @@ Schedules
         row's `last_moment`: such a row stays as it is, and its name is returned.
     36. **One job a moment.** `fire` compares the row's spec and next moment with those it was given, moves the row on
         and inserts the jobs, all in one commit. When either differs, nothing happens and it returns False. The row's
-       `last_job` is the last of the jobs, or the one that answers in its place.
+        `last_job` is the last of the jobs, or the one that answers in its place.
     37. **Kept.** A row stays until somebody removes it. `schedules` sees every commit that was confirmed before, and
         waits for no writer.
 

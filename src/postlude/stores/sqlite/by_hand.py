@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from postlude.errors import IllegalTransition, JobNotFound
+from postlude.errors import JobNotFound
 from postlude.job import ERASED, Event, JobState, transition
 from postlude.policy import Policy
+from postlude.stores.reasons import EPHEMERAL_RETRIED, ERASED_RETRIED, not_retried, retry_first, waits_for
 from postlude.stores.sqlite import chains, keys
 from postlude.stores.sqlite.keys import resolved
 from postlude.stores.sqlite.rows import id_of
@@ -20,15 +21,6 @@ if TYPE_CHECKING:
 
     from postlude.pauses import Pause
     from postlude.stores.sqlite.rows import Row
-
-EPHEMERAL = (
-    "It is ephemeral: its arguments never left the process that added it. Add the call anew; the warning that was "
-    "written when it was added says what would make it storable, so that it could be retried."
-)
-ERASED_ARGUMENTS = (
-    "Its arguments were erased when it ended, since its task says keep_arguments=False. Add the call anew, with the "
-    "arguments from where they came from."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +60,9 @@ class Retrying:
         value, arguments, after, text, interruptions, task, key = _found(connection, "retryable", self.job_id)
         queued = transition(JobState(value), Event.RETRY, job_id=self.job_id)
         if arguments is None:
-            raise self._refused(value, EPHEMERAL)
+            raise not_retried(self.job_id, value, EPHEMERAL_RETRIED)
         if arguments == ERASED:
-            raise self._refused(value, ERASED_ARGUMENTS)
+            raise not_retried(self.job_id, value, ERASED_RETRIED)
         gone = self._gone_before(connection, id_of(after), value)
         keyed: list[Row] = [(self.job_id.bytes, task, key)] if key is not None else []
         for root in (self.job_id, *gone):
@@ -94,22 +86,13 @@ class Retrying:
                 break
             before, root, never = JobState(row[0]), id_of(row[1]), row[2]
             if not before.finished:
-                hint = (
-                    f"Job {after}, before it in its chain, is {before} and comes first: wait for its end with "
-                    "jobs.wait(), and retry this one when it has succeeded."
-                )
-                raise self._refused(state, hint)
+                raise not_retried(self.job_id, state, waits_for(after, before))
             if not never:
                 first = after if root is None or _never_succeeds(connection, root) else root
-                raise self._refused(
-                    state, f"Job {after}, before it in its chain, is {before}: retry job {first} first."
-                )
+                raise not_retried(self.job_id, state, retry_first(after, before, first))
             gone.append(after)
             after = id_of(row[3])
         return gone
-
-    def _refused(self, state: str, hint: str) -> IllegalTransition:
-        return IllegalTransition(state, Event.RETRY.value, job_id=self.job_id, hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from postlude.failed import telling
 from postlude.ids import new_token
 from postlude.job import Event, JobState, transition
+from postlude.stores.reasons import ERASED, EXPIRED, GIVEN_AWAY, before_it
 from postlude.stores.sqlite.keys import resolved
 from postlude.stores.sqlite.rows import id_of, new_job_values
 from postlude.stores.sqlite.statements import portions, sql, sql_for
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 
     from postlude.job import NewJob
     from postlude.stores.sqlite.rows import Row
-
-EXPIRED: Final = "it was not started before it expired (expires_after)"
-GIVEN_AWAY: Final = "its arguments lived only in a process that gave it away"
-ERASED: Final = "its arguments were erased when it was cancelled (keep_arguments=False)"
 
 
 def advance(connection: Connection, ids: Sequence[bytes]) -> None:
@@ -58,7 +55,7 @@ def cancel_queued(connection: Connection, job_id: UUID, *, at: float, reason: st
     """Cancel a queued job that somebody asked to cancel, and all behind it (clause 15)."""
     cancelled = transition(JobState.QUEUED, Event.CANCEL, job_id=job_id)
     connection.execute(sql("end"), (cancelled, at, reason, None, job_id.bytes))
-    cancel_behind(connection, job_id, at=at, reason=_reason(job_id, cancelled), root=job_id)
+    cancel_behind(connection, job_id, at=at, reason=before_it(job_id, cancelled), root=job_id)
 
 
 def cancel_expired(connection: Connection, job_id: UUID, *, at: float) -> None:
@@ -74,7 +71,7 @@ def cancel_behind(connection: Connection, job_id: UUID, *, at: float, reason: st
 
 def end_without_success(connection: Connection, job_id: UUID, state: JobState, *, at: float) -> None:
     """Cancel all jobs behind one that has failed or was cancelled."""
-    cancel_behind(connection, job_id, at=at, reason=_reason(job_id, state), root=job_id)
+    cancel_behind(connection, job_id, at=at, reason=before_it(job_id, state), root=job_id)
 
 
 def _abandon(connection: Connection, job_id: UUID, *, at: float, reason: str) -> None:
@@ -126,7 +123,7 @@ def tie_on(connection: Connection, job: NewJob, after: UUID) -> None:
     if state.finished:
         # What a retry revives goes by the first in the line: the one whose own end cancelled all the others.
         root = id_of(row[1]) or after
-        reason = _reason(after, state)
+        reason = before_it(after, state)
         cancelled = transition(job.state, Event.CANCEL, job_id=job.id)
         connection.execute(sql("end"), (cancelled, job.created_at, reason, root.bytes, job.id.bytes))
         cancel_behind(connection, job.id, at=job.created_at, reason=reason, root=root)
@@ -136,8 +133,3 @@ def chain_of(connection: Connection, job_id: UUID) -> UUID:
     """The chain of a job that is there; with this, one that was alone becomes the first of its own."""
     connection.execute(sql("put_into_chain"), (job_id.bytes,))
     return UUID(bytes=connection.execute(sql("chain"), (job_id.bytes,)).get)
-
-
-def _reason(job_id: UUID, state: JobState) -> str:
-    happened = "failed" if state is JobState.FAILED else "was cancelled"
-    return f"job {job_id}, before it in its chain, {happened}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from postlude.errors import IllegalTransition, JobNotFound
+from postlude.errors import JobNotFound
 from postlude.job import JobState
 from postlude.policy import Policy
 from postlude.stores.contract import Pruned
+from postlude.stores.reasons import not_deleted
 from postlude.stores.sqlite.keys import resolved
 from postlude.stores.sqlite.statements import portions, sql, sql_for
 
@@ -37,10 +38,9 @@ class Deleting:
             raise JobNotFound(self.job_id)
         state, chain = JobState(row[0]), row[1]
         if not state.finished:
-            raise IllegalTransition(state, "delete", job_id=job_id)
+            raise not_deleted(job_id, state)
         if _goes_on(connection, chain):
-            hint = "Another job of its chain has not ended, and its place there would be lost: delete it after that."
-            raise IllegalTransition(state, "delete", job_id=job_id, hint=hint)
+            raise not_deleted(job_id, state, chain_goes_on=True)
         _delete(connection, [job_id.bytes])
 
 

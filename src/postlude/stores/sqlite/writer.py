@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
-from postlude.errors import PostludeError, StoreError
+from postlude.errors import PostludeError
 from postlude.stores.contract import Description
+from postlude.stores.reasons import there_already
 from postlude.stores.sqlite import location, writing
 from postlude.stores.sqlite.access import Access, Replaced
 from postlude.stores.sqlite.claiming import Enlisting
@@ -150,10 +151,7 @@ def _apply_alone(connection: Connection, entry: Entry) -> None:
 
 def _explained(error: BaseException, entry: Entry) -> BaseException:
     if isinstance(error, apsw.ConstraintError) and entry.operation is writing.insert:
-        ids = ", ".join(str(job.id) for job in entry.payload[:3])
-        explained = StoreError(
-            f"A job with one of these ids is in the store already: {ids}. Each insert needs new ids."
-        )
+        explained = there_already(job.id for job in entry.payload[:3])
         explained.__cause__ = error
         return explained
     return error
