@@ -1,4 +1,4 @@
-"""The stores on which the conformance suite runs."""
+"""An open store, and a worker of it."""
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from postlude.errors import StoreError
-from postlude.stores import open_store
 from postlude.stores.contract import Store
+from tests.stores.places import open_place
 
 
-@pytest.fixture(params=["sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty place for a store of each kind."""
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """An empty place for a store."""
     return f"sqlite:///{tmp_path}/jobs.db"
 
 
 @pytest.fixture
 async def store(url: str) -> AsyncIterator[Store]:
-    store = open_store(url)
+    store = open_place(url)
     await store.open()
     yield store
     await store.close()

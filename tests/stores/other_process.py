@@ -14,15 +14,16 @@ from postlude.clock import SystemClock
 from postlude.ids import new_job_id, new_token
 from postlude.job import Event, JobState, NewJob
 from postlude.limits import Limit, Rate
-from postlude.stores import open_store
 from postlude.stores.contract import Filter, Store
 from tests.stores.making import ended, keyed
+from tests.stores.places import await_end, open_place
 
 
 class OtherProcess:
     """Seen from the test."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.stores.other_process", url],
             stdin=subprocess.PIPE,
@@ -56,6 +57,7 @@ class OtherProcess:
         """End it as hard as it can be ended, and wait until it is gone."""
         self.process.kill()
         self.process.communicate()
+        await_end(self.url, self.process.pid)
 
 
 class Told:
@@ -137,7 +139,7 @@ class Told:
 
 
 async def main(url: str) -> None:
-    store = open_store(url)
+    store = open_place(url)
     await store.open()
     told = Told(store)
     for line in sys.stdin:

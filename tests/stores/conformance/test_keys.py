@@ -10,10 +10,10 @@ from postlude.errors import KeyTaken
 from postlude.job import Event, JobState, Key, NewJob, Progress, Report, Terms, WhenTaken
 from postlude.loglines import LogLine
 from postlude.policy import Policy
-from postlude.stores import open_store
 from postlude.stores.contract import Filter, Store
 from tests.stores.making import claim_all, claim_of, ended, fail, keyed, queued, read, staged, states
 from tests.stores.other_process import OtherProcess
+from tests.stores.places import open_place
 
 Holder = Literal[
     "queued", "waiting", "staged", "asked to cancel", "running", "succeeded", "expired key", "failed", "cancelled"
@@ -387,7 +387,7 @@ async def test_clause_29_no_two_of_those_behind_it_get_one_key(store: Store, own
 async def test_clause_26_sixteen_producers_in_threads_give_one_job(url: str, store: Store) -> None:
     def produce() -> set[UUID]:
         async def insert() -> set[UUID]:
-            mine = open_store(url)
+            mine = open_place(url)
             await mine.open()
             jobs = [keyed() for _ in range(5)]
             found = await asyncio.gather(*(mine.insert([job]) for job in jobs))

@@ -6,9 +6,9 @@ import pytest
 
 from postlude.ids import new_job_id
 from postlude.job import Event, JobState, NewJob
-from postlude.stores import open_store
 from postlude.stores.contract import Filter, Store
 from tests.stores.making import chain_of, claim_all, claim_of, ended, queued, staged
+from tests.stores.places import open_place
 
 S = JobState
 
@@ -87,7 +87,7 @@ async def test_clause_21_get_leaves_out_what_is_unknown(store: Store, shelf: She
 
 
 async def test_clause_21_another_store_sees_it_at_once(url: str, store: Store, owner: int) -> None:
-    second = open_store(url)
+    second = open_place(url)
     await second.open()
     for number in range(1, 6):
         await store.insert([queued()])

@@ -7,10 +7,10 @@ from math import inf
 import pytest
 
 from postlude.job import JobState, NewJob
-from postlude.stores import open_store
 from postlude.stores.contract import Filter, Firing, ScheduleRow, Store
 from tests.stores.making import claim_all, keyed, queued, read, states
 from tests.stores.other_process import OtherProcess
+from tests.stores.places import open_place
 
 NIGHTLY = ScheduleRow("nightly", "app:work", "cron 0 3 * * * in UTC", 100.0)
 
@@ -112,7 +112,7 @@ async def test_clause_36_the_row_does_not_move_on_without_its_jobs(store: Store)
 
 async def test_clause_36_of_many_one_does_it(url: str, store: Store) -> None:
     await store.put_schedules([NIGHTLY])
-    second = open_store(url)
+    second = open_place(url)
     await second.open()
     steps = [step(NIGHTLY, 200.0, queued()) for _ in range(16)]
     fired = await asyncio.gather(*((store, second)[n % 2].fire(one) for n, one in enumerate(steps)))

@@ -1,8 +1,8 @@
 """Clause 22."""
 
-from postlude.stores import open_store
 from postlude.stores.contract import Store
 from tests.stores.other_process import OtherProcess
+from tests.stores.places import open_place
 
 
 async def test_clause_22_one_process_of_a_server_speaks(url: str, store: Store) -> None:
@@ -25,7 +25,7 @@ async def test_clause_22_until_it_ends_however_it_does(url: str, store: Store) -
 async def test_clause_22_or_closes_its_store(url: str, store: Store) -> None:
     with OtherProcess(url) as other:
         assert await store.speaks_for("server")
-        second = open_store(url)
+        second = open_place(url)
         await second.open()
         assert await second.speaks_for("server"), "it is the process that speaks"
         await second.close()

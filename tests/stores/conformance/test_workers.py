@@ -3,10 +3,10 @@
 from uuid import UUID
 
 from postlude.job import Event, JobState
-from postlude.stores import open_store
 from postlude.stores.contract import Store
 from tests.stores.making import claim_of, ended, queued, read, staged
 from tests.stores.other_process import OtherProcess
+from tests.stores.places import open_place
 
 
 async def test_clause_17_a_worker_lives_as_long_as_its_process(url: str, store: Store) -> None:
@@ -20,7 +20,7 @@ async def test_clause_17_a_worker_lives_as_long_as_its_process(url: str, store: 
 
 async def test_clause_17_closing_a_store_does_not_end_its_workers(url: str, store: Store) -> None:
     """A thread that cannot be stopped goes on with its attempt until the process ends."""
-    second = open_store(url)
+    second = open_place(url)
     await second.open()
     job = staged(await second.enlist())
     await second.insert([job])

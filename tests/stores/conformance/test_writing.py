@@ -6,10 +6,10 @@ import pytest
 
 from postlude.errors import StoreClosed, StoreError
 from postlude.job import JobState
-from postlude.stores import open_store
 from postlude.stores.contract import Filter, Store
 from tests.stores.making import chain_of, claim_of, queued, read, staged
 from tests.stores.other_process import OtherProcess
+from tests.stores.places import open_place
 
 
 async def test_clause_1_what_was_inserted_is_there_as_it_was(store: Store, owner: int) -> None:
@@ -95,7 +95,7 @@ async def test_clause_3_withdraw_leaves_what_has_started(store: Store, owner: in
 async def test_clause_4_opening_again_changes_nothing(url: str, store: Store) -> None:
     job = queued()
     await store.insert([job])
-    second = open_store(url)
+    second = open_place(url)
     await second.open()
     assert (await read(second, job)).state is JobState.QUEUED
     await second.close()
@@ -104,7 +104,7 @@ async def test_clause_4_opening_again_changes_nothing(url: str, store: Store) ->
 
 async def test_a_store_that_is_not_open_says_so(url: str, store: Store) -> None:
     with pytest.raises(StoreClosed, match="is not open: call open"):
-        await open_store(url).get([])
+        await open_place(url).get([])
     await store.close()
     await store.close()
     with pytest.raises(StoreClosed):
@@ -117,7 +117,7 @@ async def test_close_finishes_what_is_under_way(url: str, store: Store) -> None:
     await asyncio.sleep(0)
     await store.close()
     await asyncio.gather(*inserts)
-    again = open_store(url)
+    again = open_place(url)
     await again.open()
     assert len(await again.get([job.id for job in jobs])) == len(jobs)
     await again.close()
@@ -125,7 +125,7 @@ async def test_close_finishes_what_is_under_way(url: str, store: Store) -> None:
 
 def test_several_event_loops_use_one_store(url: str) -> None:
     """As TestClient does, which runs each request in a loop of its own."""
-    store = open_store(url)
+    store = open_place(url)
     asyncio.run(store.open()).warnings  # noqa: B018 - it was opened in a loop that is gone
     jobs = [queued() for _ in range(3)]
     for job in jobs:

@@ -1,0 +1,49 @@
+"""Jobs that were stored before their task had a limit: from the first claim on that knows of one, they count.
+
+Without a partition they stand in lanes at which no limit is looked at. They get the one of a task that has no
+`partition_by`: what theirs would be now, only the process that adds a job can say. What runs already is counted there
+by the limiter, without a write.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from postlude.limits import Limit
+    from postlude.stores.postgres.lanes import Lane
+    from postlude.stores.postgres.session import Session
+
+MOST_ADOPTED: Final = 500
+"""Jobs that one claim adopts: with more, the next claim goes on, so that no commit waits long behind it."""
+WHOLE_TASK: Final = ""
+"""Their partition from then on."""
+
+
+async def adopt(
+    session: Session, lanes: Sequence[Lane], limits: Mapping[str, Limit], now: float
+) -> tuple[list[Lane], bool]:
+    """Let the limits count what is due without a partition in these lanes.
+
+    Returns:
+        The lanes, those without a partition only for tasks that have no limit; and whether there may be more to adopt.
+    """
+    plain = [lane for lane in lanes if not lane.limited and lane.task in limits]
+    if not plain:
+        return list(lanes), False
+    await session.lock(("limit", lane.task) for lane in plain)
+    left = MOST_ADOPTED
+    by_place = {lane.place: lane for lane in lanes if lane.limited}
+    for lane in sorted(plain, key=attrgetter("rank")):
+        left -= await session.do("adopt_due", session.namespace, *lane.place, now, left)
+        by_place.setdefault(lane.place, lane._replace(limited=True))
+    others = [lane for lane in lanes if not lane.limited and lane.task not in limits]
+    return [*others, *by_place.values()], left == 0
+
+
+async def adopt_one(session: Session, seq: int) -> None:
+    """The same for one queued job."""
+    await session.do("adopt_one", seq)

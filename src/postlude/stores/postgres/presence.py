@@ -1,0 +1,244 @@
+"""That this process lives: a lock that falls with its connection, and a lease that passes without it.
+
+One direct connection for each process and database holds an advisory lock for each of its workers. It is driven by a
+thread of its own, so that a server's loop which is blocked never looks dead. The lock says within a second that a
+process is gone; the lease, one row a worker, says it of one that is there and does not move, or cannot be reached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import asyncpg
+
+from postlude.errors import PostludeError
+from postlude.stores.postgres.bridge import Bridge
+from postlude.stores.postgres.statements import sql
+from postlude.stores.postgres.trouble import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from postlude.stores.postgres.location import Location
+
+
+class Patience(NamedTuple):
+    """How long a silence lasts before it means something; seconds."""
+
+    lease: float = 30.0
+    """A worker that has not extended its lease for so long is dead, whatever else it holds."""
+    extend_every: float = 10.0
+    second_look: float = 1.0
+    """After which a lock that was free must still be free."""
+    calm: float = 10.0
+    """After the start of the server, and after this process has connected, a free lock says nothing: the others may be
+    on their way back. The lease decides then."""
+
+
+RECONNECT_AFTER: Final = (0.05, 0.2, 0.5, 1.0)
+"""Seconds between tries to connect again; the last one over and over."""
+
+
+class Presence:
+    """The direct connection of this process to one database."""
+
+    def __init__(self, location: Location, patience: Patience) -> None:
+        self._location = location
+        self._patience = patience
+        self._bridge = Bridge(f"postlude presence {location.shown}")
+        self._connection: asyncpg.Connection | None = None
+        self._calm_at: float | None = None
+        """From when on others can be judged by their locks, on the clock that never goes backwards; None: there never
+        was a connection."""
+        self._workers: set[int] = set()
+        self._servers: dict[int, bool] = {}
+        """Those that were asked about, and whether this process speaks for them."""
+        self._lost: set[int] = set()
+        """Workers that others have given up for dead."""
+        self._changed = asyncio.Event()
+        self._connecting = asyncio.Lock()
+        self._using = asyncio.Lock()
+        """A connection does one thing at a time."""
+        self._keeping: asyncio.Task[None] | None = None
+        self.users: int = 0
+
+    @property
+    def key(self) -> tuple[Location, Patience]:
+        """What stores have in common that share it."""
+        return self._location, self._patience
+
+    # From any event loop
+
+    async def hold(self, worker: int, enlist: Callable[[asyncpg.Connection], Any]) -> None:
+        """Take the proof of life of a worker, and only then let its row be seen."""
+        await self._bridge.call(lambda: self._hold(worker, enlist))
+
+    async def give_up(self, worker: int) -> None:
+        """Let go of it."""
+        await self._bridge.call(lambda: self._give_up(worker))
+
+    async def speaks_for(self, server: str) -> bool:
+        """Whether this process is the one that holds the lock of a server (clause 22)."""
+        answer: bool = await self._bridge.call(lambda: self._speak_for(server))
+        return answer
+
+    async def close(self) -> None:
+        """End the connection and the thread."""
+        if self._keeping is not None:
+            await self._bridge.call(self._stop_keeping)
+        await self._bridge.stop(self._end)
+
+    async def is_calm(self) -> bool:
+        """Whether others can be judged by their locks just now."""
+        await self._bridge.call(self._connected)
+        return self._calm_at is not None and time.monotonic() >= self._calm_at
+
+    @property
+    def workers(self) -> frozenset[int]:
+        """Those that live in this process."""
+        return frozenset(self._workers - self._lost)
+
+    # On the thread
+
+    async def _hold(self, worker: int, enlist: Callable[[asyncpg.Connection], Any]) -> None:
+        connection = await self._connected()
+        async with self._using:
+            await self._take(connection, worker, enlist)
+        self._changed.set()
+
+    async def _take(
+        self, connection: asyncpg.Connection, worker: int, enlist: Callable[[asyncpg.Connection], Any]
+    ) -> None:
+        with translated(self._location.shown):
+            await connection.execute("SELECT pg_advisory_lock($1)", worker)
+            self._workers.add(worker)
+            try:
+                await enlist(connection)
+            except BaseException:
+                self._workers.discard(worker)
+                with suppress(Exception):
+                    await connection.execute("SELECT pg_advisory_unlock($1)", worker)
+                raise
+
+    async def _give_up(self, worker: int) -> None:
+        if worker in self._workers:
+            self._workers.discard(worker)
+            async with self._using:
+                if self._connection is not None:
+                    with suppress(*_GONE):
+                        await self._connection.execute("SELECT pg_advisory_unlock($1)", worker)
+
+    async def _speak_for(self, server: str) -> bool:
+        number = _number_of(server)
+        if not self._servers.get(number):
+            connection = await self._connected()
+            async with self._using:
+                with translated(self._location.shown):
+                    self._servers[number] = await connection.fetchval("SELECT pg_try_advisory_lock($1)", number)
+        return self._servers[number]
+
+    async def _connected(self) -> asyncpg.Connection:
+        if self._keeping is None:
+            self._keeping = self._bridge.spawn(self._keep())
+        return await self._connect()
+
+    async def _connect(self) -> asyncpg.Connection:
+        """The connection, a new one if it was lost."""
+        async with self._connecting:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await self._new_connection()
+                # When it was cut, so may have been those of others, who are on their way back as well.
+                again = self._calm_at is not None
+                self._calm_at = time.monotonic() + (self._patience.calm if again else 0.0)
+            return self._connection
+
+    async def _new_connection(self) -> asyncpg.Connection:
+        with translated(self._location.shown):
+            connection: asyncpg.Connection = await asyncpg.connect(
+                **self._location.options(), timeout=10, command_timeout=10
+            )
+            connection.add_termination_listener(lambda _: self._changed.set())
+            for number in (*self._workers, *(number for number, speaks in self._servers.items() if speaks)):
+                await connection.execute("SELECT pg_try_advisory_lock($1)", number)
+        return connection
+
+    async def _keep(self) -> None:
+        """Stay connected, and extend the lease, until the end."""
+        failures = 0
+        while True:
+            try:
+                await self._extend(await self._connect())
+                failures = 0
+                wait = self._patience.extend_every
+            except PostludeError:
+                wait = RECONNECT_AFTER[min(failures, len(RECONNECT_AFTER) - 1)]
+                failures += 1
+            self._changed.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), wait)
+
+    async def _extend(self, connection: asyncpg.Connection) -> None:
+        workers = self._workers - self._lost
+        if workers:
+            async with self._using:
+                with translated(self._location.shown):
+                    statement = sql("extend", self._location.schema)
+                    rows = await connection.fetch(statement, list(workers), self._patience.lease)
+            self._lost |= workers - {row["id"] for row in rows}
+
+    async def _stop_keeping(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+
+    async def _end(self) -> None:
+        if self._connection is not None:
+            with suppress(*_GONE):
+                await self._connection.close(timeout=2)
+
+
+_GONE: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+
+_presences: dict[tuple[int, Location, Patience], Presence] = {}
+_guard = threading.Lock()
+
+
+def _after_fork_in_child() -> None:
+    # Another thread of the parent may have held it at the moment of the fork; that thread does not exist here.
+    global _guard  # noqa: PLW0603 - a lock that may be locked for ever can only be replaced
+    _guard = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def presence_at(location: Location, patience: Patience) -> Presence:
+    """That of this process there, shared by all its stores; each `presence_at` wants one `leave`."""
+    with _guard:
+        key = os.getpid(), location, patience
+        presence = _presences.get(key)
+        if presence is None:
+            presence = _presences[key] = Presence(location, patience)
+        presence.users += 1
+        return presence
+
+
+async def leave(presence: Presence) -> None:
+    """One store less uses it. It stays while there is another, or a worker of this process that may still write."""
+    with _guard:
+        presence.users -= 1
+        if presence.users or presence.workers:
+            return
+        _presences.pop((os.getpid(), *presence.key), None)
+    await presence.close()
+
+
+def _number_of(server: str) -> int:
+    """Its lock: a negative number, as no worker has."""
+    digest = hashlib.blake2b(f"server {server}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True) | -(1 << 63)

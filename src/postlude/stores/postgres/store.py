@@ -1,0 +1,366 @@
+"""The store: the operations of the contract, each carried to the thread that speaks with the database."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import asyncpg
+
+from postlude.errors import StoreClosed
+from postlude.ids import new_token
+from postlude.stores.contract import Description
+from postlude.stores.postgres import by_hand, claiming, logs, pruning, reading, scheduling, workers, writing
+from postlude.stores.postgres.bridge import Bridge, Group
+from postlude.stores.postgres.lanes import read_pauses
+from postlude.stores.postgres.migrations import migrate
+from postlude.stores.postgres.presence import Patience, leave, presence_at
+from postlude.stores.postgres.session import Session
+from postlude.stores.postgres.statements import sql
+from postlude.stores.postgres.trouble import AGAIN, is_of_one, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+    from uuid import UUID
+
+    from postlude.job import Attempt, Claim, JobState, NewJob, Record, Report, Settlement
+    from postlude.limits import Limit
+    from postlude.loglines import LogLine
+    from postlude.pauses import Pause
+    from postlude.stores.contract import Claimed, Filter, Firing, Pruned, ScheduleRow
+    from postlude.stores.postgres.limiting import Cursors
+    from postlude.stores.postgres.location import Location
+    from postlude.stores.postgres.presence import Presence
+    from postlude.stores.postgres.session import Connection
+
+T = TypeVar("T")
+
+CONNECTIONS: Final = 4
+"""Of one process at most, beside the direct one: two for what is added, one for what ends, one for the rest."""
+TRIES: Final = 5
+"""Of a transaction that the database has ended because it stood in the way of another."""
+SAMPLES: Final = 3
+
+_NO_LIMITS: Final[Mapping[str, Limit]] = MappingProxyType({})
+
+
+class PostgresStore:
+    """Jobs in a PostgreSQL database. Fulfils `stores.contract.Store`."""
+
+    def __init__(self, location: Location, *, patience: Patience = Patience()) -> None:  # noqa: B008 - immutable
+        """Touches nothing yet.
+
+        Args:
+            location: the database, the schema and the namespace in it.
+            patience: when a silence of others means that they are dead.
+        """
+        self._location = location
+        self._patience = patience
+        self._open: _Open | None = None
+        self._cursors: Cursors = {}
+
+    async def open(self) -> Description:
+        """Make the schema ready, or say why not."""
+        if self._open is None:
+            bridge = Bridge(f"postlude {self._location.shown}")
+            presence = presence_at(self._location, self._patience)
+            opened = _Open(self._location, bridge, presence)
+            try:
+                await bridge.call(opened.connect)
+            except BaseException:
+                await bridge.stop(opened.disconnect)
+                await leave(presence)
+                raise
+            self._open = opened
+        return self._open.description
+
+    async def close(self) -> None:
+        """Idempotent; what was submitted before is finished."""
+        if self._open is None or self._open.process != os.getpid():
+            return
+        now, self._open = self._open, None
+        await now.bridge.stop(now.disconnect)
+        await leave(now.presence)
+
+    # -- jobs
+
+    async def insert(self, jobs: Sequence[NewJob]) -> Mapping[UUID, UUID]:
+        """Clauses 1, 2, 14 and 26 to 28."""
+        if not jobs:
+            return {}
+        answered: Mapping[UUID, UUID] = await self._now().inserting.submit(jobs)
+        return answered
+
+    async def withdraw(self, jobs: Sequence[NewJob]) -> None:
+        """Clause 3."""
+        if jobs:
+            await self._do(lambda session: writing.withdraw(session, jobs))
+
+    async def claim(
+        self,
+        *,
+        owner: int,
+        tasks: Collection[str],
+        limit: int,
+        now: float,
+        idle: bool,
+        limits: Mapping[str, Limit] = _NO_LIMITS,
+    ) -> Claimed:
+        """Clauses 6 to 9 and 23 to 25."""
+        return await self._do(claiming.Claiming(owner, frozenset(tasks), limits, limit, now, idle, self._cursors))
+
+    async def start(self, claims: Sequence[Claim], *, now: float) -> frozenset[UUID]:
+        """Clauses 5 and 8."""
+        return await self._do(lambda session: writing.start(session, claims, now))
+
+    async def settle(self, settlements: Sequence[Settlement]) -> frozenset[UUID]:
+        """Clauses 5, 10 to 13 and 32 to 34."""
+        refused: frozenset[UUID] = await self._now().settling.submit(settlements)
+        return refused
+
+    async def report(self, claims: Mapping[Claim, Report]) -> frozenset[UUID]:
+        """Clauses 5 and 38 to 40."""
+        return await self._do(lambda session: writing.report(session, claims))
+
+    async def cancellations(self, owner: int) -> frozenset[UUID]:
+        """Clause 15."""
+        rows = await self._do(lambda session: session.rows("to_cancel", owner))
+        return frozenset(row["id"] for row in rows)
+
+    async def cancel(self, job_id: UUID, *, reason: str, now: float) -> JobState:
+        """Clause 15."""
+        return await self._change(lambda session: by_hand.cancel(session, job_id, reason, now))
+
+    async def retry(self, job_id: UUID, *, now: float) -> None:
+        """Clauses 16 and 29."""
+        await self._change(lambda session: by_hand.retry(session, job_id, now))
+
+    async def delete(self, job_id: UUID) -> None:
+        """Clause 30."""
+        await self._change(lambda session: by_hand.delete(session, job_id))
+
+    async def prune(
+        self, keep: Mapping[JobState, float], *, shortest: float, now: float, place: int, limit: int
+    ) -> Pruned:
+        """Clause 31."""
+        return await self._do(pruning.Pruning(keep, shortest, now, place, limit))
+
+    async def orphans(self, *, limit: int) -> list[Claim]:
+        """Clause 18."""
+        presence = self._now().presence
+        return await self._do(lambda session: workers.orphans(session, presence, self._patience, limit))
+
+    async def waiting_tasks(self) -> frozenset[str]:
+        """Every name under which a job is queued."""
+        return await self._do(reading.waiting_tasks)
+
+    async def next_due(self, tasks: Collection[str]) -> float | None:
+        """From both kinds of queued jobs, those that run alone too."""
+        return await self._do(lambda session: reading.next_due(session, tasks))
+
+    async def get(self, job_ids: Sequence[UUID]) -> list[Record]:
+        """Clauses 21 and 26."""
+        return await self._do(lambda session: reading.get(session, job_ids))
+
+    async def attempts(self, job_id: UUID) -> list[Attempt]:
+        """Oldest first."""
+        return await self._do(lambda session: reading.attempts(session, job_id))
+
+    async def logs(self, job_id: UUID) -> list[LogLine]:
+        """Clause 39."""
+        return await self._do(lambda session: logs.logs(session, job_id))
+
+    async def count(self, filter: Filter) -> Mapping[JobState, int]:  # noqa: A002 - the contract's word
+        """Clause 21."""
+        return await self._do(lambda session: reading.count(session, filter))
+
+    async def list(self, filter: Filter, *, limit: int, before: UUID | None) -> list[Record]:  # noqa: A002
+        """Clause 21."""
+        return await self._do(lambda session: reading.list_jobs(session, filter, limit, before))
+
+    # -- pauses
+
+    async def pause(self, pause: Pause) -> None:
+        """Clause 25."""
+        p = pause
+        values = (p.kind, p.name, p.partition, p.reason, p.since)
+        await self._do(lambda session: session.do("pause", session.namespace, *values))
+
+    async def resume(self, pause: Pause) -> bool:
+        """Clause 25."""
+        values = (pause.kind, pause.name, pause.partition)
+        removed = await self._do(lambda session: session.do("resume", session.namespace, *values))
+        return removed > 0
+
+    async def pauses(self) -> Sequence[Pause]:
+        """What is paused now."""
+        return (await self._do(read_pauses)).all
+
+    # -- workers
+
+    async def enlist(self) -> int:
+        """Clause 17."""
+        now, worker = self._now(), (new_token() >> 1) or 1
+        write = workers.enlisting(worker, self._patience.lease)
+        await now.presence.hold(worker, lambda connection: write(now.session(connection)))
+        return worker
+
+    async def announce_stop(self, owner: int) -> None:
+        """Clause 20."""
+        await self._do(lambda session: session.do("announce_stop", owner))
+
+    async def dismiss(self, owner: int) -> None:
+        """Clauses 17 and 19."""
+        presence = self._now().presence
+        try:
+            await self._do(lambda session: session.do("dismiss", session.namespace, [owner]))
+        finally:
+            # A row that stays is buried by others, and what it owned is rescued: they only have to see it dead.
+            await presence.give_up(owner)
+
+    async def bury(self) -> int:
+        """Clause 19."""
+        presence = self._now().presence
+        return await self._do(lambda session: workers.bury(session, presence, self._patience))
+
+    async def speaks_for(self, server: str) -> bool:
+        """Clause 22."""
+        return await self._now().presence.speaks_for(server)
+
+    # -- schedules
+
+    async def schedules(self) -> Sequence[ScheduleRow]:
+        """Clause 37."""
+        return await self._do(scheduling.schedules)
+
+    async def put_schedules(self, rows: Sequence[ScheduleRow]) -> frozenset[str]:
+        """Clause 35."""
+        return await self._change(lambda session: scheduling.put(session, rows))
+
+    async def fire(self, firing: Firing) -> bool:
+        """Clause 36."""
+        return await self._change(lambda session: scheduling.fire(session, firing))
+
+    # -- inside
+
+    async def _do(self, operation: Callable[[Session], Awaitable[T]]) -> T:
+        """Carry out one operation with a connection of its own."""
+        now = self._now()
+        done: T = await now.bridge.call(lambda: now.with_session(operation))
+        return done
+
+    async def _change(self, operation: Callable[[Session], Awaitable[T]]) -> T:
+        """Carry it out in one transaction."""
+
+        async def changing(session: Session) -> T:
+            async with session.connection.transaction():
+                return await operation(session)
+
+        return await self._do(changing)
+
+    def _now(self) -> _Open:
+        now = self._open
+        if now is None:
+            message = f"The store {self._location.shown} is not open: call open() first, and close() last."
+            raise StoreClosed(message)
+        if now.process != os.getpid():
+            message = (
+                f"The store {self._location.shown} was opened by process {now.process}, and this is process "
+                f"{os.getpid()}: what is open does not survive a fork. Make a store of its own in each process, with "
+                "open_store()."
+            )
+            raise StoreClosed(message)
+        return now
+
+
+class _Open:
+    """What an open store has, in the process that opened it."""
+
+    description: Description
+    _pool: asyncpg.Pool
+    _namespace: int
+
+    def __init__(self, location: Location, bridge: Bridge, presence: Presence) -> None:
+        self._location = location
+        self.bridge = bridge
+        self.presence = presence
+        self.process = os.getpid()
+        self.inserting = Group[Any](bridge, self._grouped(writing.insert), alone=is_of_one, at_once=2)
+        self.settling = Group[Any](bridge, self._grouped(writing.settle), alone=is_of_one, at_once=1)
+        self._connected = False
+
+    async def connect(self) -> None:
+        """On the bridge's loop: find the database, and make the schema ready."""
+        with translated(self._location.shown):
+            self._pool = await asyncpg.create_pool(
+                **self._location.options(),
+                min_size=1,
+                max_size=CONNECTIONS,
+                command_timeout=60,
+                timeout=10,
+                statement_cache_size=300,
+                max_cached_statement_lifetime=0,
+            )
+            self._connected = True
+            async with self._pool.acquire() as connection:
+                await migrate(connection, self._location)
+                self._namespace = await self._find_namespace(connection)
+                self.description = Description(
+                    self._location.shown, await self._commit_seconds(connection), await _warnings(connection)
+                )
+
+    async def disconnect(self) -> None:
+        """On the bridge's loop: let go of every connection."""
+        if self._connected:
+            await self._pool.close()
+
+    def session(self, connection: Connection) -> Session:
+        """One for the tables of this store."""
+        return Session(connection, self._location.schema, self._namespace)
+
+    async def with_session(self, operation: Callable[[Session], Awaitable[T]]) -> T:
+        """Carry it out, again if the database wants that."""
+        tries = TRIES
+        while True:
+            with translated(self._location.shown):
+                try:
+                    async with self._pool.acquire(timeout=30) as connection:
+                        return await operation(self.session(connection))
+                except AGAIN:
+                    tries -= 1
+                    if not tries:
+                        raise
+
+    def _grouped(self, apply: Callable[[Session, Sequence[Any]], Awaitable[Sequence[Any]]]) -> Any:  # noqa: ANN401
+        return lambda payloads: self.with_session(lambda session: apply(session, payloads))
+
+    async def _find_namespace(self, connection: Connection) -> int:
+        schema, name = self._location.schema, self._location.namespace
+        found: int | None = await connection.fetchval(sql("namespace", schema), name)
+        if found is None:
+            await connection.execute(sql("add_namespace", schema), name)
+            found = await connection.fetchval(sql("namespace", schema), name)
+        return found or 0
+
+    async def _commit_seconds(self, connection: Connection) -> float:
+        seconds = []
+        for _ in range(SAMPLES):
+            begin = time.perf_counter()
+            await connection.execute(sql("touch_namespace", self._location.schema), self._namespace)
+            seconds.append(time.perf_counter() - begin)
+        return statistics.median(seconds)
+
+
+async def _warnings(connection: Connection) -> tuple[str, ...]:
+    found = []
+    if await connection.fetchval("SHOW fsync") == "off":
+        found.append("fsync is off on this server: a crash of its machine loses what was acknowledged. Turn it on.")
+    if await connection.fetchval("SHOW synchronous_commit") == "off":
+        found.append(
+            "synchronous_commit is off for this role or database: a crash of the server loses what was acknowledged "
+            "last. Set it to on."
+        )
+    return tuple(found)

@@ -1,0 +1,67 @@
+"""Workers: their rows, and which of them are dead."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from postlude.clock import pause
+from postlude.stores.postgres.rows import orphan_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+    import asyncpg
+
+    from postlude.job import Claim
+    from postlude.stores.postgres.presence import Patience, Presence
+    from postlude.stores.postgres.session import Session
+
+
+def enlisting(worker: int, lease: float) -> Callable[[Session], Awaitable[int]]:
+    """The write of a worker's row."""
+    return lambda session: session.do("enlist", worker, session.namespace, os.uname().nodename, os.getpid(), lease)
+
+
+async def orphans(session: Session, presence: Presence, patience: Patience, limit: int) -> list[Claim]:
+    """The claims of dead workers (clause 18)."""
+    dead = await _dead(session, presence, patience)
+    if not dead:
+        return []
+    return [orphan_of(row) for row in await session.rows("claims_of", session.namespace, list(dead), limit)]
+
+
+async def bury(session: Session, presence: Presence, patience: Patience) -> int:
+    """Remove the rows of dead workers that own no job any more (clause 19)."""
+    dead = await _dead(session, presence, patience)
+    return await session.do("dismiss", session.namespace, list(dead)) if dead else 0
+
+
+async def _dead(session: Session, presence: Presence, patience: Patience) -> Collection[int]:
+    """Those who are given up for dead from now on: none of them can extend its lease any more."""
+    owners = [row for row in await session.rows("owners", session.namespace) if row["id"] not in presence.workers]
+    if not owners:
+        return ()
+    gone = {row["id"] for row in owners if row["fenced"]}
+    passed = [row["id"] for row in owners if row["expired"] and not row["fenced"]]
+    if passed:
+        gone |= {row["id"] for row in await session.rows("fence_expired", passed)}
+    silent = await _silent(session, [row for row in owners if row["id"] not in gone], presence, patience)
+    if silent:
+        await session.do("fence", list(silent))
+    return gone | silent
+
+
+async def _silent(session: Session, owners: list[asyncpg.Record], presence: Presence, patience: Patience) -> set[int]:
+    """Those whose lock is free, and still is at a second look: their connection may only have been cut."""
+    if not owners or not await presence.is_calm() or not await session.value("up_for", patience.calm):
+        return set()
+    suspects = {row["id"] for row in owners} - await _held(session)
+    if suspects and patience.second_look:
+        await pause(patience.second_look)
+        suspects -= await _held(session)
+    return suspects
+
+
+async def _held(session: Session) -> set[int]:
+    return {row["id"] for row in await session.rows("held_locks")}

@@ -1,0 +1,1 @@
+SELECT task, attempt, policy, origin FROM {schema}.jobs WHERE id = $1

@@ -1,0 +1,1 @@
+INSERT INTO {schema}.aliases (id, job) VALUES ($1, $2)

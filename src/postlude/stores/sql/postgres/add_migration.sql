@@ -1,0 +1,1 @@
+INSERT INTO {schema}.migrations (version, needs) VALUES ($1, $2)

@@ -1,0 +1,1 @@
+UPDATE {schema}.jobs SET partition = '' WHERE seq = $1

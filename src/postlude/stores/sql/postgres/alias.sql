@@ -1,0 +1,1 @@
+SELECT job FROM {schema}.aliases WHERE id = $1

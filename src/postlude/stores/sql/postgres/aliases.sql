@@ -1,0 +1,1 @@
+SELECT job FROM {schema}.aliases WHERE id = ANY($1::uuid[])

@@ -1,0 +1,1 @@
+UPDATE {schema}.workers SET stopping = true WHERE id = $1

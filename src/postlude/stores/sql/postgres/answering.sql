@@ -1,0 +1,1 @@
+SELECT DISTINCT job FROM {schema}.aliases WHERE job = ANY($1::uuid[])

@@ -1,0 +1,1 @@
+SELECT chain FROM {schema}.jobs WHERE id = $1

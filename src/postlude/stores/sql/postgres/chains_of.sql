@@ -1,0 +1,1 @@
+SELECT coalesce(chain, id) FROM {schema}.jobs WHERE id = ANY($1::uuid[])

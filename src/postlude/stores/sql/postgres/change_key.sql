@@ -1,0 +1,1 @@
+UPDATE {schema}.keys SET until = $1 WHERE job = $2

@@ -1,0 +1,1 @@
+DELETE FROM {schema}.logs WHERE job = $1 AND (total_lines <= $2 OR total_bytes <= $3)

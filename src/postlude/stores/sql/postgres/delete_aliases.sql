@@ -1,0 +1,1 @@
+DELETE FROM {schema}.aliases WHERE job = ANY($1::uuid[])

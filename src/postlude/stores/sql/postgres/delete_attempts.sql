@@ -1,0 +1,1 @@
+DELETE FROM {schema}.attempts WHERE job = ANY($1::uuid[])

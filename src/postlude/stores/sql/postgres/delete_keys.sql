@@ -1,0 +1,1 @@
+DELETE FROM {schema}.keys WHERE job = ANY($1::uuid[])

@@ -1,0 +1,1 @@
+DELETE FROM {schema}.logs WHERE job = ANY($1::uuid[])

@@ -1,0 +1,1 @@
+DELETE FROM {schema}.aliases WHERE id = ANY($1::uuid[])

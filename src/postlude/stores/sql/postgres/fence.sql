@@ -1,0 +1,1 @@
+UPDATE {schema}.workers SET fenced = true WHERE id = ANY($1::bigint[])

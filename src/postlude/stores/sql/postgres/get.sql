@@ -1,0 +1,1 @@
+SELECT RECORD FROM {schema}.jobs WHERE id = ANY($1::uuid[])

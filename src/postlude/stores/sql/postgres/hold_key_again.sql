@@ -1,0 +1,1 @@
+UPDATE {schema}.keys SET held = true WHERE job = $1

@@ -1,0 +1,1 @@
+SELECT pg_advisory_xact_lock(number) FROM unnest($1::bigint[]) AS numbers (number)

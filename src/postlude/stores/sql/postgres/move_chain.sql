@@ -1,0 +1,1 @@
+UPDATE {schema}.jobs SET chain = $1 WHERE chain = $2

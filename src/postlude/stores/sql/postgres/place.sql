@@ -1,0 +1,1 @@
+SELECT seq FROM {schema}.jobs WHERE id = $1

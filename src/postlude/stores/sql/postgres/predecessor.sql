@@ -1,0 +1,1 @@
+SELECT state, cancelled_by, coalesce(arguments, '') = '' AS never, after FROM {schema}.jobs WHERE id = $1 FOR SHARE

@@ -1,0 +1,1 @@
+UPDATE {schema}.jobs SET after = $1 WHERE id = $2

@@ -1,0 +1,1 @@
+UPDATE {schema}.jobs SET waiting = false WHERE id = $1

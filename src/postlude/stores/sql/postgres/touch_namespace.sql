@@ -1,0 +1,1 @@
+UPDATE {schema}.namespaces SET name = name WHERE id = $1

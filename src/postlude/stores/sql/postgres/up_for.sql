@@ -1,0 +1,1 @@
+SELECT clock_timestamp() - pg_postmaster_start_time() >= make_interval(secs => $1)

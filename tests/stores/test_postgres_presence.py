@@ -1,0 +1,132 @@
+"""A worker's lock and lease in PostgreSQL: what each of them says, and when it is believed."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+
+from postlude.errors import StoreUnavailable
+from postlude.job import Event
+from postlude.stores.contract import Filter
+from postlude.stores.postgres import PostgresStore
+from postlude.stores.postgres.location import Location
+from postlude.stores.postgres.presence import Patience
+from tests.stores.making import claim_of, ended, staged
+from tests.stores.places import new_namespace, server
+
+DEADLINE = 15.0
+
+
+@pytest.fixture(scope="module")
+def dsn() -> Iterator[str]:
+    with server() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def place(dsn: str) -> tuple[str, str]:
+    dsn, _, namespace = new_namespace(dsn).partition("#")
+    return dsn, namespace
+
+
+@asynccontextmanager
+async def opened(place: tuple[str, str], patience: Patience, schema: str = "postlude") -> AsyncIterator[PostgresStore]:
+    store = PostgresStore(Location(place[0], schema=schema, namespace=place[1]), patience=patience)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def orphans_of(store: PostgresStore) -> set[object]:
+    """Ask until there are some."""
+    until = time.monotonic() + DEADLINE
+    while not (found := await store.orphans(limit=9)):
+        assert time.monotonic() < until, "nobody was given up"
+    return {claim.job_id for claim in found}
+
+
+async def backends(dsn: str, holding: int) -> list[int]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        rows = await connection.fetch(
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted "
+            "AND (classid::bigint << 32) | objid::bigint = $1",
+            holding,
+        )
+        return [row["pid"] for row in rows]
+    finally:
+        await connection.close()
+
+
+async def cut(dsn: str, pid: int) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("SELECT pg_terminate_backend($1)", pid)
+    finally:
+        await connection.close()
+
+
+async def test_a_lease_that_has_passed_is_the_end_though_the_lock_is_held(place: tuple[str, str]) -> None:
+    """As of a process that was stopped for longer: what it settles then is refused, and it cannot come back."""
+    stopped = Patience(lease=0.3, extend_every=3600.0, second_look=0.0, calm=0.0)
+    async with opened(place, stopped) as store:
+        owner = await store.enlist()
+        job = staged(owner)
+        await store.insert([job])
+        async with opened(place, Patience(second_look=0.0, calm=0.0)) as other:
+            assert await orphans_of(other) == {job.id}
+            (orphan,) = await other.orphans(limit=9)
+            await other.settle([ended(orphan, Event.RESCUE)])
+        assert await store.settle([ended(claim_of(job), Event.SUCCEED)]) == {job.id}
+
+
+async def test_a_connection_that_is_cut_while_its_process_is_well_doubles_nothing(place: tuple[str, str]) -> None:
+    async with (
+        opened(place, Patience(second_look=1.0, calm=0.0)) as store,
+        opened(place, Patience(second_look=2.0, calm=0.0)) as other,
+    ):
+        owner = await store.enlist()
+        await store.insert([staged(owner)])
+        (pid,) = await backends(place[0], owner)
+        await cut(place[0], pid)
+        assert await other.orphans(limit=9) == []
+        until = time.monotonic() + DEADLINE
+        while [pid] == (now := await backends(place[0], owner)) or not now:
+            assert time.monotonic() < until, "it did not take its lock again"
+
+
+async def test_who_was_cut_off_itself_judges_nobody_by_a_lock(place: tuple[str, str]) -> None:
+    """The others may be on their way back just as it is."""
+    async with (
+        opened(place, Patience(second_look=0.0, calm=0.0)) as store,
+        opened(place, Patience(second_look=0.0, calm=3600.0)) as other,
+    ):
+        mine = await other.enlist()
+        owner = await store.enlist()
+        await store.insert([staged(owner)])
+        (pid,) = await backends(place[0], mine)
+        await cut(place[0], pid)
+        until = time.monotonic() + DEADLINE
+        while [pid] == (now := await backends(place[0], mine)) or not now:
+            assert time.monotonic() < until, "it did not come back"
+        await store.dismiss(owner)
+        assert await other.orphans(limit=9) == []
+
+
+async def test_many_processes_migrate_at_once(place: tuple[str, str]) -> None:
+    stores = [PostgresStore(Location(place[0], schema="at_once", namespace="n")) for _ in range(8)]
+    await asyncio.gather(*(store.open() for store in stores))
+    assert await stores[0].count(Filter()) == {}
+    await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_a_database_that_is_not_there_is_named_without_the_password() -> None:
+    store = PostgresStore(Location("postgresql://me:secret@127.0.0.1:1/nothing"))
+    with pytest.raises(StoreUnavailable, match=r"me@127\.0\.0\.1:1/nothing") as raised:
+        await store.open()
+    assert "secret" not in str(raised.value)
