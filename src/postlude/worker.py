@@ -211,7 +211,7 @@ class Worker:
 
     def _limits(self, tasks: Collection[str]) -> Mapping[str, Limit]:
         declared = {name: self._registry.find(name).terms.limit for name in tasks}
-        return {name: limit for name, limit in declared.items() if limit is not UNLIMITED}
+        return {name: limit for name, limit in declared.items() if limit != UNLIMITED}
 
     def _rest(self, executor: ExecutorName) -> None:
         self._alone_waits.add(executor)

@@ -257,6 +257,19 @@ async def test_a_backlog_of_one_kind_does_not_keep_the_other_waiting(engine: Eng
     assert "thread" in ran
 
 
+@task(priority=5, queue="mail", key=lambda what: what)
+async def has_terms(what: str) -> None:
+    ran.append(what)
+
+
+async def test_what_has_no_limit_is_counted_for_none_whatever_else_its_task_declares(engine: Engine) -> None:
+    call = await engine.queue(has_terms, "it")
+    await engine.worker.run_once()
+    await all_settled(engine)
+    record = await engine.record(call)
+    assert (ran, record.state, record.partition) == (["it"], JobState.SUCCEEDED, None)
+
+
 # Alone: a job one interruption short of its limit
 
 
