@@ -205,7 +205,8 @@ class Attempts:
             attempt.line.outage.tries()
         claim = attempt.call.claim
         if claim is not None and claim.state is JobState.STAGED:
-            recorded_first = attempt.call.definition.policy.interrupted == "hold"
+            # Where no worker runs, a call with the same key may have changed it, and what is at hand must not run then.
+            recorded_first = attempt.call.definition.policy.interrupted == "hold" or attempt.call.replaceable
             waited = self.clock.now() - claim.created_at > RECORD_AFTER
             if recorded_first or waited or self._oversight.was_asked(attempt):
                 task = asyncio.get_running_loop().create_task(self._prepare(attempt, record=recorded_first))

@@ -255,8 +255,13 @@ class Call:
     @property
     def needs_queue(self) -> bool:
         """Whether it has to be claimed like any other job: limits count it, or it may be changed while it waits."""
+        return self.terms.partition is not None or self.replaceable
+
+    @property
+    def replaceable(self) -> bool:
+        """Whether a call with the same key changes it as long as it waits."""
         key = self.terms.key
-        return self.terms.partition is not None or (key is not None and key.replaceable)
+        return key is not None and key.replaceable
 
     @property
     def ephemeral(self) -> bool:

@@ -57,7 +57,8 @@ class Endings:
             if settlement.state is JobState.QUEUED:
                 self.abandon_behind(attempt, "the one before it runs later")
             told = None if attempt.ended is None else partial(attempt.tell, outcome)
-            self._settling.put(attempt.with_report(settlement), told)
+            # One that never began has come to nothing that could be missed.
+            self._settling.put(attempt.with_report(settlement), told, perhaps=attempt.started_at is None)
             if not isinstance(outcome, Succeeded):
                 say(self._events, claim, settlement, outcome)
 
@@ -102,8 +103,8 @@ class Endings:
                 break
 
     def lost(self, calls: Iterable[Call], reason: str) -> None:
-        """Say which of these calls have no row, and so will never run."""
-        names = tuple(call.definition.name for call in calls if call.claim is None)
+        """Say which of these calls have no row, and no job that answers for them, and so will never run."""
+        names = tuple(call.definition.name for call in calls if call.claim is None and call.answered is None)
         if names:
             self._events.emit(CallsLost(names, reason))
 

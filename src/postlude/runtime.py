@@ -313,13 +313,14 @@ class Runtime:
             places.close()
 
     async def _run_to_end(self, process: Process, calls: Sequence[Call]) -> bool:
-        if self.settings.worker == "off" and not any(call.ephemeral or call.claim is None for call in calls):
+        if self.settings.worker == "off" and all(_is_stored(call) for call in calls):
             settling = process.settling()
             # What comes after another of them in order goes with that one.
             here = {call.id for call in calls if call.answered is None}
             for call in calls:
                 if call.claim is not None and call.claim.after not in here:
-                    settling.put(release(call.claim, self.clock.now()))
+                    # A call with the same key may have queued it in the meantime.
+                    settling.put(release(call.claim, self.clock.now()), perhaps=call.needs_queue)
             await settling.flush()
             return True
         async with process.runner() as attempts:
@@ -357,6 +358,11 @@ class Runtime:
         process = self.opening.here
         if process is not None:
             what(process)
+
+
+def _is_stored(call: Call) -> bool:
+    """Whether any process can run it: by itself, or as the job that answers in its place."""
+    return not call.ephemeral and (call.claim is not None or call.answered is not None)
 
 
 def _names(calls: Sequence[Call]) -> tuple[str, ...]:

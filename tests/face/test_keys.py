@@ -336,3 +336,68 @@ def test_a_request_that_comes_while_the_job_runs_adds_another(make: Make, on_con
         let_go.set()
         ended(durable, first)
     assert ran == ["first", "second"]
+
+
+@pytest.mark.usefixtures("no_errors")
+@pytest.mark.parametrize("on_conflict", ["replace", "debounce"])
+def test_where_no_worker_runs_a_job_that_was_changed_waits_for_one(make: Make, on_conflict: WhenTaken) -> None:
+    """The request has the call with the former arguments at hand; the new work is in the queue, and is done once."""
+    app, durable = make()
+
+    @app.post("/")
+    def endpoint(tasks: BackgroundTasks) -> list[str]:
+        keyed = tasks.options(key="k", on_conflict=on_conflict)
+        ids = [keyed.add_task(note, version).id for version in ("1", "2")]
+        return [str(one) for one in [*ids, tasks.add_task(note, "behind").id]]
+
+    ids = TestClient(app).post("/").json()
+    assert (ran, {durable.blocking.jobs.get(one).state for one in ids}) == ([], {JobState.QUEUED})
+    with TestClient(app):
+        assert [str(job.id) for job in ended(durable, *ids)] == [ids[0], ids[0], ids[2]]
+    assert ran == ["2", "behind"]
+
+
+@pytest.mark.usefixtures("no_errors")
+def test_where_no_worker_runs_a_job_that_nobody_changed_runs_in_its_request(make: Make) -> None:
+    app, durable = reindexing(make, "replace")
+    client = TestClient(app)
+    for version in ("1", "2"):
+        (job,) = ended(durable, client.post(f"/{version}").json())
+        assert (job.state, job.attempts) == (JobState.SUCCEEDED, 1)
+    assert ran == ["1", "2"]
+
+
+@pytest.mark.usefixtures("no_errors")
+def test_a_request_of_a_process_that_runs_no_tasks_may_change_its_own_job(make: Make) -> None:
+    app, durable = make(worker="off")
+
+    @app.post("/")
+    def endpoint(tasks: BackgroundTasks) -> list[str]:
+        keyed = tasks.options(key="k", on_conflict="replace")
+        ids = [keyed.add_task(note, version).id for version in ("1", "2")]
+        return [str(one) for one in [*ids, tasks.options(ordered=False).add_task(note, "beside").id]]
+
+    with TestClient(app) as client:
+        ids = client.post("/").json()
+        assert {durable.blocking.jobs.get(one).state for one in ids} == {JobState.QUEUED}
+    assert ran == []
+
+
+def test_a_call_that_was_answered_is_not_said_to_be_lost(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """Its job runs, or has run, whatever becomes of the call before it in its request."""
+    app, durable = make()
+    let_go.set()
+
+    @app.post("/first")
+    def first(tasks: BackgroundTasks) -> str:
+        return str(tasks.add_task(handle, "evt-1").id)
+
+    @app.post("/second")
+    def second(tasks: BackgroundTasks) -> list[str]:
+        return [str(tasks.add_task(hold, "a", fails=True).id), str(tasks.add_task(handle, "evt-1").id)]
+
+    with TestClient(app) as client:
+        ended(durable, client.post("/first").json())
+        jobs = ended(durable, *client.post("/second").json())
+    assert [job.state for job in jobs] == [JobState.FAILED, JobState.SUCCEEDED]
+    assert [record.getMessage() for record in caplog.records if "did not succeed" in record.getMessage()] == []
