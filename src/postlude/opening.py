@@ -7,7 +7,7 @@ import os
 import threading
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from postlude.loops import in_background
 
@@ -16,6 +16,24 @@ if TYPE_CHECKING:
     from typing import Any
 
     from postlude.process import Process
+
+LOOK_AGAIN: Final = 0.25
+"""Seconds between two looks at whether the loop on which it is opened is still there: nothing tells of its end."""
+
+
+class _UnderWay(NamedTuple):
+    """An opening that has begun."""
+
+    pid: int
+    """The operating system process that opens it."""
+    loop: asyncio.AbstractEventLoop
+    ended: Future[BaseException | None]
+    """Why it could not be opened; None if it was, or if its loop has ended before."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether nobody is left to go on with it: a loop may be closed with what runs on it."""
+        return self.pid != os.getpid() or self.loop.is_closed()
 
 
 class Opening:
@@ -28,9 +46,10 @@ class Opening:
     def __init__(self, open_process: Callable[[], Coroutine[Any, Any, Process]]) -> None:
         self._open_process = open_process
         self._process: Process | None = None
-        self._under_way: tuple[int, Future[None]] | None = None
-        """The operating system process that opens it, and what ends with that."""
-        self._lock = threading.Lock()
+        self._under_way: _UnderWay | None = None
+
+    lock: ClassVar[threading.Lock] = threading.Lock()
+    """One for all: it is held for a moment, and the child of a fork has one to renew."""
 
     @property
     def here(self) -> Process | None:
@@ -47,37 +66,54 @@ class Opening:
         while (process := self.here) is None:
             under_way = self._begun()
             if under_way is not None:
-                # Shielded: others wait for the same, and a client that disconnects must not end it for them.
-                await asyncio.shield(asyncio.wrap_future(under_way))
+                await self._end_of(under_way)
         return process
 
-    def _begun(self) -> Future[None] | None:
+    async def _end_of(self, under_way: _UnderWay) -> None:
+        """Return when it has ended, or nobody is left to end it; raise why it could not be opened."""
+        ended = asyncio.wrap_future(under_way.ended)
+        while not under_way.stale:
+            # It is not cancelled with this: others wait for the same, and a client may disconnect.
+            await asyncio.wait({ended}, timeout=LOOK_AGAIN)
+            if ended.done():
+                if (failed := ended.result()) is not None:
+                    raise failed
+                return
+
+    def _begun(self) -> _UnderWay | None:
         """The opening that is under way, begun if none is; None if what it was for has been opened meanwhile."""
-        with self._lock:
+        with self.lock:
             if self.here is not None:
                 return None
-            if self._under_way is None or self._under_way[0] != os.getpid():
-                self._under_way = (os.getpid(), Future())
-                in_background(self._open_process()).add_done_callback(partial(self._ended, self._under_way[1]))
-            return self._under_way[1]
+            if self._under_way is None or self._under_way.stale:
+                self._under_way = _UnderWay(os.getpid(), asyncio.get_running_loop(), Future())
+                in_background(self._open_process()).add_done_callback(partial(self._ended, self._under_way))
+            return self._under_way
 
-    def _ended(self, under_way: Future[None], task: asyncio.Task[Process]) -> None:
+    def _ended(self, under_way: _UnderWay, task: asyncio.Task[Process]) -> None:
         # Only the end of its loop cancels it: whoever waits on another one looks again, and opens it there.
         failed = None if task.cancelled() else task.exception()
         # Both at once: whoever saw neither the process nor that it is being opened would open a second one.
-        with self._lock:
-            self._under_way = None
-            if failed is None and not task.cancelled():
-                self._process = task.result()
-        if failed is None:
-            under_way.set_result(None)
-        else:
-            under_way.set_exception(failed)
+        with self.lock:
+            if self._under_way is under_way:  # and not one that was begun in its place
+                self._under_way = None
+                if failed is None and not task.cancelled():
+                    self._process = task.result()
+        under_way.ended.set_result(failed)
 
     def take(self, process: Process) -> bool:
         """Have this one be open here no more; False if another thread has taken it, or opened one since."""
-        with self._lock:
+        with self.lock:
             ours = self.here is process
             if ours:
                 self._process = None
         return ours
+
+
+def _renew_lock() -> None:
+    """In the child of a fork nobody would let go of a lock that another thread of the parent had."""
+    Opening.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

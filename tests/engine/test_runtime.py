@@ -126,6 +126,39 @@ async def test_when_the_loop_that_opens_it_ends_those_who_wait_on_others_open_it
     assert opening.made == 2
 
 
+@pytest.mark.timeout(60)
+async def test_a_loop_that_is_closed_while_it_opens_the_store_keeps_nobody_waiting(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a script does that gives up waiting, and closes its loop without cancelling what runs on it."""
+    opening = Openings(monkeypatch, held=True)
+    reached, go_on = threading.Event(), threading.Event()
+
+    async def begin() -> None:
+        asking = asyncio.ensure_future(runtime.store())
+        await opening.reached.wait()
+        asking.cancel()
+        await asyncio.wait({asking})
+        reached.set()
+        await asyncio.to_thread(go_on.wait, 30)
+
+    def begin_and_close() -> None:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(begin())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+    closing = asyncio.ensure_future(asyncio.to_thread(begin_and_close))
+    await asyncio.to_thread(reached.wait, 30)
+    waits = asyncio.ensure_future(runtime.store())
+    await turns()
+    opening.held = False
+    go_on.set()
+    await closing
+    assert await waits is await runtime.store()
+    assert opening.made == 2
+
+
 async def test_a_thread_that_looks_in_the_moment_when_it_has_been_opened_opens_no_second_one(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,7 +170,7 @@ async def test_a_thread_that_looks_in_the_moment_when_it_has_been_opened_opens_n
 
     def slow_to_go_on(opening: Opening) -> Process | None:
         found: Process | None = looks(opening)
-        if threading.current_thread() is not threading.main_thread() and opening._lock.locked():
+        if threading.current_thread() is not threading.main_thread() and opening.lock.locked():
             looked.set()
             go_on.wait(0.2)  # all of it, where the lock keeps the other one from being done
         return found
