@@ -16,7 +16,7 @@ from postlude.errors import (
 from postlude.given import did_you_mean, is_whole
 from postlude.handle import Job
 from postlude.ids import new_job_id
-from postlude.job import JobState, Record
+from postlude.job import ENDS, JobState, Record
 from postlude.pauses import Pause
 from postlude.stores.contract import Filter
 from postlude.terms import text_of, wrong_queue
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 Change = Literal["cancelled", "queued", "paused"]
 """What somebody did to jobs."""
+
+_UNFINISHED: Final = frozenset(JobState) - frozenset(ENDS)
 
 LONGEST_LIST: Final = 100_000
 """Jobs that one list may have: all of them are in memory at once."""
@@ -205,7 +207,7 @@ class Jobs:
 
         Raises:
             CallError: it does not say what to pause; or that would hold nothing back: neither does this process know
-                such a task nor has the store a job of it, or the task has no partitions.
+                such a task nor has the store a job of it, or the task has no partitions and no job that has not ended.
         """
         pause = self._pause(queue, task, partition)._replace(reason=reason, since=self._clock.now())
         store = await self._opened()
@@ -270,7 +272,10 @@ class Jobs:
                 f"If only other programs have it, declare it here with @task(name={name!r}, remote=True)."
             )
             raise CallError(message) from None
-        if pause.kind == "partition" and definition.terms.partition_by is None:
+        if pause.kind != "partition" or definition.remote or definition.terms.partition_by is not None:
+            return
+        # A stub does not say, and what waits may have a partition of the time before a deploy.
+        if not await store.count(Filter(_UNFINISHED, name)):
             message = (
                 f"partition={pause.partition!r}: {name} has no partitions. Declare them with @task(partition_by=...), "
                 "or leave partition out to pause the whole task."

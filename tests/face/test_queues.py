@@ -227,6 +227,28 @@ def test_a_partition_of_a_task_that_has_none_is_not_paused(make: Make) -> None:
     assert list(durable.blocking.jobs.pauses()) == []
 
 
+def test_a_partition_of_a_stub_can_be_paused(make: Make) -> None:
+    """What its partitions are is known where it runs."""
+    _, durable = make()
+    durable.blocking.jobs.pause(task=render, partition="acme")
+    assert [each.partition for each in durable.blocking.jobs.pauses()] == ["acme"]
+    assert durable.blocking.jobs.resume(task=render, partition="acme")
+
+
+def test_a_partition_of_the_time_before_a_deploy_can_be_paused(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, durable = make()
+    with worker(app) as at_work:
+        held = durable.blocking.enqueue(import_for, Tenant.ACME)
+        definition = engine_of(app).registry.of(import_for)
+        monkeypatch.setattr(definition, "terms", definition.terms._replace(partition_by=None))
+        durable.blocking.jobs.pause(task=import_for, partition="acme")
+        at_work.run_pending()
+        assert durable.blocking.jobs.get(held.id).state is JobState.QUEUED
+        durable.blocking.jobs.resume(task=import_for, partition="acme")
+        at_work.run_pending()
+    assert ran == ["acme"]
+
+
 def test_a_misspelt_task_is_not_paused_in_its_place(make: Make) -> None:
     _, durable = make()
     for act in (durable.blocking.jobs.pause, durable.blocking.jobs.resume):
