@@ -152,6 +152,7 @@ class Worker:
             definition = self._registry.find(name) if self._registry.knows(name) else None
             if definition is not None and not definition.remote:
                 tasks.setdefault(definition.executor, set()).add(name)
+        self._more.intersection_update(tasks)  # of those that are not asked nothing is known
         for executor in sorted(tasks):  # always the same one first
             delay = min(delay, await self._claim_for(executor, tasks[executor]))
         if not self._alone_waits:

@@ -16,7 +16,7 @@ from postlude.ids import new_job_id
 from postlude.job import Interrupted, JobState, NewJob
 from postlude.rescue import BATCH, Rescue
 from postlude.stores.contract import Filter, Store
-from postlude.worker import HOLD_FOR, LET_IN_FOR, POLL
+from postlude.worker import HOLD_FOR, LET_IN_FOR, NAMES_FOR, POLL
 from tests.engine.conftest import Engine
 from tests.engine.fakes import turns, until
 
@@ -137,6 +137,19 @@ async def test_full_claims_do_not_hide_for_long_what_nobody_has_told_of(engine: 
     await engine.queue(in_thread, "new")
     assert await engine.worker.run_once() == 0.0, "nothing came of the names it knew"
     await engine.worker.run_once()
+    await all_settled(engine)
+    assert ran[-1] == "new"
+
+
+async def test_the_names_are_read_again_when_nothing_is_left_of_those_that_came_back_full(engine: Engine) -> None:
+    for number in range(2):
+        await engine.queue(takes_a_number, number)
+    await engine.worker.run_once()
+    await all_settled(engine)
+    engine.clock.advance(2 * NAMES_FOR)
+    await engine.worker.run_once()
+    await engine.queue(in_thread, "new")
+    assert await engine.worker.run_once() == 0.0
     await all_settled(engine)
     assert ran[-1] == "new"
 
