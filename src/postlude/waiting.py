@@ -41,7 +41,7 @@ class Waiters:
 
     def settled(self, settlements: Sequence[Settlement]) -> None:
         """Wake those who wait for one of these jobs."""
-        if self._waiters:
+        if not self.nobody:
             with self._lock:
                 told = [waiter for each in settlements for waiter in self._waiters.get(each.job_id, ())]
             for waiter in told:
@@ -60,12 +60,19 @@ class Waiters:
         """
         deadline = None if seconds is None else self._clock.elapsed() + seconds
         pause, longest = LOOK_AGAIN
-        with self._waiting_for(job_id) as waiter:
+        waiter = _Waiter(asyncio.get_running_loop())
+        with contextlib.ExitStack() as told:
+            told.enter_context(self._told(job_id, waiter))
             while True:
                 waiter.ended.clear()
                 record = await read()
                 if record.state.finished:
                     return record
+                if record.id != job_id:
+                    # Another job answers for that id, and may have ended before it is listened for.
+                    job_id = record.id
+                    told.enter_context(self._told(job_id, waiter))
+                    continue
                 if deadline is not None:
                     left = deadline - self._clock.elapsed()
                     if seconds is not None and left <= 0:
@@ -75,12 +82,12 @@ class Waiters:
                 pause = min(pause * 2, longest)
 
     @contextlib.contextmanager
-    def _waiting_for(self, job_id: UUID) -> Iterator[_Waiter]:
-        waiter = _Waiter(asyncio.get_running_loop())
+    def _told(self, job_id: UUID, waiter: _Waiter) -> Iterator[None]:
+        """Within the block the waiter is told when the job is settled."""
         with self._lock:
             self._waiters.setdefault(job_id, set()).add(waiter)
         try:
-            yield waiter
+            yield
         finally:
             with self._lock:
                 waiters = self._waiters[job_id]

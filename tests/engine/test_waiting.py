@@ -8,11 +8,37 @@ import pytest
 
 from postlude.client import Jobs
 from postlude.errors import WaitTimeout
+from postlude.ids import new_job_id
+from postlude.job import JobState, Record
+from postlude.waiting import Waiters
 from tests.engine.conftest import Engine
+from tests.engine.fakes import turns, until
 
 
 async def nothing() -> None:
     pass
+
+
+async def test_who_waits_by_the_id_of_a_call_that_was_answered_is_told_at_once(engine: Engine) -> None:
+    """Settlements carry the id of the job that answers."""
+    call = await engine.queue(nothing)
+    running = (await engine.record(call))._replace(state=JobState.RUNNING)
+    answered, reads = new_job_id(), 0
+    waiters = Waiters(engine.clock)
+
+    async def read() -> Record:
+        nonlocal reads
+        reads += 1
+        return running
+
+    waiting = asyncio.ensure_future(waiters.wait(answered, read, None))
+    await until(lambda: reads)
+    await turns()
+    assert {answered, call.id} == {*waiters._waiters}
+    assert reads == 2, "it may have ended before it was listened for"
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert waiters.nobody
 
 
 async def test_several_loops_may_wait_for_one_job(engine: Engine) -> None:
