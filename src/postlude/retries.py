@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
+from math import inf
 from typing import Final, TypeAlias
 
 from pydantic import ValidationError
 
 from postlude.durations import Duration, seconds_of
 from postlude.errors import RaisedElsewhere, TaskDeclarationError
-from postlude.given import is_whole
+from postlude.given import is_number, is_whole
 
 MANY: Final = 14
 """What `retries=True` stands for: with the usual backoff about six hours, longer than a mail server's bad afternoon."""
@@ -46,9 +47,9 @@ class Exponential:
             for name in ("first", "most")
             if seconds_of(getattr(self, name)) is None
         ]
-        if not isinstance(self.factor, int | float) or not self.factor >= 1:
+        if not is_number(self.factor) or not 1 <= self.factor < inf:
             problems.append(f"factor must be a number, 1 or more, got {self.factor!r}")
-        if not isinstance(self.jitter, int | float) or not 0 <= self.jitter <= 1:
+        if not is_number(self.jitter) or not 0 <= self.jitter <= 1:
             problems.append(f"jitter must be a part between 0 and 1, got {self.jitter!r}")
         if problems:
             message = f"Exponential: {'; '.join(problems)}."

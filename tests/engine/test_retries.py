@@ -125,6 +125,8 @@ def test_mistakes_in_the_program_are_tried_again_only_when_they_are_named(
         (lambda: RetryPolicy(1, 5, "OSError"), ["retry_on must be an exception class", "'OSError'"]),  # type: ignore[arg-type]
         (lambda: RetryPolicy(-1, -1, ()), ["got -1;", "backoff", "retry_on"]),
         (lambda: Exponential(first=-1, factor=0.5, jitter=2), ["first must be seconds", "factor", "jitter"]),
+        (lambda: Exponential(factor=True, jitter=True), ["factor must be a number", "got True", "jitter must be"]),
+        (lambda: Exponential(first=0, factor=float("inf")), ["factor must be a number, 1 or more", "got inf"]),
         (lambda: task(retries=-1)(waits), ["@task on waits", "retries must be a whole number", "got -1"]),
         (lambda: RetryPolicy(10**30), ["retries must be a whole number from 0 to 1,000,000"]),
         (lambda: task(backoff=5)(waits), ["retries must say how often, such as retries=True"]),
