@@ -18,7 +18,8 @@ class JobPolicy:
     """How a job is treated: what was in force when it was added, and is stored with it."""
 
     retries: int
-    """Tries after the first one that it was given."""
+    """Tries after the first one that it was given; 0 where its task says nothing, also if it asks for some itself with
+    `Retry`."""
     retries_left: int
     """Those of them that are not used up: each attempt after the first uses one, unless it was interrupted; 0 when the
     job has ended."""
