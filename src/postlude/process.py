@@ -24,6 +24,7 @@ from postlude.scheduler import Scheduler
 from postlude.service import Service
 from postlude.settling import Settling
 from postlude.stores import open_store
+from postlude.tasks import shortest_retention
 from postlude.withdrawals import Withdrawals
 from postlude.worker import Worker
 
@@ -101,7 +102,7 @@ class Process:
         )
         self._rescue = Rescue(store, clock, events, queued=self.worker.wake)
         self._rescues = Service("rescue", self._rescue, events)
-        self._prunes = Service("prune", Prune(store, clock, retention, registry.shortest_retention), events)
+        self._prunes = Service("prune", Prune(store, clock, retention, shortest_retention), events)
         self._end_listening: Callable[[], None] = lambda: None
         """Ends the keeping of what tasks log."""
         self.scheduler: Scheduler = Scheduler(store, registry, clock, events, queued=self.worker.wake)

@@ -22,7 +22,6 @@ from postlude.tasks import (
     declared,
     default_name,
     importable_name,
-    retentions,
 )
 
 if TYPE_CHECKING:
@@ -125,10 +124,6 @@ class Registry:
     def name_of(self, task: str | Callable[..., Any]) -> str:
         """The name of a task that is given by its function, or by its name."""
         return task if isinstance(task, str) else self.of(task).name
-
-    def shortest_retention(self) -> float | None:
-        """The shortest time for which a task of this process keeps its jobs; None: none says so itself."""
-        return min(retentions, default=None)
 
     def _define(self, function: Callable[..., Any]) -> TaskDefinition:
         check_callable(function)

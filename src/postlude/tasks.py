@@ -315,3 +315,8 @@ def importable_name(module: str) -> str:
         return str(spec.name).removesuffix(".__main__")
     file = getattr(main, "__file__", None)
     return Path(file).stem if file else module
+
+
+def shortest_retention() -> float | None:
+    """The shortest time for which a task of this process keeps its jobs; None: none says so itself."""
+    return min(retentions, default=None)

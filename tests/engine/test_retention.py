@@ -9,7 +9,7 @@ from postlude.job import JobState
 from postlude.policy import Policy
 from postlude.registry import Registry
 from postlude.retention import Retention, retention_of
-from postlude.tasks import task
+from postlude.tasks import shortest_retention, task
 
 DAY = 86_400.0
 
@@ -64,13 +64,11 @@ def test_by_how_it_ended() -> None:
 
 def test_the_shortest_that_a_task_declares_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pruning looks at nothing younger, so none may be left out, also of those that nobody has used yet."""
-    monkeypatch.setattr("postlude.registry.retentions", declared := set[float]())
-    monkeypatch.setattr("postlude.tasks.retentions", declared)
-    registry = Registry(None)
-    assert registry.shortest_retention() is None
+    monkeypatch.setattr("postlude.tasks.retentions", set[float]())
+    assert shortest_retention() is None
     task(retention=timedelta(days=90))(long)
     task(retention=Retention(succeeded=30))(short)
-    assert registry.shortest_retention() == 30.0
+    assert shortest_retention() == 30.0
 
 
 def short() -> None: ...
