@@ -274,6 +274,7 @@ class Attempts:
             return
         self._forget(attempt)
         self.endings.give_back(attempt, after=RECORD_AFTER)
+        attempt.close_job()
         line = attempt.line
         if line.fails(attempt, self.clock):
             self._events.emit(ExecutorFailed(attempt.call.definition.executor, str(error)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from postlude.errors import CallError, ClaimLost, LoopBlocking, NotInTask
@@ -99,7 +100,7 @@ class CurrentJob:
         its name, and `moment`, for which the job was made, as ISO 8601 in the schedule's zone.
         """
         if self._known is None:
-            self._known = read_origin(self._origin)
+            self._known = MappingProxyType(read_origin(self._origin))  # each asker gets the same
         return self._known
 
     @property

@@ -195,8 +195,13 @@ class Oversight:
     async def _tell_cancelled(self) -> None:
         """Read who was asked to cancel, and tell those that run."""
         self._look = False
-        self._asked = await self._store.cancellations(self._owner)
-        for record in await self._store.get([*self._asked & self._running.keys()]) if self._asked else ():
+        try:
+            self._asked = await self._store.cancellations(self._owner)
+            told = await self._store.get([*self._asked & self._running.keys()]) if self._asked else ()
+        except BaseException:
+            self._look = True
+            raise
+        for record in told:
             attempt = self._running.get(record.id)
             if attempt is not None:
                 self.tell(attempt, record.reason or "cancelled on request")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from postlude.clock import wait
 from postlude.errors import WaitTimeout
@@ -31,8 +32,10 @@ class Waiters:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiters: dict[UUID, set[_Waiter]] = {}
-        self._lock = threading.Lock()
-        """Those who wait may do so on several event loops, each in a thread of its own."""
+
+    lock: ClassVar[threading.Lock] = threading.Lock()
+    """Those who wait may do so on several event loops, each in a thread of its own. One for all: it is held for a
+    moment, and the child of a fork has one to renew."""
 
     @property
     def nobody(self) -> bool:
@@ -42,7 +45,7 @@ class Waiters:
     def settled(self, settlements: Sequence[Settlement]) -> None:
         """Wake those who wait for one of these jobs."""
         if not self.nobody:
-            with self._lock:
+            with self.lock:
                 told = [waiter for each in settlements for waiter in self._waiters.get(each.job_id, ())]
             for waiter in told:
                 waiter.tell()
@@ -84,12 +87,12 @@ class Waiters:
     @contextlib.contextmanager
     def _told(self, job_id: UUID, waiter: _Waiter) -> Iterator[None]:
         """Within the block the waiter is told when the job is settled."""
-        with self._lock:
+        with self.lock:
             self._waiters.setdefault(job_id, set()).add(waiter)
         try:
             yield
         finally:
-            with self._lock:
+            with self.lock:
                 waiters = self._waiters[job_id]
                 waiters.discard(waiter)
                 if not waiters:
@@ -106,3 +109,12 @@ class _Waiter:
     def tell(self) -> None:
         with contextlib.suppress(RuntimeError):  # its loop was closed: nobody waits any more
             self._loop.call_soon_threadsafe(self.ended.set)
+
+
+def _renew_lock() -> None:
+    """In the child of a fork nobody would let go of a lock that another thread of the parent had."""
+    Waiters.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

@@ -393,6 +393,19 @@ async def test_a_running_coroutine_that_is_cancelled_on_request(engine: Engine) 
     assert ran == ["a begins"]
 
 
+async def test_a_look_for_cancellations_that_failed_is_taken_again(engine: Engine) -> None:
+    call = await engine.staged(wait_for, "a")
+    end = asyncio.ensure_future(engine.attempts.run(call))
+    await turns()
+    await engine.store.cancel(call.id, reason="on request", now=engine.clock.now())
+    engine.attempts.look_for_cancellations()
+    engine.faulty.fail("get", StoreUnavailable("busy"))
+    with pytest.raises(StoreUnavailable):
+        await engine.attempts.run_once()
+    await engine.attempts.run_once()
+    assert await end == Cancelled("on request")
+
+
 async def test_one_that_is_cancelled_before_its_first_step_never_runs_and_frees_its_slot(engine: Engine) -> None:
     call = await engine.staged(wait_for, "a")
     end: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()

@@ -146,6 +146,8 @@ async def test_what_the_job_came_from(engine: Engine) -> None:
     await engine.stage(call, chain=chain)
     await run(engine, call)
     assert seen == [{"route": "POST /x"}]
+    with pytest.raises(TypeError):
+        seen[0]["route"] = "changed for everybody"
 
 
 async def note_origin() -> None:

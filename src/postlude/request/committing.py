@@ -100,10 +100,14 @@ class Commits:
             # Somebody has given up waiting for the answer of the application, and makes another.
             self._seal_ended = self._seal_ended or asyncio.Event()
             await self._seal_ended.wait()
+        await self._rest()
+        if self.waiting:  # the commit at the seal was cut off
+            self._start()
+            await self._rest()
+
+    async def _rest(self) -> None:
         while self._under_way:
             await asyncio.wait(self._under_way)  # which does not cancel them when this is cancelled
-        if self.waiting:  # the commit at the seal was cut off
-            await self._commit_waiting()
 
     def _start(self) -> None:
         self._busy = True
