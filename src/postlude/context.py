@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from contextvars import ContextVar
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from postlude.errors import CallError, ClaimLost, LoopBlocking, NotInTask
@@ -100,8 +99,8 @@ class CurrentJob:
         its name, and `moment`, for which the job was made, as ISO 8601 in the schedule's zone.
         """
         if self._known is None:
-            self._known = MappingProxyType(read_origin(self._origin))  # each asker gets the same
-        return self._known
+            self._known = read_origin(self._origin)
+        return dict(self._known)  # the asker's own, to change or to write as JSON
 
     @property
     def request_id(self) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -146,11 +146,10 @@ async def test_what_the_job_came_from(engine: Engine) -> None:
     await engine.stage(call, chain=chain)
     await run(engine, call)
     assert seen == [{"route": "POST /x"}]
-    with pytest.raises(TypeError):
-        seen[0]["route"] = "changed for everybody"
 
 
 async def note_origin() -> None:
+    cast("dict[str, Any]", current_job().origin)["route"] = "changed for oneself"
     seen.append(current_job().origin)
 
 
