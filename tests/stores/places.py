@@ -72,10 +72,13 @@ def server() -> Iterator[str]:
         _run(programs / "initdb", "-D", data, "-U", "postlude", "--auth=trust", "--no-sync", "-E", "UTF8")
         options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c max_connections=200"
         _run(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
-        try:
+        # It stops the server when its input ends: with the block, or with this process, however that ends.
+        stopping = ["sh", "-c", 'cat; exec "$0" -D "$1" -m immediate stop', str(programs / "pg_ctl"), str(data)]
+        quiet = subprocess.DEVNULL
+        with subprocess.Popen(
+            stopping, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, user=AS, cwd="/", start_new_session=True
+        ):
             yield f"postgresql://postlude@/postgres?host={folder}"
-        finally:
-            _run(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop")
 
 
 AS = "nobody" if os.geteuid() == 0 else None
