@@ -264,7 +264,8 @@ def _wrong_function(option: str, given: object, names: Names) -> list[str]:
     if given is None:
         return []
     if not callable(given):
-        return [f"{option} must be a function of the task's arguments, got {given!r}"]
+        text = "text, or " if option == "key" else ""
+        return [f"{option} must be {text}a function of the task's arguments, got {given!r}"]
     try:
         wanted, known = inspect.signature(given).parameters, names()
     except (TypeError, ValueError) as error:

@@ -102,6 +102,7 @@ def test_what_makes_no_sense_is_refused_for_a_task_and_for_a_call(
             "key asks for the argument 'tennant', and the task has tenant, number, parts, urgent: name its parameters",
         ),
         ({"partition_by": lambda customer: customer}, "partition_by asks for the argument 'customer'"),
+        ({"key": 3}, "key must be text, or a function of the task's arguments, got 3"),
         ({"partition_by": "tenant"}, "partition_by must be a function of the task's arguments, got 'tenant'"),
         ({"retention": -1}, "retention must be seconds, 0 or more, a timedelta, or Retention("),
         ({"retention": timedelta(-1)}, "retention must be seconds, 0 or more"),
