@@ -40,7 +40,7 @@ def waits_for(before: UUID, state: JobState) -> str:
     """What to do in place of a retry of a job whose predecessor has not ended."""
     return (
         f"Job {before}, before it in its chain, is {state} and comes first: wait for its end with "
-        "jobs.wait(), then retry this one if it has succeeded."
+        "jobs.wait(), and retry this one when it has succeeded."
     )
 
 
