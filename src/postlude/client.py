@@ -16,7 +16,7 @@ from postlude.errors import (
 from postlude.given import did_you_mean, is_whole
 from postlude.handle import Job
 from postlude.ids import new_job_id
-from postlude.job import ENDS, JobState, Record
+from postlude.job import UNFINISHED, JobState, Record
 from postlude.pauses import Pause
 from postlude.stores.contract import Filter
 from postlude.terms import text_of, wrong_queue
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 Change = Literal["cancelled", "queued", "paused"]
 """What somebody did to jobs."""
 
-_UNFINISHED: Final = frozenset(JobState) - frozenset(ENDS)
 
 LONGEST_LIST: Final = 100_000
 """Jobs that one list may have: all of them are in memory at once."""
@@ -275,7 +274,7 @@ class Jobs:
         if pause.kind != "partition" or definition.remote or definition.terms.partition_by is not None:
             return
         # A stub does not say, and what waits may have a partition of the time before a deploy.
-        if not await store.count(Filter(_UNFINISHED, name)):
+        if not await store.count(Filter(UNFINISHED, name)):
             message = (
                 f"partition={pause.partition!r}: {name} has no partitions. Declare them with @task(partition_by=...), "
                 "or leave partition out to pause the whole task."

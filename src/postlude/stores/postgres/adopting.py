@@ -8,19 +8,16 @@ by the limiter, without a write.
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from postlude.stores.lanes import MOST_ADOPTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from postlude.limits import Limit
-    from postlude.stores.postgres.lanes import Lane
+    from postlude.stores.lanes import Lane
     from postlude.stores.postgres.session import Session
-
-MOST_ADOPTED: Final = 500
-"""Jobs that one claim adopts: with more, the next claim goes on, so that no commit waits long behind it."""
-WHOLE_TASK: Final = ""
-"""Their partition from then on."""
 
 
 async def adopt(

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from heapq import merge
 from itertools import groupby, islice
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from postlude.ids import new_token
 from postlude.job import Event, JobState, transition
 from postlude.stores.contract import Claimed
+from postlude.stores.lanes import MOST_EXPIRED, REST, WHOLE_TASK, Due
 from postlude.stores.postgres import chains
-from postlude.stores.postgres.adopting import WHOLE_TASK, adopt, adopt_one
+from postlude.stores.postgres.adopting import adopt, adopt_one
 from postlude.stores.postgres.lanes import all_lanes, read_pauses
-from postlude.stores.postgres.limiting import REST, Due, Limiter
+from postlude.stores.postgres.limiting import Limiter
 from postlude.stores.postgres.rows import claim_of
 
 if TYPE_CHECKING:
@@ -23,12 +24,8 @@ if TYPE_CHECKING:
     from postlude.job import Claim
     from postlude.limits import Limit
     from postlude.pauses import Pauses
-    from postlude.stores.postgres.lanes import Lane
-    from postlude.stores.postgres.limiting import Cursors
+    from postlude.stores.lanes import Cursors, Lane
     from postlude.stores.postgres.session import Session
-
-MOST_EXPIRED: Final = 200
-"""Expired jobs after which a claim that has found nothing else ends: with more, the next one goes on."""
 
 _rank = attrgetter("rank")
 

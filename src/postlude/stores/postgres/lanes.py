@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from postlude.pauses import Pause, Pauses
+from postlude.stores.lanes import Lane
 
 if TYPE_CHECKING:
     from postlude.stores.postgres.session import Session
-
-Place = tuple[str, str, int]
-"""Queue, task and rank."""
-
-
-class Lane(NamedTuple):
-    """A lane in which jobs wait."""
-
-    queue: str
-    task: str
-    rank: int
-    first_due: float
-    limited: bool
-    """Whether these are the jobs with limits; those without stand in a lane of their own."""
-
-    @property
-    def place(self) -> Place:
-        """Which lane it is."""
-        return self.queue, self.task, self.rank
 
 
 async def read_pauses(session: Session) -> Pauses:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from postlude.job import Attempt, Claim, Failure, JobState, Progress, Record
+from postlude.job import Attempt, Claim, JobState, Record
+from postlude.stores.texts import failure_of, progress_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,7 @@ def record_of(row: asyncpg.Record) -> Record:
         finished_at=row["finished_at"],
         failure=failure_of(row["failure"]),
         reason=row["reason"],
-        progress=None if progress is None else Progress(*json.loads(progress)),
+        progress=progress_of(progress),
         origin=row["origin"],
         policy=row["policy"],
         chain=row["chain"],
@@ -112,16 +112,6 @@ def attempt_of(row: asyncpg.Record) -> Attempt:
     return Attempt(
         row["number"], row["outcome"], row["started_at"], row["ended_at"], failure_of(row["failure"]), row["reason"]
     )
-
-
-def failure_of(text: str | None) -> Failure | None:
-    """The failure that `dumps` wrote."""
-    return None if text is None else Failure(*json.loads(text))
-
-
-def dumps(value: Failure | Progress | None) -> str | None:
-    """A small value as a JSON array of its fields: a later release may only add fields at the end."""
-    return None if value is None else json.dumps(value, separators=(",", ":"))
 
 
 def plain(text: str | None) -> str | None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from postlude.loglines import LogLine
     from postlude.pauses import Pause
     from postlude.stores.contract import Claimed, Filter, Firing, Pruned, ScheduleRow
-    from postlude.stores.postgres.limiting import Cursors
+    from postlude.stores.lanes import Cursors
     from postlude.stores.postgres.location import Location
     from postlude.stores.postgres.presence import Presence
     from postlude.stores.postgres.session import Connection

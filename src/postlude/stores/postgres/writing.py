@@ -9,8 +9,9 @@ from asyncpg import UniqueViolationError
 
 from postlude.job import Event, Followers, JobState, transition
 from postlude.stores.postgres import chains, keys, logs
-from postlude.stores.postgres.rows import columns_of, dumps, plain
+from postlude.stores.postgres.rows import columns_of, plain
 from postlude.stores.reasons import there_already
+from postlude.stores.texts import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -8,8 +8,9 @@ by the limiter, without a write.
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from postlude.stores.lanes import MOST_ADOPTED
 from postlude.stores.sqlite.statements import sql
 
 if TYPE_CHECKING:
@@ -18,12 +19,7 @@ if TYPE_CHECKING:
     from apsw import Connection
 
     from postlude.limits import Limit
-    from postlude.stores.sqlite.lanes import Lane
-
-MOST_ADOPTED: Final = 500
-"""Jobs that one claim adopts: with more, the next claim goes on, so that no commit waits long behind it."""
-WHOLE_TASK: Final = ""
-"""Their partition from then on."""
+    from postlude.stores.lanes import Lane
 
 
 def adopt(

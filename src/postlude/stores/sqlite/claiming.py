@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from heapq import merge
 from itertools import groupby, islice
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from postlude.ids import new_token
 from postlude.job import Event, JobState, transition
 from postlude.stores.contract import Claimed
+from postlude.stores.lanes import MOST_EXPIRED, REST, WHOLE_TASK, Due
 from postlude.stores.sqlite import chains, logs
-from postlude.stores.sqlite.adopting import WHOLE_TASK, adopt, adopt_one
+from postlude.stores.sqlite.adopting import adopt, adopt_one
 from postlude.stores.sqlite.lanes import lanes_of, read_pauses
-from postlude.stores.sqlite.limiting import REST, Due, Limiter
-from postlude.stores.sqlite.rows import claim_of, dumps
+from postlude.stores.sqlite.limiting import Limiter
+from postlude.stores.sqlite.rows import claim_of
 from postlude.stores.sqlite.statements import portions, sql, sql_for
+from postlude.stores.texts import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -28,14 +30,10 @@ if TYPE_CHECKING:
     from postlude.job import Claim, Report
     from postlude.limits import Limit
     from postlude.pauses import Pauses
-    from postlude.stores.sqlite.lanes import Lane
-    from postlude.stores.sqlite.limiting import Cursors
+    from postlude.stores.lanes import Cursors, Lane
     from postlude.stores.sqlite.liveness import Liveness
     from postlude.stores.sqlite.rows import Row
 
-
-MOST_EXPIRED: Final = 200
-"""Expired jobs after which a claim that has found nothing else ends: with more, the next one goes on."""
 
 _rank = attrgetter("rank")
 

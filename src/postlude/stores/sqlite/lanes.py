@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from postlude.pauses import Pause, Pauses
+from postlude.stores.lanes import Lane, Place
 from postlude.stores.sqlite.statements import sql
 
 if TYPE_CHECKING:
@@ -15,28 +16,9 @@ if TYPE_CHECKING:
 
     from postlude.stores.sqlite.rows import Row
 
-Place = tuple[str, str, int]
-"""Queue, task and rank: lanes come in this order."""
-
 _BEFORE_RANKS: Final = -(2**31)
 _AFTER_RANKS: Final = 2**31
 _AFTER_NAMES: Final = "\U0010ffff"
-
-
-class Lane(NamedTuple):
-    """A lane in which jobs wait."""
-
-    queue: str
-    task: str
-    rank: int
-    first_due: float
-    limited: bool
-    """Whether these are the jobs with limits; those without stand in a lane of their own."""
-
-    @property
-    def place(self) -> Place:
-        """Which lane it is."""
-        return self[:3]
 
 
 def read_pauses(connection: Connection) -> Pauses:

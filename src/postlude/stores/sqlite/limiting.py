@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING
 
 from postlude.ids import new_token
 from postlude.limits import UNLIMITED
-from postlude.stores.sqlite.adopting import WHOLE_TASK
+from postlude.stores.lanes import MOST_VISITS, REST, WHOLE_TASK, Due, Visit
 from postlude.stores.sqlite.statements import sql
 
 if TYPE_CHECKING:
@@ -19,41 +19,8 @@ if TYPE_CHECKING:
 
     from postlude.limits import Limit
     from postlude.pauses import Pauses
-    from postlude.stores.sqlite.lanes import Lane, Place
+    from postlude.stores.lanes import Cursors, Lane
     from postlude.stores.sqlite.rows import Row
-
-MOST_VISITS: Final = 500
-"""Partitions that one claim looks at in a lane: with more, the next claim goes on where this one ended, so that no
-commit waits long behind it, and no partition for ever behind others."""
-REST: Final = 0.1
-"""Seconds until the next claim then goes on, if this one found nothing."""
-
-Cursors = dict["Place", str]
-"""From which partition on each lane is looked at next, so that each has its turn."""
-
-
-class Due(NamedTuple):
-    """A job that may start now."""
-
-    run_at: float
-    seq: int
-    expires_at: float | None
-    task: str
-    partition: str | None = None
-
-
-class Visit(NamedTuple):
-    """What was found in one lane."""
-
-    lane: Lane
-    due: list[Due]
-    """In turn: the first of each partition, then the second of each."""
-    firsts: int
-    """How many of them are the first of their partition."""
-    left_at: str | None
-    """Where the visit ended before it was once around; None: it has seen every partition, or enough jobs."""
-    partitions: list[str]
-    """Those that had something due."""
 
 
 @dataclass(slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
-from postlude.job import Attempt, Claim, Failure, JobState, Progress, Record
+from postlude.job import Attempt, Claim, JobState, Record
+from postlude.stores.texts import failure_of, progress_of
 
 if TYPE_CHECKING:
     from apsw import SQLiteValue
@@ -91,7 +91,7 @@ def record_of(row: Row) -> Record:
         finished_at=finished_at,
         failure=failure_of(failure),
         reason=reason,
-        progress=None if progress is None else Progress(*json.loads(progress)),
+        progress=progress_of(progress),
         origin=origin,
         policy=policy,
         chain=id_of(chain),
@@ -118,13 +118,3 @@ def attempt_of(row: Row) -> Attempt:
 def id_of(value: bytes | None) -> UUID | None:
     """The id in a column that may be empty."""
     return None if value is None else UUID(bytes=value)
-
-
-def failure_of(text: str | None) -> Failure | None:
-    """The failure that `dumps` wrote."""
-    return None if text is None else Failure(*json.loads(text))
-
-
-def dumps(value: Failure | Progress | None) -> str | None:
-    """A small value as a JSON array of its fields: a later release may only add fields at the end."""
-    return None if value is None else json.dumps(value, separators=(",", ":"))

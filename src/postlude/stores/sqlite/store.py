@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from postlude.loglines import LogLine
     from postlude.pauses import Pause
     from postlude.stores.contract import Claimed, Description, Filter, Firing, ScheduleRow
-    from postlude.stores.sqlite.limiting import Cursors
+    from postlude.stores.lanes import Cursors
     from postlude.stores.sqlite.writer import Prepared
 
 _NO_LIMITS: Final[Mapping[str, Limit]] = MappingProxyType({})

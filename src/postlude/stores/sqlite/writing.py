@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from postlude.errors import PostludeError
 from postlude.job import DEFAULT_TERMS, Event, Followers, JobState, transition
 from postlude.stores.sqlite import chains, keys, logs
-from postlude.stores.sqlite.rows import dumps, new_job_values, plain_job_values
+from postlude.stores.sqlite.rows import new_job_values, plain_job_values
 from postlude.stores.sqlite.statements import portions, sql, sql_for
+from postlude.stores.texts import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
