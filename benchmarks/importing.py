@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -42,5 +43,8 @@ def measure(plan: Plan) -> list[Figure]:
 
 def _take(name: str) -> dict[str, float]:
     program = FRAME.format(program=PROGRAMS[name])
-    sample: dict[str, float] = json.loads(subprocess.check_output([sys.executable, "-c", program], text=True))
+    # What is installed is compiled already. Where nothing may be written beside the source, each time would compile it.
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}
+    printed = subprocess.check_output([sys.executable, "-c", program], text=True, env=environment)
+    sample: dict[str, float] = json.loads(printed)
     return sample

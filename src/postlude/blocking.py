@@ -177,3 +177,7 @@ class BlockingSchedules:
     def list(self) -> list[ScheduleInfo]:
         """See `Schedules.list`."""
         return self._portal.call(self._schedules.list())
+
+    def forget(self, name: str) -> None:
+        """See `Schedules.forget`."""
+        self._portal.call(self._schedules.forget(name))

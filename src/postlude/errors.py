@@ -127,6 +127,28 @@ class UnknownTask(PostludeError, LookupError):
         )
 
 
+class ScheduleNotFound(PostludeError, LookupError):
+    """The store has no schedule of this name."""
+
+    def __init__(self, name: str, *, known: Iterable[str] = ()) -> None:
+        self.name = name
+        super().__init__(
+            f"The store has no schedule named {name!r}.{did_you_mean(name, known)} "
+            "Without `name=` it is called after its task and its line, as durable.schedules.list() shows it."
+        )
+
+
+class ScheduleDeclared(PostludeError, RuntimeError):
+    """A schedule cannot be forgotten: the code of this process declares it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"The schedule {name!r} is declared by this code, and would come back at once. Take its @schedule out of "
+            "the code first; to stop it for a while, pause its task with durable.jobs.pause()."
+        )
+
+
 class RaisedElsewhere(PostludeError, RuntimeError):
     """What a task raised in another process: its exception stays there, and its text is here.
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from math import isinf
 from typing import TYPE_CHECKING
 
+from postlude.errors import ScheduleDeclared, ScheduleNotFound
 from postlude.scheduling import scheduled_tasks
 from postlude.stores.contract import ScheduleRow
 
@@ -51,7 +52,7 @@ class ScheduleInfo:
 
 
 class Schedules:
-    """Look at schedules.
+    """Look at schedules, and forget those that are not in the code any more.
 
     Args:
         store: opens it where that was not done yet.
@@ -79,6 +80,22 @@ class Schedules:
                 rows[name] = ScheduleRow(name, code.task.name, code.schedule.spec(), next_at)
         schedules = {name: code.schedule for name, code in tasks.items()}
         return [_info(rows[name], schedules.get(name)) for name in sorted(rows)]
+
+    async def forget(self, name: str) -> None:
+        """Remove what the store has of a schedule that is not in the code any more; the jobs that it made stay.
+
+        Should a process with other code still declare it, that process puts it back, with its next moment after then.
+
+        Raises:
+            ScheduleNotFound: the store has none of this name.
+            ScheduleDeclared: the code of this process declares it.
+            StoreError: the store cannot be opened, or did not confirm it.
+        """
+        store = await self._store()  # which imports the modules of `tasks=`
+        if name in scheduled_tasks(self._registry):
+            raise ScheduleDeclared(name)
+        if not await store.remove_schedule(name):
+            raise ScheduleNotFound(name, known=[row.name for row in await store.schedules()])
 
 
 def _info(row: ScheduleRow, schedule: Schedule | None) -> ScheduleInfo:

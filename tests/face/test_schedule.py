@@ -14,7 +14,7 @@ from fastapi import Depends, Request
 from fastapi.testclient import TestClient
 
 from postlude import schedule, scheduling, task
-from postlude.errors import TaskDeclarationError
+from postlude.errors import ScheduleDeclared, ScheduleNotFound, TaskDeclarationError
 from postlude.scheduler import Scheduler
 from tests.face.conftest import Make
 
@@ -273,6 +273,29 @@ async def test_what_it_shows_comes_from_the_store(make: Make) -> None:
     _, often = await durable.schedules.list()
     assert (often.spec, often.declared) == ("every 60.0 s", False), "another version of the code has it"
     await durable.close()
+
+
+async def test_one_that_is_not_in_the_code_any_more_can_be_forgotten(make: Make) -> None:
+    schedule(every=60, name="often")(work)
+    schedule(every=60, name="gone")(other)
+    app, durable = make()
+    with TestClient(app):
+        pass
+    with pytest.raises(ScheduleDeclared, match="'gone' is declared by this code"):
+        await durable.schedules.forget("gone")
+    del scheduling.declared["gone"]
+    _, durable = make()
+    with pytest.raises(ScheduleNotFound, match=r"named 'gon'\. Did you mean 'gone'\?"):
+        await durable.schedules.forget("gon")
+    await durable.schedules.forget("gone")
+    assert [each.name for each in await durable.schedules.list()] == ["often"]
+    await durable.close()
+
+
+def test_schedules_are_forgotten_without_await(make: Make) -> None:
+    _, durable = make()
+    with pytest.raises(ScheduleNotFound):
+        durable.blocking.schedules.forget("gone")
 
 
 def test_schedules_are_listed_without_await(make: Make) -> None:

@@ -8,8 +8,8 @@ Writing
     3. **Withdrawn.** `withdraw` removes the named jobs if they are still staged under the named owner, and does not
        mind those that never arrived. It is how an insert that raised is undone. What their keys did to others stays; so
        does one that answers a call which is not named (clause 26): it becomes queued instead, as what comes behind it
-       may have before. To insert what stayed so again, together with what has a key, changes nothing of it, and gives
-       its own id as that of the job that answers.
+       may have before. To insert again what was staged, and is not any more, changes nothing of it, and gives its own
+       id as that of the job that answers.
     4. **Forward only.** `migrate` never undoes; a release works on the schema of the next one.
 
 Claims
@@ -112,8 +112,8 @@ Schedules
     36. **One job a moment.** `fire` compares the row's spec and next moment with those it was given, moves the row on
         and inserts the jobs, all in one commit. When either differs, nothing happens and it returns False. The row's
         `last_job` is the last of the jobs, or the one that answers in its place.
-    37. **Kept.** A row stays until somebody removes it. `schedules` sees every commit that was confirmed before, and
-        waits for no writer.
+    37. **Kept.** A row stays until `remove_schedule` is given its name; the jobs that it made stay even then.
+        `schedules` sees every commit that was confirmed before, and waits for no writer.
 
 Reports
     38. **What is there stays.** A `Report` changes what it has: no progress and no saved state in it leave those of the
@@ -367,6 +367,10 @@ class ScheduleStore(Protocol):
 
     async def fire(self, firing: Firing) -> bool:
         """Move a schedule on, and make the jobs of its moments; returns whether this call did it (clause 36)."""
+        ...
+
+    async def remove_schedule(self, name: str) -> bool:
+        """Remove a row; returns whether it was there (clause 37)."""
         ...
 
 

@@ -167,6 +167,20 @@ async def test_clause_16_behind_several_that_are_gone_it_goes_on_without_them(st
     assert await states(store, chain) == [S.FAILED, S.CANCELLED, S.QUEUED, S.QUEUED]
 
 
+async def test_clause_16_beside_it_behind_the_one_that_is_gone_stays_cancelled(store: Store, owner: int) -> None:
+    """Two that come directly behind the same one: what waited for that would wait for ever."""
+    gone = chain_of(owner, 1)[0]._replace(arguments=None)
+    one, beside = (staged(owner, after=gone) for _ in range(2))
+    behind = staged(owner, after=one)
+    await store.insert([gone, one, beside, behind])
+    await store.settle([ended(claim_of(gone), Event.FAIL)])
+    await store.retry(one.id, now=50.0)
+    assert await states(store, [gone, one, beside, behind]) == [S.FAILED, S.QUEUED, S.CANCELLED, S.QUEUED]
+    await store.retry(beside.id, now=50.0)
+    claims = await claim_all(store, owner, now=50.0)
+    assert {claim.job_id for claim in claims} == {one.id, beside.id}
+
+
 async def test_clause_16_what_comes_before_the_one_that_is_gone_still_comes_first(store: Store, owner: int) -> None:
     first = queued()
     chain = chain_of(owner, 2)

@@ -355,6 +355,19 @@ async def test_clause_29_the_key_of_what_is_not_revived_stands_in_no_way(store: 
     assert await store.insert([new := keyed("k", task="app:other")]) == {new.id: other.id}
 
 
+async def test_clause_29_nor_does_that_of_what_comes_behind_what_is_not_revived(store: Store, owner: int) -> None:
+    first, erased = queued(), queued("app:other", policy=FORGETFUL)
+    erased = erased._replace(after=first.id, chain=first.id)
+    behind = keyed("k", task="app:other", after=erased.id, chain=first.id)
+    await store.insert([first, erased, behind])
+    await fail(store, owner, first)
+    other = keyed("k", task="app:other")
+    await store.insert([other])
+    await store.retry(first.id, now=11.0)
+    assert await states(store, [first, erased, behind]) == [JobState.QUEUED, JobState.FAILED, JobState.CANCELLED]
+    assert await store.insert([new := keyed("k", task="app:other")]) == {new.id: other.id}
+
+
 async def test_clause_29_nor_does_that_of_what_comes_before_it(store: Store, owner: int) -> None:
     """What the end of one that is gone had cancelled as well, but which comes before the job that is retried."""
     first = keyed("first", policy=FORGETFUL)

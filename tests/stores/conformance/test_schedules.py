@@ -129,3 +129,24 @@ async def test_clause_37_rows_stay_and_all_processes_see_them(url: str, store: S
     await store.close()
     await store.open()
     assert await only_row(store) == NIGHTLY
+
+
+async def test_clause_37_a_removed_row_is_gone_and_its_jobs_stay(store: Store) -> None:
+    other = NIGHTLY._replace(name="hourly")
+    await store.put_schedules([NIGHTLY, other])
+    job = queued()
+    assert await store.fire(step(NIGHTLY, 200.0, job))
+    assert await store.remove_schedule("nightly")
+    assert await only_row(store) == other
+    assert await states(store, [job]) == [JobState.QUEUED]
+    assert not await store.remove_schedule("nightly"), "it was not there any more"
+
+
+async def test_clause_37_a_removed_row_takes_no_step_and_begins_anew(store: Store) -> None:
+    await store.put_schedules([NIGHTLY])
+    assert await store.fire(step(NIGHTLY, 200.0))
+    moved = await only_row(store)
+    assert await store.remove_schedule("nightly")
+    assert not await store.fire(step(moved, 300.0, queued()))
+    assert not await store.put_schedules([NIGHTLY])
+    assert await only_row(store) == NIGHTLY, "nothing of the former one is left"

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from postlude.errors import StoreClosed, StoreError
-from postlude.job import JobState
+from postlude.job import Event, JobState
 from postlude.stores.contract import Filter, Store
-from tests.stores.making import chain_of, claim_of, queued, read, staged
+from tests.stores.making import chain_of, claim_of, ended, queued, read, staged
 from tests.stores.other_process import OtherProcess
 from tests.stores.places import open_place
 
@@ -90,6 +90,20 @@ async def test_clause_3_withdraw_leaves_what_has_started(store: Store, owner: in
     await store.start([claim_of(job)], now=2.0)
     await store.withdraw([job])
     assert (await read(store, job)).state is JobState.RUNNING
+
+
+async def test_clause_3_what_was_queued_meanwhile_is_inserted_again(store: Store, owner: int) -> None:
+    """The job before it was queued for a retry, and those behind it with it."""
+    chain = chain_of(owner, 3)
+    await store.insert(chain[:1])
+    await store.insert(chain[1:])
+    await store.settle([ended(claim_of(chain[0]), Event.POSTPONE)])
+    await store.withdraw(chain[1:])
+    before = [await read(store, job) for job in chain[1:]]
+    beside = staged(owner)
+    assert await store.insert([*chain[1:], beside]) == {job.id: job.id for job in chain[1:]}
+    assert [await read(store, job) for job in chain[1:]] == before
+    assert (await read(store, beside)).state is JobState.STAGED
 
 
 async def test_clause_4_opening_again_changes_nothing(url: str, store: Store) -> None:

@@ -45,13 +45,12 @@ async def retry(session: Session, job_id: UUID, now: float) -> None:
         raise not_retried(job_id, row["state"], ERASED_RETRIED)
     gone = await _gone_before(session, job_id, row["after"], row["state"])
     keyed = [(job_id, row["task"], row["key"])] if row["key"] is not None else []
-    for root in (job_id, *gone):
-        keyed += [tuple(found) for found in await session.rows("keyed_cancelled_by", root, job_id)]
+    roots = [job_id, *gone]
+    keyed += [tuple(found) for found in await session.rows("keyed_behind", roots, job_id)]
     await keys.take_again(session, keyed, now)
     alone = Policy.loads(row["policy"]).runs_alone(row["interruptions"])
     await session.do("retry", queued, now, alone, job_id)
-    for root in (job_id, *gone):
-        await chains.revive_behind(session, job_id, root, at=now)
+    await chains.revive_behind(session, job_id, roots, at=now)
 
 
 async def _gone_before(session: Session, job_id: UUID, after: UUID | None, state: str) -> list[UUID]:

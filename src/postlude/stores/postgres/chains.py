@@ -16,7 +16,7 @@ from postlude.stores.postgres.rows import columns_of, plain
 from postlude.stores.reasons import ERASED, EXPIRED, GIVEN_AWAY, before_it
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from uuid import UUID
 
     import asyncpg
@@ -48,10 +48,10 @@ async def queue_behind(session: Session, job_id: UUID, *, at: float) -> None:
             await _abandon(session, row["id"], at=at, reason=GIVEN_AWAY)
 
 
-async def revive_behind(session: Session, job_id: UUID, root: UUID, *, at: float) -> None:
+async def revive_behind(session: Session, job_id: UUID, roots: Sequence[UUID], *, at: float) -> None:
     """Queue again what comes behind a job and was cancelled in the name of `root` (clause 16)."""
     revived = transition(JobState.CANCELLED, Event.RETRY)
-    rows = await session.rows("revive_behind", revived, root, job_id)
+    rows = await session.rows("revive_behind", revived, roots, job_id)
     for row in sorted(rows, key=_seq, reverse=True):
         if row["ephemeral"] or row["erased"]:
             await _abandon(session, row["id"], at=at, reason=GIVEN_AWAY if row["ephemeral"] else ERASED)

@@ -22,7 +22,7 @@ def locked_for(jobs: Iterable[NewJob]) -> list[tuple[str, str, str]]:
 
 
 async def insert_unique(session: Session, jobs: Sequence[NewJob]) -> tuple[list[NewJob], dict[UUID, UUID]]:
-    """Write new jobs of which some have keys, one by one (clauses 26 to 28).
+    """Write new jobs one by one: some have keys, or may be there already (clauses 3 and 26 to 28).
 
     Returns:
         Those that were written, and which of the others were answered by whom: by themselves, if they are there.
@@ -31,7 +31,7 @@ async def insert_unique(session: Session, jobs: Sequence[NewJob]) -> tuple[list[
     answered: dict[UUID, UUID] = {}
     for job in jobs:
         there = await session.value("state", job.id)
-        if there is not None and there != JobState.STAGED:
+        if there is not None and job.state is JobState.STAGED and there != JobState.STAGED:
             # Its first insert was not confirmed, and it could not be withdrawn: it is for whoever claims it, and what
             # it has by now can be more than it had then.
             answered[job.id] = job.id

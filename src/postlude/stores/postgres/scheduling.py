@@ -42,3 +42,8 @@ async def fire(session: Session, firing: Firing) -> bool:
         last = f.jobs[-1].id
         await session.do("note_last_job", answered.get(last, last), session.namespace, f.name)
     return True
+
+
+async def remove(session: Session, name: str) -> bool:
+    """Delete the row; returns whether it was there (clause 37)."""
+    return await session.do("remove_schedule", session.namespace, name) > 0

@@ -244,6 +244,10 @@ class PostgresStore:
         """Clause 36."""
         return await self._change(lambda session: scheduling.fire(session, firing))
 
+    async def remove_schedule(self, name: str) -> bool:
+        """Clause 37."""
+        return await self._change(lambda session: scheduling.remove(session, name))
+
     # -- inside
 
     async def _do(self, operation: Callable[[Session], Awaitable[T]]) -> T:

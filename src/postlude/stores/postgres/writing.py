@@ -32,7 +32,16 @@ async def insert(session: Session, payloads: Sequence[Sequence[NewJob]]) -> Sequ
     try:
         return await _insert_all(session, payloads)
     except UniqueViolationError as error:
-        raise there_already(job.id for some in payloads for job in some[:3]) from error
+        problem = there_already(job.id for some in payloads for job in some[:3])
+        if len(payloads) > 1:
+            raise problem from error  # each is tried by itself then
+        (jobs,) = payloads
+        try:
+            async with session.connection.transaction():
+                await session.lock(keys.locked_for(jobs))
+                return [await _insert(session, jobs, carefully=True)]
+        except UniqueViolationError as again:
+            raise problem from again
 
 
 async def _insert_all(session: Session, payloads: Sequence[Sequence[NewJob]]) -> Sequence[Mapping[UUID, UUID]]:
@@ -46,10 +55,11 @@ async def _insert_all(session: Session, payloads: Sequence[Sequence[NewJob]]) ->
         return [await _insert(session, some) for some in payloads]
 
 
-async def _insert(session: Session, jobs: Sequence[NewJob]) -> Mapping[UUID, UUID]:
+async def _insert(session: Session, jobs: Sequence[NewJob], *, carefully: bool = False) -> Mapping[UUID, UUID]:
+    """Write those of one caller; `carefully`: leave those as they are that came with an earlier insert."""
     written, answered = jobs, _NONE
     await session.lock(("chain", job.chain or after) for job, after in _late(jobs))
-    if any(job.terms.key is not None for job in jobs):
+    if carefully or any(job.terms.key is not None for job in jobs):
         written, answered = await keys.insert_unique(session, jobs)
     elif jobs:
         await session.do("insert", session.namespace, *columns_of(jobs))

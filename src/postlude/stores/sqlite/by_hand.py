@@ -65,13 +65,12 @@ class Retrying:
             raise not_retried(self.job_id, value, ERASED_RETRIED)
         gone = self._gone_before(connection, id_of(after), value)
         keyed: list[Row] = [(self.job_id.bytes, task, key)] if key is not None else []
-        for root in (self.job_id, *gone):
-            keyed += connection.execute(sql("keyed_cancelled_by"), (root.bytes, self.job_id.bytes)).fetchall()
+        roots = [self.job_id, *gone]
+        keyed += chains.keyed_behind(connection, self.job_id, roots)
         keys.take_again(connection, keyed, self.now)
         alone = Policy.loads(text).runs_alone(interruptions)
         connection.execute(sql("retry"), (queued, self.now, alone, self.job_id.bytes))
-        for root in (self.job_id, *gone):
-            chains.revive_behind(connection, self.job_id, root, at=self.now)
+        chains.revive_behind(connection, self.job_id, roots, at=self.now)
 
     def _gone_before(self, connection: Connection, after: UUID | None, state: str) -> list[UUID]:
         """The jobs before it that can never succeed; refuses where another one has to come first.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from postlude.stores.sqlite.statements import portions, sql, sql_for
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apsw import Connection
+    from apsw import Connection, SQLiteValue
 
     from postlude.job import NewJob
     from postlude.stores.sqlite.rows import Row
@@ -42,13 +43,22 @@ def queue_behind(connection: Connection, job_id: UUID, *, at: float) -> None:
             _abandon(connection, UUID(bytes=follower), at=at, reason=GIVEN_AWAY)
 
 
-def revive_behind(connection: Connection, job_id: UUID, root: UUID, *, at: float) -> None:
-    """Queue again what comes behind a job and was cancelled in the name of `root` (clause 16)."""
-    revived = transition(JobState.CANCELLED, Event.RETRY)
-    rows: list[Row] = connection.execute(sql("revive_behind"), (revived, root.bytes, job_id.bytes)).fetchall()
+def keyed_behind(connection: Connection, job_id: UUID, roots: Sequence[UUID]) -> list[Row]:
+    """Id, task and key of each job that has one, and that `revive_behind` lets run again."""
+    return connection.execute(sql("keyed_behind"), _cancelled_behind(job_id, roots)).fetchall()
+
+
+def revive_behind(connection: Connection, job_id: UUID, roots: Sequence[UUID], *, at: float) -> None:
+    """Queue again what comes behind a job and was cancelled in the name of one of `roots` (clause 16)."""
+    values = {"revived": transition(JobState.CANCELLED, Event.RETRY), **_cancelled_behind(job_id, roots)}
+    rows: list[Row] = connection.execute(sql("revive_behind"), values).fetchall()
     for _, follower, ephemeral, erased in sorted(rows, reverse=True):
         if ephemeral or erased:
             _abandon(connection, UUID(bytes=follower), at=at, reason=GIVEN_AWAY if ephemeral else ERASED)
+
+
+def _cancelled_behind(job_id: UUID, roots: Sequence[UUID]) -> dict[str, SQLiteValue]:
+    return {"job": job_id.bytes, "roots": json.dumps([root.hex for root in roots])}
 
 
 def cancel_queued(connection: Connection, job_id: UUID, *, at: float, reason: str | None) -> None:

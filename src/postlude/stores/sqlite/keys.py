@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def insert_unique(connection: Connection, jobs: Sequence[NewJob]) -> tuple[list[NewJob], dict[UUID, UUID]]:
-    """Write new jobs of which some have keys, one by one (clauses 26 to 28).
+    """Write new jobs one by one: some have keys, or may be there already (clauses 3 and 26 to 28).
 
     Returns:
         Those that were written, and which of the others were answered by whom: by themselves, if they are there.
@@ -30,7 +30,7 @@ def insert_unique(connection: Connection, jobs: Sequence[NewJob]) -> tuple[list[
     answered: dict[UUID, UUID] = {}
     for job in jobs:
         there: Row | None = connection.execute(sql("state"), (job.id.bytes,)).fetchone()
-        if there is not None and there[0] != JobState.STAGED:
+        if there is not None and job.state is JobState.STAGED and there[0] != JobState.STAGED:
             # Its first insert was not confirmed, and it could not be withdrawn: it is for whoever claims it, and what
             # it has by now can be more than it had then.
             answered[job.id] = job.id

@@ -61,3 +61,15 @@ class FiringOne:
             last = f.jobs[-1].id
             connection.execute(sql("note_last_job"), (answered.get(last, last).bytes, f.name))
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Removing:
+    """What `remove_schedule` is given."""
+
+    name: str
+
+    def __call__(self, connection: Connection) -> bool:
+        """Delete the row; returns whether it was there."""
+        connection.execute(sql("remove_schedule"), (self.name,))
+        return connection.changes() > 0

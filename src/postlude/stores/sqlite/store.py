@@ -260,6 +260,11 @@ class SQLiteStore:
         fired: bool = await self._write(scheduling.FiringOne(firing))
         return fired
 
+    async def remove_schedule(self, name: str) -> bool:
+        """Clause 37."""
+        removed: bool = await self._write(scheduling.Removing(name))
+        return removed
+
     # -- inside
 
     def _write(self, payload: Callable[[Connection], Any]) -> asyncio.Future[Any]:

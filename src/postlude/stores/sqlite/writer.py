@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
     from postlude.stores.sqlite.thread import Operation
 
-CAREFUL: dict[Operation, Operation] = {writing.settle: writing.settle_carefully}
+CAREFUL: dict[Operation, Operation] = {
+    writing.insert: writing.insert_carefully,
+    writing.settle: writing.settle_carefully,
+}
 """What to do instead when a group is done again."""
 
 

@@ -42,6 +42,16 @@ def insert(connection: Connection, payloads: Sequence[Sequence[NewJob]]) -> Sequ
     return answered
 
 
+def insert_carefully(connection: Connection, payloads: Sequence[Sequence[NewJob]]) -> Sequence[Mapping[UUID, UUID]]:
+    """Write the new jobs of all callers one by one, and leave those as they are that came with an earlier insert."""
+    answered: list[Mapping[UUID, UUID]] = []
+    for jobs in payloads:
+        written, instead = keys.insert_unique(connection, jobs)
+        _tie_on(connection, [written])
+        answered.append(instead)
+    return answered
+
+
 def _insert(
     connection: Connection,
     statement: str,
