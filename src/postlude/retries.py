@@ -62,7 +62,7 @@ class Exponential:
         try:
             plain = min(self.first * self.factor ** (number - 1), self.most)
         except OverflowError:
-            plain = self.most
+            plain = self.most if self.first else 0.0
         return plain * (1 + self.jitter * (2 * luck - 1))
 
 

@@ -70,6 +70,11 @@ def test_every_kind_of_backoff(backoff: Any, expected: list[float | None]) -> No
     assert waits(RetryPolicy(3, backoff)) == expected
 
 
+@pytest.mark.parametrize(("first", "expected"), [(0, 0.0), (1, 5.0)])
+def test_a_factor_that_overflows_waits_for_the_most_unless_it_starts_with_nothing(first: int, expected: float) -> None:
+    assert Exponential(first=first, factor=10, most=5, jitter=0).wait(100_000, 0.5) == expected
+
+
 def test_a_list_says_how_often_too() -> None:
     assert waits(RetryPolicy(backoff=[1, 2])) == [1, 2, None]
     assert RetryPolicy(backoff=5).count == MANY

@@ -103,8 +103,8 @@ def test_a_job_that_never_ends_is_named(app: FastAPI, durable: Postlude) -> None
             working.run_all()
         said, _, job = str(raised.value).partition("\n")
         assert said == (
-            "The worker has not come to an end within 0.5 s of real time (worker(..., timeout=)). Jobs that have not "
-            "ended:"
+            "The worker has not come to an end within 0.5 s of real time (worker(..., timeout=)); it had come to "
+            f"{working.now:%Y-%m-%d %H:%M:%S} on its own clock. Jobs that have not ended:"
         )
         assert job.startswith("  tests.testing.application:poll() [")
         durable.blocking.jobs.cancel(durable.blocking.jobs.list()[0].id)

@@ -189,8 +189,8 @@ class Worker:
     def _never_ends(self, jobs: list[str]) -> str:
         lines = "".join(f"\n  {line}" for line in jobs)
         return (
-            f"The worker has not come to an end within {self._timeout:g} s of real time (worker(..., timeout=)). "
-            f"Jobs that have not ended:{lines}"
+            f"The worker has not come to an end within {self._timeout:g} s of real time (worker(..., timeout=)); it "
+            f"had come to {self.now:%Y-%m-%d %H:%M:%S} on its own clock. Jobs that have not ended:{lines}"
         )
 
     async def _run_due(self, process: Process) -> None:
