@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
-from postlude.errors import IllegalTransition, StoreError
+from postlude.errors import IllegalTransition, StoreClosed, StoreError
 from postlude.job import Event, JobState
 
 if TYPE_CHECKING:
@@ -59,3 +60,16 @@ def there_already(ids: Iterable[UUID]) -> StoreError:
     """An insert whose ids have been inserted before."""
     shown = ", ".join(map(str, ids))
     return StoreError(f"A job with one of these ids is in the store already: {shown}. Each insert needs new ids.")
+
+
+def not_open(shown: object) -> StoreClosed:
+    """A call to a store before it was opened, or after it was closed."""
+    return StoreClosed(f"The store {shown} is not open: call open() first, and close() last.")
+
+
+def inherited(shown: object, process: int) -> StoreClosed:
+    """A call to a store that another process has opened, from which this one was forked."""
+    return StoreClosed(
+        f"The store {shown} was opened by process {process}, and this is process {os.getpid()}: what is open does not "
+        "survive a fork. Make a store of its own in each process, with open_store()."
+    )

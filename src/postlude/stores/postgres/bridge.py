@@ -10,33 +10,20 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
-from postlude.errors import StoreClosed
+from postlude.stores.entries import Entry, refuse, resolve, taken
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 Payload = TypeVar("Payload")
 
+Taking: TypeAlias = "Callable[[Entry[Any]], None]"
+"""Takes an entry, on the bridge's own loop."""
+
 LARGEST_GROUP: Final = 1_000
 """Payloads that share a commit at most: more make it no cheaper for each, and all of them wait for it."""
-
-
-class Entry:
-    """What somebody submitted, and waits for."""
-
-    __slots__ = ("future", "loop", "payload", "result", "target")
-
-    def __init__(self, target: Callable[[Entry], None], payload: object, future: asyncio.Future[Any]) -> None:
-        self.target: Callable[[Entry], None] = target
-        """Takes it, on the bridge's own loop."""
-        self.payload: Any = payload
-        self.future: asyncio.Future[Any] = future
-        self.loop: asyncio.AbstractEventLoop = future.get_loop()
-        self.result: Any = None
-        """A result, or an exception to be raised at the submitter."""
 
 
 class Bridge:
@@ -44,19 +31,19 @@ class Bridge:
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
-        self._pending: deque[Entry] = deque()
+        self._pending: deque[Entry[Taking]] = deque()
         self._woken = False
         self._ended = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, target: Callable[[Entry], None], payload: object) -> asyncio.Future[Any]:
+    def submit(self, taking: Taking, payload: object) -> asyncio.Future[Any]:
         """Hand in, from the thread of a running event loop; the future belongs to that loop."""
-        entry = Entry(target, payload, asyncio.get_running_loop().create_future())
+        entry = Entry(taking, payload, asyncio.get_running_loop().create_future())
         self._pending.append(entry)
         if self._ended:
-            self._refuse()
+            refuse(self._pending)
         elif not self._woken:
             # One waking for all that comes before the other thread gets to look.
             self._woken = True
@@ -83,7 +70,7 @@ class Bridge:
         finally:
             self._ended = True
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._refuse()
+            refuse(self._pending)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -104,29 +91,18 @@ class Bridge:
 
     def _take(self) -> None:
         self._woken = False
-        for entry in self._taken():
-            entry.target(entry)
+        for entry in taken(self._pending):
+            entry.operation(entry)
 
-    def _begin(self, entry: Entry) -> None:
+    def _begin(self, entry: Entry[Taking]) -> None:
         self.spawn(self._carry_out(entry))
 
-    async def _carry_out(self, entry: Entry) -> None:
+    async def _carry_out(self, entry: Entry[Taking]) -> None:
         try:
             entry.result = await entry.payload()
         except BaseException as error:  # noqa: BLE001 - raised at the submitter: nothing may be lost in a thread
             entry.result = error
         resolve([entry])
-
-    def _refuse(self) -> None:
-        for entry in self._taken():
-            entry.result = StoreClosed("The store was closed while this call was on its way: it was not carried out.")
-            resolve([entry])
-
-    def _taken(self) -> Iterator[Entry]:
-        """What waits, each given to one thread only."""
-        with suppress(IndexError):
-            while True:
-                yield self._pending.popleft()
 
 
 class Group(Generic[Payload]):
@@ -151,13 +127,13 @@ class Group(Generic[Payload]):
         self._apply = apply
         self._alone = alone
         self._free = at_once
-        self._waiting: list[Entry] = []
+        self._waiting: list[Entry[Taking]] = []
 
     def submit(self, payload: Payload) -> asyncio.Future[Any]:
         """Hand in, from the thread of a running event loop."""
         return self._bridge.submit(self._add, payload)
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: Entry[Taking]) -> None:
         self._waiting.append(entry)
         if self._free:
             self._free -= 1
@@ -173,7 +149,7 @@ class Group(Generic[Payload]):
         finally:
             self._free += 1
 
-    async def _commit(self, entries: Sequence[Entry]) -> None:
+    async def _commit(self, entries: Sequence[Entry[Taking]]) -> None:
         try:
             results = await self._apply([entry.payload for entry in entries])
         except BaseException as error:  # noqa: BLE001 - raised at the submitters
@@ -184,23 +160,3 @@ class Group(Generic[Payload]):
             results = [error] * len(entries)
         for entry, result in zip(entries, results, strict=True):
             entry.result = result
-
-
-def resolve(entries: Iterable[Entry]) -> None:
-    """Give the results to those who wait, waking each event loop once."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Entry]] = {}
-    for entry in entries:
-        by_loop.setdefault(entry.loop, []).append(entry)
-    for loop, some in by_loop.items():
-        with suppress(RuntimeError):  # that loop was closed, and with it everybody who waited there
-            loop.call_soon_threadsafe(_set_results, some)
-
-
-def _set_results(entries: Sequence[Entry]) -> None:
-    for entry in entries:
-        if entry.future.done():
-            continue
-        if isinstance(entry.result, BaseException):
-            entry.future.set_exception(entry.result)
-        else:
-            entry.future.set_result(entry.result)

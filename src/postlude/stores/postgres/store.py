@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 
-from postlude.errors import StoreClosed
 from postlude.ids import new_token
 from postlude.stores.contract import Description
 from postlude.stores.postgres import by_hand, claiming, logs, pruning, reading, scheduling, workers, writing
@@ -21,6 +20,7 @@ from postlude.stores.postgres.presence import Patience, leave, presence_at
 from postlude.stores.postgres.session import Session
 from postlude.stores.postgres.statements import sql
 from postlude.stores.postgres.trouble import AGAIN, is_of_one, translated
+from postlude.stores.reasons import inherited, not_open
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -268,15 +268,9 @@ class PostgresStore:
     def _now(self) -> _Open:
         now = self._open
         if now is None:
-            message = f"The store {self._location.shown} is not open: call open() first, and close() last."
-            raise StoreClosed(message)
+            raise not_open(self._location.shown)
         if now.process != os.getpid():
-            message = (
-                f"The store {self._location.shown} was opened by process {now.process}, and this is process "
-                f"{os.getpid()}: what is open does not survive a fork. Make a store of its own in each process, with "
-                "open_store()."
-            )
-            raise StoreClosed(message)
+            raise inherited(self._location.shown, now.process)
         return now
 
 

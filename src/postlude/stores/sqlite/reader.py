@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from postlude.stores.sqlite.access import Access
 from postlude.stores.sqlite.connection import UNAVAILABLE, unavailable
 from postlude.stores.sqlite.forks import Gate
-from postlude.stores.sqlite.thread import Caught, DatabaseThread, Entry
+from postlude.stores.sqlite.thread import Caught, DatabaseThread
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
+    from postlude.stores.entries import Entry
     from postlude.stores.sqlite.thread import Operation
 
 
@@ -28,7 +29,7 @@ class Reader:
         self.submit: Callable[[Operation, object], asyncio.Future[Any]] = self._thread.submit
         self.stop: Callable[[], Coroutine[Any, Any, None]] = self._thread.stop
 
-    def _process(self, entries: list[Entry]) -> None:
+    def _process(self, entries: list[Entry[Operation]]) -> None:
         for entry in entries:
             with Caught() as caught:
                 (entry.result,) = entry.operation(self._access.connection(), [entry.payload])

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from postlude.errors import StoreClosed
 from postlude.stores.contract import Pruned
+from postlude.stores.reasons import inherited, not_open
 from postlude.stores.sqlite import by_hand, claiming, pruning, reading, scheduling, writing
 from postlude.stores.sqlite.liveness import new_worker_id
 from postlude.stores.sqlite.logs import Logs
@@ -276,21 +276,10 @@ class SQLiteStore:
     def _now(self) -> _Open:
         now = self._open
         if now is None:
-            raise _not_open(self._path)
+            raise not_open(self._path)
         if now.process != os.getpid():
-            raise _inherited(self._path, now.process)
+            raise inherited(self._path, now.process)
         return now
-
-
-def _not_open(path: Path) -> StoreClosed:
-    return StoreClosed(f"The store {path} is not open: call open() first, and close() last.")
-
-
-def _inherited(path: Path, process: int) -> StoreClosed:
-    return StoreClosed(
-        f"The store {path} was opened by process {process}, and this is process {os.getpid()}: what is open does not "
-        "survive a fork. Make a store of its own in each process, with open_store()."
-    )
 
 
 class _Open:

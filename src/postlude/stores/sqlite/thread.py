@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from postlude.errors import StoreClosed
+from postlude.stores.entries import Entry, refuse, resolve, taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,20 +24,6 @@ class Operation(Protocol):
     def __call__(self, connection: Connection, payloads: Sequence[Any], /) -> Sequence[Any]:
         """One result for each payload."""
         ...
-
-
-class Entry:
-    """What somebody submitted, and waits for."""
-
-    __slots__ = ("future", "loop", "operation", "payload", "result")
-
-    def __init__(self, operation: Operation, payload: object, future: asyncio.Future[Any]) -> None:
-        self.operation: Operation = operation
-        self.payload: Any = payload
-        self.future: asyncio.Future[Any] = future
-        self.loop: asyncio.AbstractEventLoop = future.get_loop()
-        self.result: Any = None
-        """A result, or an exception to be raised at the submitter."""
 
 
 class Caught:
@@ -64,15 +49,15 @@ class DatabaseThread:
     """
 
     def __init__(
-        self, name: str, process: Callable[[list[Entry]], None], finish: Callable[[], None], gate: Gate
+        self, name: str, process: Callable[[list[Entry[Operation]]], None], finish: Callable[[], None], gate: Gate
     ) -> None:
         self._process = process
         self._finish = finish
         self._gate = gate
-        self._pending: deque[Entry] = deque()
+        self._pending: deque[Entry[Operation]] = deque()
         self._loops: set[asyncio.AbstractEventLoop] = set()
         """Those that will call `_notify` soon."""
-        self._waiting_for_end: list[Entry] = []
+        self._waiting_for_end: list[Entry[Operation]] = []
         self._mutex = threading.Lock()
         self._idle = False
         self._stopping = False
@@ -89,7 +74,7 @@ class DatabaseThread:
         entry = Entry(operation, payload, loop.create_future())
         self._pending.append(entry)
         if self._ended:
-            self._refuse()
+            refuse(self._pending)
         elif loop not in self._loops:
             self._loops.add(loop)
             # At the beginning of the turn after next. What is submitted until then comes along; and so does, nearly
@@ -104,7 +89,7 @@ class DatabaseThread:
         with self._mutex:
             if self._ended:
                 return
-            entry = Entry(_end, None, asyncio.get_running_loop().create_future())
+            entry: Entry[Operation] = Entry(_end, None, asyncio.get_running_loop().create_future())
             self._waiting_for_end.append(entry)
             self._stopping = True
         self._notify()
@@ -125,7 +110,7 @@ class DatabaseThread:
 
     def _run(self) -> None:
         while True:
-            entries = self._take()
+            entries = taken(self._pending)
             if entries:
                 with Caught() as caught, self._gate:
                     self._process(entries)
@@ -143,18 +128,10 @@ class DatabaseThread:
             self._finish()
         with self._mutex:
             self._ended = True
-        self._refuse()
+        refuse(self._pending)
         for entry in self._waiting_for_end:
             entry.result = caught.error
         resolve(self._waiting_for_end)
-
-    def _take(self) -> list[Entry]:
-        entries: list[Entry] = []
-        # One by one: an append that comes in between is either taken now or stays for the next round.
-        with suppress(IndexError):
-            while True:
-                entries.append(self._pending.popleft())
-        return entries
 
     def _sleep(self) -> None:
         with self._mutex:
@@ -164,34 +141,7 @@ class DatabaseThread:
                 return
         self._awake.acquire()
 
-    def _refuse(self) -> None:
-        entries = self._take()
-        for entry in entries:
-            entry.result = StoreClosed("The store was closed while this call was on its way: it was not carried out.")
-        resolve(entries)
-
 
 def _end(connection: Connection, payloads: Sequence[None]) -> Sequence[None]:
     """What `stop` submits, so to speak: it is the thread itself that carries it out."""
     raise NotImplementedError
-
-
-def resolve(entries: Sequence[Entry]) -> None:
-    """Give the results to those who wait, waking each event loop once."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
-    for entry in entries:
-        by_loop.setdefault(entry.loop, []).append((entry.future, entry.result))
-    for loop, results in by_loop.items():
-        # A loop that was closed in the meantime has nobody left who waits.
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_resolve, results)
-
-
-def _resolve(results: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for future, result in results:
-        if future.done():
-            continue
-        if isinstance(result, BaseException):
-            future.set_exception(result)
-        else:
-            future.set_result(result)

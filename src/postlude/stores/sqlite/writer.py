@@ -19,7 +19,7 @@ from postlude.stores.sqlite.connection import UNAVAILABLE, unavailable
 from postlude.stores.sqlite.forks import Gate
 from postlude.stores.sqlite.liveness import Liveness
 from postlude.stores.sqlite.migrations import migrate, transaction
-from postlude.stores.sqlite.thread import Caught, DatabaseThread, Entry
+from postlude.stores.sqlite.thread import Caught, DatabaseThread
 
 if TYPE_CHECKING:
     import asyncio
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from apsw import Connection
 
+    from postlude.stores.entries import Entry
     from postlude.stores.sqlite.thread import Operation
 
 CAREFUL: dict[Operation, Operation] = {
@@ -62,7 +63,7 @@ class Writer:
         self.submit: Callable[[Operation, object], asyncio.Future[Any]] = self._thread.submit
         self.stop: Callable[[], Coroutine[Any, Any, None]] = self._thread.stop
 
-    def _process(self, entries: list[Entry]) -> None:
+    def _process(self, entries: list[Entry[Operation]]) -> None:
         if entries[0].operation is prepare:
             with Caught() as caught:
                 entries[0].result = self._prepare()
@@ -80,7 +81,7 @@ class Writer:
                 self._access.close()
             self._replaced |= isinstance(error, Replaced)
 
-    def _commit(self, entries: list[Entry]) -> None:
+    def _commit(self, entries: list[Entry[Operation]]) -> None:
         if self._replaced:
             self._prepare()
         connection = self._access.connection()
@@ -127,7 +128,7 @@ def prepare(connection: Connection, payloads: Sequence[None]) -> Sequence[Prepar
     raise NotImplementedError
 
 
-def _apply(connection: Connection, entries: list[Entry]) -> None:
+def _apply(connection: Connection, entries: list[Entry[Operation]]) -> None:
     # All inserts first, so that they fill few statements. What runs side by side has no order that could be broken: a
     # caller that needs one waits for its first operation before it submits the next.
     inserts = [entry for entry in entries if entry.operation is writing.insert]
@@ -139,7 +140,7 @@ def _apply(connection: Connection, entries: list[Entry]) -> None:
             entry.result = result
 
 
-def _apply_alone(connection: Connection, entry: Entry) -> None:
+def _apply_alone(connection: Connection, entry: Entry[Operation]) -> None:
     operation = CAREFUL.get(entry.operation, entry.operation)
     connection.execute("SAVEPOINT one")
     with Caught() as caught:
@@ -152,7 +153,7 @@ def _apply_alone(connection: Connection, entry: Entry) -> None:
     connection.execute("RELEASE one")
 
 
-def _explained(error: BaseException, entry: Entry) -> BaseException:
+def _explained(error: BaseException, entry: Entry[Operation]) -> BaseException:
     if isinstance(error, apsw.ConstraintError) and entry.operation is writing.insert:
         explained = there_already(job.id for job in entry.payload[:3])
         explained.__cause__ = error
