@@ -6,7 +6,11 @@ of their own.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
 
 MOST_EXPIRED: Final = 200
 """Expired jobs after which a claim that has found nothing else ends: with more, the next one goes on."""
@@ -66,3 +70,18 @@ class Visit(NamedTuple):
     """Where the visit ended before it was once around; None: it has seen every partition, or enough jobs."""
     partitions: list[str]
     """Those that had something due."""
+
+
+def to_adopt(lanes: Sequence[Lane], limited: Collection[str]) -> list[Lane]:
+    """Those in which jobs without a partition stand although their task has limits, the first to be claimed first."""
+    plain = [lane for lane in lanes if not lane.limited and lane.task in limited]
+    return sorted(plain, key=attrgetter("rank"))
+
+
+def after_adopting(lanes: Sequence[Lane], adopted: Sequence[Lane]) -> list[Lane]:
+    """The lanes when the jobs of some of them have got a partition."""
+    by_place = {lane.place: lane for lane in lanes if lane.limited}
+    for lane in adopted:
+        by_place.setdefault(lane.place, lane._replace(limited=True))
+    others = [lane for lane in lanes if not lane.limited and lane not in adopted]
+    return [*others, *by_place.values()]

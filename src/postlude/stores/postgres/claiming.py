@@ -15,8 +15,9 @@ from postlude.stores.lanes import MOST_EXPIRED, REST, WHOLE_TASK, Due
 from postlude.stores.postgres import chains
 from postlude.stores.postgres.adopting import adopt, adopt_one
 from postlude.stores.postgres.lanes import all_lanes, read_pauses
-from postlude.stores.postgres.limiting import Limiter
+from postlude.stores.postgres.limiting import NEXT_TEXT, Limiter
 from postlude.stores.postgres.rows import claim_of
+from postlude.stores.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -51,7 +52,8 @@ class Claiming:
         pauses = await read_pauses(session)
         expired = 0
         while True:
-            limiter = Limiter(session, self.now, self.limits, pauses, self.cursors)
+            turns = Turns(self.now, self.limits, self.cursors, NEXT_TEXT)
+            limiter = Limiter(session, turns, pauses)
             alone = await self._due_alone(session, pauses, limiter)
             taking_alone = alone is not None and self.limit > 0 and (self.idle or self._expired(alone))
             found = [alone] if alone is not None and taking_alone else await self._due(session, pauses, limiter)
@@ -59,7 +61,7 @@ class Claiming:
             expired += len(found) - len(fresh)
             if len(fresh) < len(found):
                 await self._cancel_expired(session, found)
-                limiter.come_back(self.now)  # others may stand behind them
+                turns.come_back(self.now)  # others may stand behind them
             if fresh or not found or expired >= MOST_EXPIRED:
                 break
         await limiter.record(fresh)
@@ -67,7 +69,7 @@ class Claiming:
         if len(claims) < self.limit:
             await limiter.look_behind()
         alone_waits = alone is not None and not taking_alone and not self._expired(alone)
-        return Claimed(claims, alone_waits, limiter.again_at, limiter.held_back)
+        return Claimed(claims, alone_waits, turns.again_at, turns.held_back)
 
     async def _due_alone(self, session: Session, pauses: Pauses, limiter: Limiter) -> Due | None:
         for run_at, seq, expires_at, queue, task, partition in await session.rows("alone", session.namespace, self.now):
@@ -94,14 +96,14 @@ class Claiming:
         if self.limits:
             lanes, more = await adopt(session, lanes, self.limits, self.now)
             if more:
-                limiter.come_back(self.now + REST)
+                limiter.turns.come_back(self.now + REST)
         lanes.sort(key=_rank)
         found: list[Due] = []
         for _, of_rank in groupby(lanes, _rank):
             if len(found) == self.limit:
                 break
             found += await self._first(session, list(of_rank), limiter, self.limit - len(found))
-        limiter.took(found)
+        limiter.turns.took(found)
         return found
 
     async def _first(self, session: Session, lanes: Sequence[Lane], limiter: Limiter, most: int) -> Sequence[Due]:
@@ -111,7 +113,7 @@ class Claiming:
         ]
         # By what stands first in each, and no lane is put into another order: a partition whose jobs are older than
         # those of others must not have two turns before they have one.
-        return list(islice(filter(limiter.admit, merge(*candidates)), most))
+        return list(islice(filter(limiter.turns.admit, merge(*candidates)), most))
 
     async def _in_lane(self, session: Session, lane: Lane, most: int) -> list[Due]:
         rows = await session.rows("due", session.namespace, *lane.place, self.now, most)

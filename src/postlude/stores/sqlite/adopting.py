@@ -7,40 +7,35 @@ by the limiter, without a write.
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from postlude.stores.lanes import MOST_ADOPTED
+from postlude.stores.lanes import MOST_ADOPTED, after_adopting, to_adopt
 from postlude.stores.sqlite.statements import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from apsw import Connection
 
-    from postlude.limits import Limit
     from postlude.stores.lanes import Lane
 
 
 def adopt(
-    connection: Connection, lanes: Sequence[Lane], limits: Mapping[str, Limit], now: float
+    connection: Connection, lanes: Sequence[Lane], limits: Collection[str], now: float
 ) -> tuple[list[Lane], bool]:
     """Let the limits count what is due without a partition in these lanes.
 
     Returns:
         The lanes, those without a partition only for tasks that have no limit; and whether there may be more to adopt.
     """
-    plain = [lane for lane in lanes if not lane.limited and lane.task in limits]
-    if not plain:
+    adopted = to_adopt(lanes, limits)
+    if not adopted:
         return list(lanes), False
     left = MOST_ADOPTED
-    by_place = {lane.place: lane for lane in lanes if lane.limited}
-    for lane in sorted(plain, key=attrgetter("rank")):
+    for lane in adopted:
         connection.execute(sql("adopt_due"), (*lane.place, now, left))
         left -= connection.changes()
-        by_place.setdefault(lane.place, lane._replace(limited=True))
-    others = [lane for lane in lanes if not lane.limited and lane.task not in limits]
-    return [*others, *by_place.values()], left == 0
+    return after_adopting(lanes, adopted), left == 0
 
 
 def adopt_one(connection: Connection, seq: int) -> None:

@@ -17,10 +17,11 @@ from postlude.stores.lanes import MOST_EXPIRED, REST, WHOLE_TASK, Due
 from postlude.stores.sqlite import chains, logs
 from postlude.stores.sqlite.adopting import adopt, adopt_one
 from postlude.stores.sqlite.lanes import lanes_of, read_pauses
-from postlude.stores.sqlite.limiting import Limiter
+from postlude.stores.sqlite.limiting import NEXT_TEXT, Limiter
 from postlude.stores.sqlite.rows import claim_of
 from postlude.stores.sqlite.statements import portions, sql, sql_for
 from postlude.stores.texts import dumps
+from postlude.stores.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -55,7 +56,8 @@ class Claiming:
         pauses = read_pauses(connection)
         expired = 0
         while True:
-            limiter = Limiter(connection, self.now, self.limits, pauses, self.cursors)
+            turns = Turns(self.now, self.limits, self.cursors, NEXT_TEXT)
+            limiter = Limiter(connection, turns, pauses)
             alone = self._due_alone(connection, pauses, limiter)
             taking_alone = alone is not None and self.limit > 0 and (self.idle or self._expired(alone))
             found = [alone] if alone is not None and taking_alone else self._due(connection, pauses, limiter)
@@ -63,7 +65,7 @@ class Claiming:
             expired += len(found) - len(fresh)
             if len(fresh) < len(found):
                 self._cancel_expired(connection, found)
-                limiter.come_back(self.now)  # others may stand behind them
+                turns.come_back(self.now)  # others may stand behind them
             if fresh or not found or expired >= MOST_EXPIRED:
                 break
         limiter.record(fresh)
@@ -71,7 +73,7 @@ class Claiming:
         if len(claims) < self.limit:
             limiter.look_behind()
         alone_waits = alone is not None and not taking_alone and not self._expired(alone)
-        return Claimed(claims, alone_waits, limiter.again_at, limiter.held_back)
+        return Claimed(claims, alone_waits, turns.again_at, turns.held_back)
 
     def _due_alone(self, connection: Connection, pauses: Pauses, limiter: Limiter) -> Due | None:
         rows: list[Row] = connection.execute(sql("alone"), (self.now,)).fetchall()
@@ -95,14 +97,14 @@ class Claiming:
         if self.limits:
             lanes, more = adopt(connection, lanes, self.limits, self.now)
             if more:
-                limiter.come_back(self.now + REST)
+                limiter.turns.come_back(self.now + REST)
         lanes.sort(key=_rank)
         found: list[Due] = []
         for _, of_rank in groupby(lanes, _rank):
             if len(found) == self.limit:
                 break
             found += self._first(connection, list(of_rank), limiter, self.limit - len(found))
-        limiter.took(found)
+        limiter.turns.took(found)
         return found
 
     def _first(self, connection: Connection, lanes: Sequence[Lane], limiter: Limiter, most: int) -> Sequence[Due]:
@@ -114,7 +116,7 @@ class Claiming:
             return candidates[0]  # nothing to bring into order, and nothing to hold back
         # By what stands first in each, and no lane is put into another order: a partition whose jobs are older than
         # those of others must not have two turns before they have one.
-        return list(islice(filter(limiter.admit, merge(*candidates)), most))
+        return list(islice(filter(limiter.turns.admit, merge(*candidates)), most))
 
     def _in_lane(self, connection: Connection, lane: Lane, most: int) -> list[Due]:
         rows = connection.execute(sql("due"), (*lane.place, self.now, most))
