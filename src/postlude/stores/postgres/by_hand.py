@@ -10,7 +10,8 @@ from postlude.policy import Policy
 from postlude.stores.postgres import chains, keys
 from postlude.stores.postgres.keys import resolved
 from postlude.stores.postgres.rows import plain
-from postlude.stores.reasons import EPHEMERAL_RETRIED, ERASED_RETRIED, not_deleted, not_retried, retry_first, waits_for
+from postlude.stores.predecessors import Predecessor, gone_before
+from postlude.stores.reasons import EPHEMERAL_RETRIED, ERASED_RETRIED, not_deleted, not_retried
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -43,7 +44,7 @@ async def retry(session: Session, job_id: UUID, now: float) -> None:
         raise not_retried(job_id, row["state"], EPHEMERAL_RETRIED)
     if row["arguments"] == ERASED:
         raise not_retried(job_id, row["state"], ERASED_RETRIED)
-    gone = await _gone_before(session, job_id, row["after"], row["state"])
+    gone = await _gone_before(session, job_id, row["state"], row["after"])
     keyed = [(job_id, row["task"], row["key"])] if row["key"] is not None else []
     roots = [job_id, *gone]
     keyed += [tuple(found) for found in await session.rows("keyed_behind", roots, job_id)]
@@ -53,26 +54,16 @@ async def retry(session: Session, job_id: UUID, now: float) -> None:
     await chains.revive_behind(session, job_id, roots, at=now)
 
 
-async def _gone_before(session: Session, job_id: UUID, after: UUID | None, state: str) -> list[UUID]:
-    """The jobs before it that can never succeed; refuses where another one has to come first.
-
-    Those are ended jobs whose arguments are gone: ephemeral or erased. What stood behind them can only go on without
-    them.
-    """
-    gone: list[UUID] = []
-    while after is not None:
-        row = await session.row("predecessor", after)
-        if row is None or row["state"] == JobState.SUCCEEDED:
-            break
-        before, root = JobState(row["state"]), row["cancelled_by"]
-        if not before.finished:
-            raise not_retried(job_id, state, waits_for(after, before))
-        if not row["never"]:
-            first = after if root is None or await _never_succeeds(session, root) else root
-            raise not_retried(job_id, state, retry_first(after, before, first))
-        gone.append(after)
-        after = row["after"]
-    return gone
+async def _gone_before(session: Session, job_id: UUID, state: str, after: UUID | None) -> list[UUID]:
+    asking, found = gone_before(job_id, state, after), None
+    while True:
+        try:
+            asked = asking.send(found)
+        except StopIteration as end:
+            gone: list[UUID] = end.value
+            return gone
+        row = await session.row("predecessor", asked)
+        found = None if row is None else Predecessor(*row)
 
 
 async def delete(session: Session, job_id: UUID) -> None:
@@ -93,11 +84,6 @@ async def remove(session: Session, ids: list[UUID]) -> None:
     """Delete the rows of these jobs, and all rows that belong to them."""
     for name in ("delete_attempts", "delete_logs", "delete_keys", "delete_aliases", "delete_jobs"):
         await session.do(name, ids)
-
-
-async def _never_succeeds(session: Session, job_id: UUID) -> bool:
-    row = await session.row("predecessor", job_id)
-    return row is not None and bool(row["never"])
 
 
 async def _found(session: Session, statement: str, job_id: UUID) -> asyncpg.Record:

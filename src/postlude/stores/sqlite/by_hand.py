@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from postlude.errors import JobNotFound
 from postlude.job import ERASED, Event, JobState, transition
 from postlude.policy import Policy
-from postlude.stores.reasons import EPHEMERAL_RETRIED, ERASED_RETRIED, not_retried, retry_first, waits_for
+from postlude.stores.predecessors import Predecessor, gone_before
+from postlude.stores.reasons import EPHEMERAL_RETRIED, ERASED_RETRIED, not_retried
 from postlude.stores.sqlite import chains, keys
 from postlude.stores.sqlite.keys import resolved
 from postlude.stores.sqlite.rows import id_of
@@ -63,7 +64,7 @@ class Retrying:
             raise not_retried(self.job_id, value, EPHEMERAL_RETRIED)
         if arguments == ERASED:
             raise not_retried(self.job_id, value, ERASED_RETRIED)
-        gone = self._gone_before(connection, id_of(after), value)
+        gone = _gone_before(connection, self.job_id, value, id_of(after))
         keyed: list[Row] = [(self.job_id.bytes, task, key)] if key is not None else []
         roots = [self.job_id, *gone]
         keyed += chains.keyed_behind(connection, self.job_id, roots)
@@ -71,27 +72,6 @@ class Retrying:
         alone = Policy.loads(text).runs_alone(interruptions)
         connection.execute(sql("retry"), (queued, self.now, alone, self.job_id.bytes))
         chains.revive_behind(connection, self.job_id, roots, at=self.now)
-
-    def _gone_before(self, connection: Connection, after: UUID | None, state: str) -> list[UUID]:
-        """The jobs before it that can never succeed; refuses where another one has to come first.
-
-        Those are ended jobs whose arguments are gone: ephemeral or erased. What stood behind them can only go on
-        without them.
-        """
-        gone: list[UUID] = []
-        while after is not None:
-            row: Row | None = connection.execute(sql("predecessor"), (after.bytes,)).fetchone()
-            if row is None or row[0] == JobState.SUCCEEDED:
-                break
-            before, root, never = JobState(row[0]), id_of(row[1]), row[2]
-            if not before.finished:
-                raise not_retried(self.job_id, state, waits_for(after, before))
-            if not never:
-                first = after if root is None or _never_succeeds(connection, root) else root
-                raise not_retried(self.job_id, state, retry_first(after, before, first))
-            gone.append(after)
-            after = id_of(row[3])
-        return gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +97,16 @@ class Resuming:
         return connection.changes() > 0
 
 
-def _never_succeeds(connection: Connection, job_id: UUID) -> bool:
-    row: Row | None = connection.execute(sql("predecessor"), (job_id.bytes,)).fetchone()
-    return row is not None and bool(row[2])
+def _gone_before(connection: Connection, job_id: UUID, state: str, after: UUID | None) -> list[UUID]:
+    asking, found = gone_before(job_id, state, after), None
+    while True:
+        try:
+            asked = asking.send(found)
+        except StopIteration as end:
+            gone: list[UUID] = end.value
+            return gone
+        row: Row | None = connection.execute(sql("predecessor"), (asked.bytes,)).fetchone()
+        found = None if row is None else Predecessor(row[0], id_of(row[1]), bool(row[2]), id_of(row[3]))
 
 
 def _found(connection: Connection, statement: str, job_id: UUID) -> Row:
