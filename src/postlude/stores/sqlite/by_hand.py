@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from postlude.errors import JobNotFound
@@ -24,77 +23,47 @@ if TYPE_CHECKING:
     from postlude.stores.sqlite.rows import Row
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelling:
-    """What `cancel` is given."""
-
-    job_id: UUID
-    reason: str
-    now: float
-
-    def __call__(self, connection: Connection) -> JobState:
-        """Cancel what waits, and ask those who run it for the rest."""
-        job_id = resolved(connection, self.job_id)
-        (value,) = _found(connection, "state", job_id)
-        state = JobState(value)
-        cancelled = transition(state, Event.CANCEL, job_id=job_id)
-        if state is JobState.QUEUED:
-            chains.cancel_queued(connection, job_id, at=self.now, reason=self.reason)
-            return cancelled
-        connection.execute(sql("request_cancel"), (self.reason, job_id.bytes))
-        return state
+def cancel(connection: Connection, job_id: UUID, reason: str, now: float) -> JobState:
+    """Cancel what waits, and ask those who run it for the rest."""
+    job_id = resolved(connection, job_id)
+    (value,) = _found(connection, "state", job_id)
+    state = JobState(value)
+    cancelled = transition(state, Event.CANCEL, job_id=job_id)
+    if state is JobState.QUEUED:
+        chains.cancel_queued(connection, job_id, at=now, reason=reason)
+        return cancelled
+    connection.execute(sql("request_cancel"), (reason, job_id.bytes))
+    return state
 
 
-@dataclass(frozen=True, slots=True)
-class Retrying:
-    """What `retry` is given."""
-
-    job_id: UUID
-    now: float
-
-    def __call__(self, connection: Connection) -> None:
-        """Queue the job, and behind it what its end had cancelled."""
-        job_id = resolved(connection, self.job_id)
-        if job_id != self.job_id:
-            Retrying(job_id, self.now)(connection)
-            return
-        value, arguments, after, text, interruptions, task, key = _found(connection, "retryable", self.job_id)
-        queued = transition(JobState(value), Event.RETRY, job_id=self.job_id)
-        if arguments is None:
-            raise not_retried(self.job_id, value, EPHEMERAL_RETRIED)
-        if arguments == ERASED:
-            raise not_retried(self.job_id, value, ERASED_RETRIED)
-        gone = _gone_before(connection, self.job_id, value, id_of(after))
-        keyed: list[Row] = [(self.job_id.bytes, task, key)] if key is not None else []
-        roots = [self.job_id, *gone]
-        keyed += chains.keyed_behind(connection, self.job_id, roots)
-        keys.take_again(connection, keyed, self.now)
-        alone = Policy.loads(text).runs_alone(interruptions)
-        connection.execute(sql("retry"), (queued, self.now, alone, self.job_id.bytes))
-        chains.revive_behind(connection, self.job_id, roots, at=self.now)
+def retry(connection: Connection, job_id: UUID, now: float) -> None:
+    """Queue the job, and behind it what its end had cancelled."""
+    job_id = resolved(connection, job_id)
+    value, arguments, after, text, interruptions, task, key = _found(connection, "retryable", job_id)
+    queued = transition(JobState(value), Event.RETRY, job_id=job_id)
+    if arguments is None:
+        raise not_retried(job_id, value, EPHEMERAL_RETRIED)
+    if arguments == ERASED:
+        raise not_retried(job_id, value, ERASED_RETRIED)
+    gone = _gone_before(connection, job_id, value, id_of(after))
+    keyed: list[Row] = [(job_id.bytes, task, key)] if key is not None else []
+    roots = [job_id, *gone]
+    keyed += chains.keyed_behind(connection, job_id, roots)
+    keys.take_again(connection, keyed, now)
+    alone = Policy.loads(text).runs_alone(interruptions)
+    connection.execute(sql("retry"), (queued, now, alone, job_id.bytes))
+    chains.revive_behind(connection, job_id, roots, at=now)
 
 
-@dataclass(frozen=True, slots=True)
-class Pausing:
-    """What `pause` is given."""
-
-    pause: Pause
-
-    def __call__(self, connection: Connection) -> None:
-        """Write it down, or its new reason."""
-        connection.execute(sql("pause"), self.pause._asdict())
+def pause(connection: Connection, pause: Pause) -> None:
+    """Write it down, or its new reason."""
+    connection.execute(sql("pause"), pause._asdict())
 
 
-@dataclass(frozen=True, slots=True)
-class Resuming:
-    """What `resume` is given."""
-
-    pause: Pause
-
-    def __call__(self, connection: Connection) -> bool:
-        """Take it away; returns whether it was there."""
-        connection.execute(sql("resume"), self.pause._asdict())
-        return connection.changes() > 0
+def resume(connection: Connection, pause: Pause) -> bool:
+    """Take it away; returns whether it was there."""
+    connection.execute(sql("resume"), pause._asdict())
+    return connection.changes() > 0
 
 
 def _gone_before(connection: Connection, job_id: UUID, state: str, after: UUID | None) -> list[UUID]:

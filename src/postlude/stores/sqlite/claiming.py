@@ -145,71 +145,44 @@ class Claiming:
         return [claim_of(row) for row in taken]
 
 
-@dataclass(frozen=True, slots=True)
-class Starting:
-    """What `start` is given."""
-
-    claims: Sequence[Claim]
-    now: float
-
-    def __call__(self, connection: Connection) -> frozenset[UUID]:
-        """Record staged attempts as running."""
-        running = transition(JobState.STAGED, Event.START)
-        refused = set()
-        for claim in self.claims:
-            started_at = self.now if claim.started_at is None else claim.started_at
-            connection.execute(sql("start"), (running, started_at, claim.job_id.bytes, claim.id))
-            # One that is running under the same claim was recorded before: said twice, and nothing to refuse.
-            if not connection.changes() and not _is_claimed(connection, claim):
-                refused.add(claim.job_id)
-        return frozenset(refused)
+def start(connection: Connection, claims: Sequence[Claim], now: float) -> frozenset[UUID]:
+    """Record staged attempts as running."""
+    running = transition(JobState.STAGED, Event.START)
+    refused = set()
+    for claim in claims:
+        started_at = now if claim.started_at is None else claim.started_at
+        connection.execute(sql("start"), (running, started_at, claim.job_id.bytes, claim.id))
+        # One that is running under the same claim was recorded before: said twice, and nothing to refuse.
+        if not connection.changes() and not _is_claimed(connection, claim):
+            refused.add(claim.job_id)
+    return frozenset(refused)
 
 
-@dataclass(frozen=True, slots=True)
-class Reporting:
-    """What `report` is given."""
-
-    claims: Mapping[Claim, Report]
-
-    def __call__(self, connection: Connection) -> frozenset[UUID]:
-        """Note what there is."""
-        refused = set()
-        for claim, report in self.claims.items():
-            connection.execute(sql("report"), (dumps(report.progress), report.saved, claim.job_id.bytes, claim.id))
-            if not connection.changes():
-                refused.add(claim.job_id)
-            elif report.lines:
-                logs.append(connection, claim.job_id, report.lines)
-        return frozenset(refused)
+def report(connection: Connection, claims: Mapping[Claim, Report]) -> frozenset[UUID]:
+    """Note what there is."""
+    refused = set()
+    for claim, report in claims.items():
+        connection.execute(sql("report"), (dumps(report.progress), report.saved, claim.job_id.bytes, claim.id))
+        if not connection.changes():
+            refused.add(claim.job_id)
+        elif report.lines:
+            logs.append(connection, claim.job_id, report.lines)
+    return frozenset(refused)
 
 
-@dataclass(frozen=True, slots=True)
-class Enlisting:
-    """A worker's first write."""
-
-    liveness: Liveness
-    worker: int
-
-    def __call__(self, connection: Connection) -> None:
-        """Take the proof of life, and only then let the row be seen."""
-        self.liveness.hold(self.worker)
-        connection.execute(sql("enlist"), (self.worker, os.uname().nodename, os.getpid()))
+def enlist(connection: Connection, liveness: Liveness, worker: int) -> None:
+    """Take the proof of life, and only then let the row be seen."""
+    liveness.hold(worker)
+    connection.execute(sql("enlist"), (worker, os.uname().nodename, os.getpid()))
 
 
-@dataclass(frozen=True, slots=True)
-class OnWorkers:
-    """A statement about some workers' rows, by id."""
-
-    statement: str
-    workers: Sequence[int]
-
-    def __call__(self, connection: Connection) -> int:
-        """Execute it for each; returns how many rows it changed."""
-        changed = 0
-        for worker in self.workers:
-            connection.execute(sql(self.statement), (worker,))
-            changed += connection.changes()
-        return changed
+def on_workers(connection: Connection, statement: str, workers: Sequence[int]) -> int:
+    """Execute it for each; returns how many rows it changed."""
+    changed = 0
+    for worker in workers:
+        connection.execute(sql(statement), (worker,))
+        changed += connection.changes()
+    return changed
 
 
 def _is_claimed(connection: Connection, claim: Claim) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from postlude.loglines import MAX_BYTES, MAX_LINES, LogLine, newest
@@ -31,14 +30,8 @@ def append(connection: Connection, job_id: UUID, lines: Sequence[LogLine]) -> No
         connection.execute(sql("cut_logs"), (job_id.bytes, total_lines - MAX_LINES, total_bytes - MAX_BYTES))
 
 
-@dataclass(frozen=True, slots=True)
-class Logs:
-    """What `logs` asks for."""
-
-    job_id: UUID
-
-    def __call__(self, connection: Connection) -> list[LogLine]:
-        """Read the newest lines."""
-        job_id = resolved(connection, self.job_id)
-        rows: list[Row] = connection.execute(sql("logs"), (job_id.bytes,)).fetchall()
-        return newest([LogLine(*line) for (lines,) in rows for line in json.loads(lines)])
+def read(connection: Connection, job_id: UUID) -> list[LogLine]:
+    """Read the newest lines."""
+    job_id = resolved(connection, job_id)
+    rows: list[Row] = connection.execute(sql("logs"), (job_id.bytes,)).fetchall()
+    return newest([LogLine(*line) for (lines,) in rows for line in json.loads(lines)])

@@ -24,24 +24,18 @@ if TYPE_CHECKING:
 _OF_A_JOB: Final = ("delete_attempts", "delete_logs", "delete_keys", "delete_aliases", "delete_jobs")
 
 
-@dataclass(frozen=True, slots=True)
-class Deleting:
-    """What `delete` is given."""
-
-    job_id: UUID
-
-    def __call__(self, connection: Connection) -> None:
-        """Remove it and all that is known of it."""
-        job_id = resolved(connection, self.job_id)
-        row: Row | None = connection.execute(sql("deletable"), (job_id.bytes,)).fetchone()
-        if row is None:
-            raise JobNotFound(self.job_id)
-        state, chain = JobState(row[0]), row[1]
-        if not state.finished:
-            raise not_deleted(job_id, state)
-        if _goes_on(connection, chain):
-            raise not_deleted(job_id, state, chain_goes_on=True)
-        _delete(connection, [job_id.bytes])
+def delete(connection: Connection, job_id: UUID) -> None:
+    """Remove it and all that is known of it."""
+    found = resolved(connection, job_id)
+    row: Row | None = connection.execute(sql("deletable"), (found.bytes,)).fetchone()
+    if row is None:
+        raise JobNotFound(job_id)
+    state, chain = JobState(row[0]), row[1]
+    if not state.finished:
+        raise not_deleted(found, state)
+    if _goes_on(connection, chain):
+        raise not_deleted(found, state, chain_goes_on=True)
+    _delete(connection, [found.bytes])
 
 
 class Portion(NamedTuple):
@@ -91,16 +85,9 @@ class Pruning:
         return not _goes_on(connection, chain)
 
 
-@dataclass(frozen=True, slots=True)
-class PruningStarts:
-    """Forgets starts that no rate counts any more."""
-
-    now: float
-    limit: int
-
-    def __call__(self, connection: Connection) -> None:
-        """Remove them."""
-        connection.execute(sql("delete_starts"), (self.now, self.limit))
+def prune_starts(connection: Connection, now: float, limit: int) -> None:
+    """Remove them."""
+    connection.execute(sql("delete_starts"), (now, limit))
 
 
 def _goes_on(connection: Connection, chain: bytes | None) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
@@ -30,45 +29,26 @@ _TASK: Final = 4
 LATER_THAN_ALL = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class ToCancel:
-    """What `cancellations` asks for."""
-
-    owner: int
-
-    def __call__(self, connection: Connection) -> frozenset[UUID]:
-        """Read the ids."""
-        return frozenset(UUID(bytes=value) for (value,) in connection.execute(sql("to_cancel"), (self.owner,)))
+def to_cancel(connection: Connection, owner: int) -> frozenset[UUID]:
+    """Read the ids."""
+    return frozenset(UUID(bytes=value) for (value,) in connection.execute(sql("to_cancel"), (owner,)))
 
 
-@dataclass(frozen=True, slots=True)
-class Orphans:
-    """What `orphans` asks for."""
-
-    liveness: Liveness
-    limit: int
-
-    def __call__(self, connection: Connection) -> list[Claim]:
-        """Read the claims of every owner whose proof of life is gone."""
-        claims: list[Claim] = []
-        owners: list[Row] = connection.execute(sql("owners")).fetchall()
-        for (owner,) in owners:
-            if len(claims) < self.limit and self.liveness.is_dead(owner):
-                rows = connection.execute(sql("claims_of"), (owner, self.limit - len(claims)))
-                claims += map(claim_of, rows)
-        return claims
+def orphans(connection: Connection, liveness: Liveness, limit: int) -> list[Claim]:
+    """Read the claims of every owner whose proof of life is gone."""
+    claims: list[Claim] = []
+    owners: list[Row] = connection.execute(sql("owners")).fetchall()
+    for (owner,) in owners:
+        if len(claims) < limit and liveness.is_dead(owner):
+            rows = connection.execute(sql("claims_of"), (owner, limit - len(claims)))
+            claims += map(claim_of, rows)
+    return claims
 
 
-@dataclass(frozen=True, slots=True)
-class DeadWorkers:
-    """Whose rows `bury` may remove."""
-
-    liveness: Liveness
-
-    def __call__(self, connection: Connection) -> list[int]:
-        """Read the ids of workers whose proof of life is gone."""
-        rows: list[Row] = connection.execute(sql("workers")).fetchall()
-        return [worker for (worker,) in rows if self.liveness.is_dead(worker)]
+def dead_workers(connection: Connection, liveness: Liveness) -> list[int]:
+    """Read the ids of workers whose proof of life is gone."""
+    rows: list[Row] = connection.execute(sql("workers")).fetchall()
+    return [worker for (worker,) in rows if liveness.is_dead(worker)]
 
 
 def waiting_tasks(connection: Connection) -> frozenset[str]:
@@ -84,135 +64,111 @@ def pauses(connection: Connection) -> Sequence[Pause]:
     return read_pauses(connection).all
 
 
-@dataclass(frozen=True, slots=True)
-class NextDue:
-    """What `next_due` asks for."""
-
-    tasks: Collection[str]
-
-    def __call__(self, connection: Connection) -> float | None:
-        """Read the earliest moment."""
-        pauses = read_pauses(connection)
-        moments = [lane.first_due for lane in lanes_of(connection, self.tasks, pauses)]
-        # To the end: a statement that is left in the middle would keep the log from ever beginning anew.
-        alone: list[Row] = connection.execute(sql("alone"), (inf,)).fetchall()
-        moments += [
-            run_at
-            for run_at, _, _, queue, task, partition in alone
-            if task in self.tasks and not pauses.cover(queue, task, partition)
-        ]
-        return min(moments, default=None)
+def next_due(connection: Connection, tasks: Collection[str]) -> float | None:
+    """Read the earliest moment."""
+    pauses = read_pauses(connection)
+    moments = [lane.first_due for lane in lanes_of(connection, tasks, pauses)]
+    # To the end: a statement that is left in the middle would keep the log from ever beginning anew.
+    alone: list[Row] = connection.execute(sql("alone"), (inf,)).fetchall()
+    moments += [
+        run_at
+        for run_at, _, _, queue, task, partition in alone
+        if task in tasks and not pauses.cover(queue, task, partition)
+    ]
+    return min(moments, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Getting:
-    """What `get` asks for."""
-
-    job_ids: Sequence[UUID]
-
-    def __call__(self, connection: Connection) -> list[Record]:
-        """Read the jobs."""
-        ids = [job_id.bytes for job_id in self.job_ids]
-        records = self._read(connection, ids)
-        if len(records) < len(ids):
-            # The rest may have been answered by others.
-            found = {record.id.bytes for record in records}
-            missing = [job_id for job_id in ids if job_id not in found]
-            aliased: list[bytes] = []
-            for portion in portions(missing):
-                rows: list[Row] = connection.execute(sql_for("aliases", len(portion)), tuple(portion)).fetchall()
-                aliased += [job_id for (job_id,) in rows if job_id not in found]
-            records += self._read(connection, sorted(set(aliased)))
-        return records
-
-    @staticmethod
-    def _read(connection: Connection, ids: Sequence[bytes]) -> list[Record]:
-        records: list[Record] = []
-        for portion in portions(ids):
-            records += map(record_of, connection.execute(sql_for("get", len(portion)), tuple(portion)))
-        return records
+def get(connection: Connection, job_ids: Sequence[UUID]) -> list[Record]:
+    """Read the jobs."""
+    ids = [job_id.bytes for job_id in job_ids]
+    records = _records(connection, ids)
+    if len(records) < len(ids):
+        # The rest may have been answered by others.
+        found = {record.id.bytes for record in records}
+        missing = [job_id for job_id in ids if job_id not in found]
+        aliased: list[bytes] = []
+        for portion in portions(missing):
+            rows: list[Row] = connection.execute(sql_for("aliases", len(portion)), tuple(portion)).fetchall()
+            aliased += [job_id for (job_id,) in rows if job_id not in found]
+        records += _records(connection, sorted(set(aliased)))
+    return records
 
 
-@dataclass(frozen=True, slots=True)
-class History:
-    """What `attempts` asks for."""
+def _records(connection: Connection, ids: Sequence[bytes]) -> list[Record]:
+    records: list[Record] = []
+    for portion in portions(ids):
+        records += map(record_of, connection.execute(sql_for("get", len(portion)), tuple(portion)))
+    return records
 
-    job_id: UUID
 
-    def __call__(self, connection: Connection) -> list[Attempt]:
-        """Read the lines."""
-        job_id = resolved(connection, self.job_id)
-        return [attempt_of(row) for row in connection.execute(sql("attempts"), (job_id.bytes,))]
+def history(connection: Connection, job_id: UUID) -> list[Attempt]:
+    """Read the lines."""
+    job_id = resolved(connection, job_id)
+    return [attempt_of(row) for row in connection.execute(sql("attempts"), (job_id.bytes,))]
 
 
 _IN_INDEX_BY_STATE = frozenset({JobState.QUEUED, JobState.FAILED, JobState.CANCELLED})
 _CLAIMED = frozenset({JobState.STAGED, JobState.RUNNING})
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What `list` asks for."""
-
-    filter: Filter
-    limit: int
-    before: UUID | None
-
-    def __call__(self, connection: Connection) -> list[Record]:
-        """Read the newest of each state asked for, and of these the newest."""
-        place = self._place(connection)
-        if place is None:
-            return []
-        states: Collection[JobState | None] = self.filter.states or (None,)
-        found: list[Row] = []
-        for state in states:
-            found += connection.execute(*self._query(state, place)).fetchall()
-        found.sort(key=_seq, reverse=True)
-        return [record_of(row) for row in found[: self.limit]]
-
-    def _place(self, connection: Connection) -> int | None:
-        if self.before is None:
-            return LATER_THAN_ALL
-        row: Row | None = connection.execute(sql("place"), (resolved(connection, self.before).bytes,)).fetchone()
-        return None if row is None else row[0]
-
-    def _query(self, state: JobState | None, place: int) -> tuple[str, tuple[Any, ...]]:
-        values = (place, state, self.filter.task, self.limit)
-        if self.filter.chain is not None:
-            return sql("list_chain"), (*values, self.filter.chain.bytes)
-        if state in _IN_INDEX_BY_STATE:
-            return sql("list_by_state"), values
-        if state in _CLAIMED:
-            return sql("list_claimed"), values
-        return sql("list_newest"), values
+def list_jobs(connection: Connection, filter: Filter, limit: int, before: UUID | None) -> list[Record]:  # noqa: A002
+    """Read the newest of each state asked for, and of these the newest."""
+    place = _place(connection, before)
+    if place is None:
+        return []
+    states: Collection[JobState | None] = filter.states or (None,)
+    found: list[Row] = []
+    for state in states:
+        found += connection.execute(*_listing(filter, state, place, limit)).fetchall()
+    found.sort(key=_seq, reverse=True)
+    return [record_of(row) for row in found[:limit]]
 
 
-@dataclass(frozen=True, slots=True)
-class Counting:
-    """What `count` asks for."""
+def _place(connection: Connection, before: UUID | None) -> int | None:
+    if before is None:
+        return LATER_THAN_ALL
+    row: Row | None = connection.execute(sql("place"), (resolved(connection, before).bytes,)).fetchone()
+    return None if row is None else row[0]
 
-    filter: Filter
 
-    def __call__(self, connection: Connection) -> Mapping[JobState, int]:
-        """Read how many there are of each state."""
-        wanted = self.filter.states or frozenset(JobState)
-        # One transaction: the total and its parts must be of the same moment.
-        with connection:
-            counts = self._counts(connection)
-        return {state: counts[state] for state in JobState if state in wanted and counts.get(state)}
+def _listing(
+    filter: Filter,  # noqa: A002 - the contract's word
+    state: JobState | None,
+    place: int,
+    limit: int,
+) -> tuple[str, tuple[Any, ...]]:
+    values = (place, state, filter.task, limit)
+    if filter.chain is not None:
+        return sql("list_chain"), (*values, filter.chain.bytes)
+    if state in _IN_INDEX_BY_STATE:
+        return sql("list_by_state"), values
+    if state in _CLAIMED:
+        return sql("list_claimed"), values
+    return sql("list_newest"), values
 
-    def _counts(self, connection: Connection) -> dict[JobState, int]:
-        chain, task = self.filter.chain, self.filter.task
-        if chain is not None:
-            rows = connection.execute(sql("count_chain"), (chain.bytes, task))
-        elif task is not None:
-            rows = connection.execute(sql("count_task"), (task,))
-        else:
-            counts = {JobState(state): count for state, count in connection.execute(sql("count_indexed"))}
-            if not self.filter.states or JobState.SUCCEEDED in self.filter.states:
-                total: int = connection.execute(sql("count_all")).get
-                counts[JobState.SUCCEEDED] = total - sum(counts.values())
-            return counts
-        return {JobState(state): count for state, count in rows}
+
+def count(connection: Connection, filter: Filter) -> Mapping[JobState, int]:  # noqa: A002 - the contract's word
+    """Read how many there are of each state."""
+    wanted = filter.states or frozenset(JobState)
+    # One transaction: the total and its parts must be of the same moment.
+    with connection:
+        counts = _counts(connection, filter)
+    return {state: counts[state] for state in JobState if state in wanted and counts.get(state)}
+
+
+def _counts(connection: Connection, filter: Filter) -> dict[JobState, int]:  # noqa: A002 - the contract's word
+    chain, task = filter.chain, filter.task
+    if chain is not None:
+        rows = connection.execute(sql("count_chain"), (chain.bytes, task))
+    elif task is not None:
+        rows = connection.execute(sql("count_task"), (task,))
+    else:
+        counts = {JobState(state): count for state, count in connection.execute(sql("count_indexed"))}
+        if not filter.states or JobState.SUCCEEDED in filter.states:
+            total: int = connection.execute(sql("count_all")).get
+            counts[JobState.SUCCEEDED] = total - sum(counts.values())
+        return counts
+    return {JobState(state): count for state, count in rows}
 
 
 def _seq(row: Row) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from postlude.stores.contract import ScheduleRow
@@ -28,48 +27,30 @@ def schedules(connection: Connection) -> list[ScheduleRow]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Putting:
-    """What `put_schedules` is given."""
-
-    rows: Sequence[ScheduleRow]
-
-    def __call__(self, connection: Connection) -> frozenset[str]:
-        """Write each; returns the names of those that would have come to a moment again."""
-        refused: list[str] = []
-        for row in self.rows:
-            connection.execute(sql("put_schedule"), (row.name, row.task, row.spec, row.next_at))
-            if not connection.changes():
-                refused.append(row.name)
-        return frozenset(refused)
-
-
-@dataclass(frozen=True, slots=True)
-class FiringOne:
-    """What `fire` is given."""
-
-    firing: Firing
-
-    def __call__(self, connection: Connection) -> bool:
-        """Take the step if nobody has taken it, and insert the jobs with it."""
-        f = self.firing
-        connection.execute(sql("fire"), (f.next_at, f.moment, f.name, f.spec, f.expected))
+def put(connection: Connection, rows: Sequence[ScheduleRow]) -> frozenset[str]:
+    """Write each; returns the names of those that would have come to a moment again."""
+    refused: list[str] = []
+    for row in rows:
+        connection.execute(sql("put_schedule"), (row.name, row.task, row.spec, row.next_at))
         if not connection.changes():
-            return False
-        (answered,) = insert(connection, [f.jobs])
-        if f.jobs:
-            last = f.jobs[-1].id
-            connection.execute(sql("note_last_job"), (answered.get(last, last).bytes, f.name))
-        return True
+            refused.append(row.name)
+    return frozenset(refused)
 
 
-@dataclass(frozen=True, slots=True)
-class Removing:
-    """What `remove_schedule` is given."""
+def fire(connection: Connection, firing: Firing) -> bool:
+    """Take the step if nobody has taken it, and insert the jobs with it."""
+    f = firing
+    connection.execute(sql("fire"), (f.next_at, f.moment, f.name, f.spec, f.expected))
+    if not connection.changes():
+        return False
+    (answered,) = insert(connection, [f.jobs])
+    if f.jobs:
+        last = f.jobs[-1].id
+        connection.execute(sql("note_last_job"), (answered.get(last, last).bytes, f.name))
+    return True
 
-    name: str
 
-    def __call__(self, connection: Connection) -> bool:
-        """Delete the row; returns whether it was there."""
-        connection.execute(sql("remove_schedule"), (self.name,))
-        return connection.changes() > 0
+def remove(connection: Connection, name: str) -> bool:
+    """Delete the row; returns whether it was there."""
+    connection.execute(sql("remove_schedule"), (name,))
+    return connection.changes() > 0

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from postlude.stores.contract import Pruned
 from postlude.stores.reasons import inherited, not_open
-from postlude.stores.sqlite import by_hand, claiming, pruning, reading, scheduling, writing
+from postlude.stores.sqlite import by_hand, claiming, logs, pruning, reading, scheduling, writing
 from postlude.stores.sqlite.liveness import new_worker_id
-from postlude.stores.sqlite.logs import Logs
 from postlude.stores.sqlite.reader import Reader
 from postlude.stores.sqlite.writer import Writer, call, prepare
 
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from postlude.stores.contract import Claimed, Description, Filter, Firing, ScheduleRow
     from postlude.stores.lanes import Cursors
     from postlude.stores.sqlite.writer import Prepared
+
+T = TypeVar("T")
 
 _NO_LIMITS: Final[Mapping[str, Limit]] = MappingProxyType({})
 
@@ -83,7 +84,7 @@ class SQLiteStore:
     async def withdraw(self, jobs: Sequence[NewJob]) -> None:
         """Clause 3."""
         if jobs:
-            await self._write(writing.Withdrawal(jobs))
+            await self._write(lambda connection: writing.withdraw(connection, jobs))
 
     async def claim(
         self,
@@ -98,13 +99,11 @@ class SQLiteStore:
         """Clauses 6 to 9 and 23 to 25."""
         claiming_some = claiming.Claiming(owner, tasks, limits, limit, now, idle, self._cursors)
         # A worker without a free slot asks only whether it should come to rest, and that locks nothing.
-        claimed: Claimed = await (self._write if limit > 0 else self._read)(claiming_some)
-        return claimed
+        return await (self._write if limit > 0 else self._read)(claiming_some)
 
     async def start(self, claims: Sequence[Claim], *, now: float) -> frozenset[UUID]:
         """Clauses 5 and 8."""
-        refused: frozenset[UUID] = await self._write(claiming.Starting(claims, now))
-        return refused
+        return await self._write(lambda connection: claiming.start(connection, claims, now))
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[UUID]:
         """Clauses 5, 10 to 13 and 32 to 34."""
@@ -113,26 +112,23 @@ class SQLiteStore:
 
     async def report(self, claims: Mapping[Claim, Report]) -> frozenset[UUID]:
         """Clauses 5 and 38 to 40."""
-        refused: frozenset[UUID] = await self._write(claiming.Reporting(claims))
-        return refused
+        return await self._write(lambda connection: claiming.report(connection, claims))
 
     async def cancellations(self, owner: int) -> frozenset[UUID]:
         """Clause 15."""
-        found: frozenset[UUID] = await self._read(reading.ToCancel(owner))
-        return found
+        return await self._read(lambda connection: reading.to_cancel(connection, owner))
 
     async def cancel(self, job_id: UUID, *, reason: str, now: float) -> JobState:
         """Clause 15."""
-        state: JobState = await self._write(by_hand.Cancelling(job_id, reason, now))
-        return state
+        return await self._write(lambda connection: by_hand.cancel(connection, job_id, reason, now))
 
     async def retry(self, job_id: UUID, *, now: float) -> None:
         """Clause 16."""
-        await self._write(by_hand.Retrying(job_id, now))
+        await self._write(lambda connection: by_hand.retry(connection, job_id, now))
 
     async def delete(self, job_id: UUID) -> None:
         """Clause 30."""
-        await self._write(pruning.Deleting(job_id))
+        await self._write(lambda connection: pruning.delete(connection, job_id))
 
     async def prune(
         self, keep: Mapping[JobState, float], *, shortest: float, now: float, place: int, limit: int
@@ -140,69 +136,59 @@ class SQLiteStore:
         """Clause 31."""
         portion = pruning.Pruning(keep, shortest, now, place, limit)
         # Looked for first: nearly always nothing is old, and then nothing is locked for it.
-        found: pruning.Portion = await self._read(portion.look)
+        found = await self._read(portion.look)
         if found.place is None:
-            await self._write(pruning.PruningStarts(now, limit))
+            await self._write(lambda connection: pruning.prune_starts(connection, now, limit))
         if not found.old:
             return Pruned(0, found.place)
-        pruned: Pruned = await self._write(portion)
-        return pruned
+        return await self._write(portion)
 
     async def orphans(self, *, limit: int) -> list[Claim]:
         """Clause 18."""
-        claims: list[Claim] = await self._read(reading.Orphans(self._now().liveness, limit))
-        return claims
+        liveness = self._now().liveness
+        return await self._read(lambda connection: reading.orphans(connection, liveness, limit))
 
     async def waiting_tasks(self) -> frozenset[str]:
         """Every name under which a job is queued."""
-        names: frozenset[str] = await self._read(reading.waiting_tasks)
-        return names
+        return await self._read(reading.waiting_tasks)
 
     async def next_due(self, tasks: Collection[str]) -> float | None:
         """From both kinds of queued jobs, those that run alone too."""
-        moment: float | None = await self._read(reading.NextDue(tasks))
-        return moment
+        return await self._read(lambda connection: reading.next_due(connection, tasks))
 
     async def get(self, job_ids: Sequence[UUID]) -> list[Record]:
         """Clause 21."""
-        records: list[Record] = await self._read(reading.Getting(job_ids))
-        return records
+        return await self._read(lambda connection: reading.get(connection, job_ids))
 
     async def attempts(self, job_id: UUID) -> list[Attempt]:
         """Oldest first."""
-        lines: list[Attempt] = await self._read(reading.History(job_id))
-        return lines
+        return await self._read(lambda connection: reading.history(connection, job_id))
 
     async def logs(self, job_id: UUID) -> list[LogLine]:
         """Clause 39."""
-        lines: list[LogLine] = await self._read(Logs(job_id))
-        return lines
+        return await self._read(lambda connection: logs.read(connection, job_id))
 
     async def count(self, filter: Filter) -> Mapping[JobState, int]:  # noqa: A002 - the contract's word
         """Clause 21."""
-        counts: Mapping[JobState, int] = await self._read(reading.Counting(filter))
-        return counts
+        return await self._read(lambda connection: reading.count(connection, filter))
 
     async def list(self, filter: Filter, *, limit: int, before: UUID | None) -> list[Record]:  # noqa: A002
         """Clause 21."""
-        records: list[Record] = await self._read(reading.Listing(filter, limit, before))
-        return records
+        return await self._read(lambda connection: reading.list_jobs(connection, filter, limit, before))
 
     # -- pauses
 
     async def pause(self, pause: Pause) -> None:
         """Clause 25."""
-        await self._write(by_hand.Pausing(pause))
+        await self._write(lambda connection: by_hand.pause(connection, pause))
 
     async def resume(self, pause: Pause) -> bool:
         """Clause 25."""
-        resumed: bool = await self._write(by_hand.Resuming(pause))
-        return resumed
+        return await self._write(lambda connection: by_hand.resume(connection, pause))
 
     async def pauses(self) -> Sequence[Pause]:
         """Read without a lock."""
-        found: Sequence[Pause] = await self._read(reading.pauses)
-        return found
+        return await self._read(reading.pauses)
 
     # -- workers
 
@@ -211,7 +197,7 @@ class SQLiteStore:
         worker = new_worker_id()
         liveness = self._now().liveness
         try:
-            await self._write(claiming.Enlisting(liveness, worker))
+            await self._write(lambda connection: claiming.enlist(connection, liveness, worker))
         except BaseException:
             liveness.give_up(worker)
             raise
@@ -219,13 +205,13 @@ class SQLiteStore:
 
     async def announce_stop(self, owner: int) -> None:
         """Clause 20."""
-        await self._write(claiming.OnWorkers("announce_stop", [owner]))
+        await self._write(lambda connection: claiming.on_workers(connection, "announce_stop", [owner]))
 
     async def dismiss(self, owner: int) -> None:
         """Clauses 17 and 19."""
         liveness = self._now().liveness
         try:
-            await self._write(claiming.OnWorkers("dismiss", [owner]))
+            await self._write(lambda connection: claiming.on_workers(connection, "dismiss", [owner]))
         finally:
             # A row that stays is buried by others, and what it owned is rescued: they only have to see it dead.
             liveness.give_up(owner)
@@ -233,11 +219,11 @@ class SQLiteStore:
     async def bury(self) -> int:
         """Clause 19."""
         # Looked for first: nearly always there are none, and then nothing is locked for it.
-        dead: Sequence[int] = await self._read(reading.DeadWorkers(self._now().liveness))
+        liveness = self._now().liveness
+        dead = await self._read(lambda connection: reading.dead_workers(connection, liveness))
         if not dead:
             return 0
-        buried: int = await self._write(claiming.OnWorkers("dismiss", dead))
-        return buried
+        return await self._write(lambda connection: claiming.on_workers(connection, "dismiss", dead))
 
     async def speaks_for(self, server: str) -> bool:
         """Clause 22."""
@@ -247,31 +233,27 @@ class SQLiteStore:
 
     async def schedules(self) -> Sequence[ScheduleRow]:
         """Clause 37."""
-        rows: Sequence[ScheduleRow] = await self._read(scheduling.schedules)
-        return rows
+        return await self._read(scheduling.schedules)
 
     async def put_schedules(self, rows: Sequence[ScheduleRow]) -> frozenset[str]:
         """Clause 35."""
-        refused: frozenset[str] = await self._write(scheduling.Putting(rows))
-        return refused
+        return await self._write(lambda connection: scheduling.put(connection, rows))
 
     async def fire(self, firing: Firing) -> bool:
         """Clause 36."""
-        fired: bool = await self._write(scheduling.FiringOne(firing))
-        return fired
+        return await self._write(lambda connection: scheduling.fire(connection, firing))
 
     async def remove_schedule(self, name: str) -> bool:
         """Clause 37."""
-        removed: bool = await self._write(scheduling.Removing(name))
-        return removed
+        return await self._write(lambda connection: scheduling.remove(connection, name))
 
     # -- inside
 
-    def _write(self, payload: Callable[[Connection], Any]) -> asyncio.Future[Any]:
-        return self._now().writer.submit(call, payload)
+    def _write(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
+        return self._now().writer.submit(call, work)
 
-    def _read(self, payload: Callable[[Connection], Any]) -> asyncio.Future[Any]:
-        return self._now().reader.submit(call, payload)
+    def _read(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
+        return self._now().reader.submit(call, work)
 
     def _now(self) -> _Open:
         now = self._open

@@ -14,7 +14,7 @@ from postlude.stores.contract import Description
 from postlude.stores.reasons import there_already
 from postlude.stores.sqlite import location, writing
 from postlude.stores.sqlite.access import Access, Replaced
-from postlude.stores.sqlite.claiming import Enlisting
+from postlude.stores.sqlite.claiming import enlist
 from postlude.stores.sqlite.connection import UNAVAILABLE, unavailable
 from postlude.stores.sqlite.forks import Gate
 from postlude.stores.sqlite.liveness import Liveness
@@ -113,7 +113,7 @@ class Writer:
         connection = self._access.connection()
         with transaction(connection):
             for worker in liveness.workers():
-                Enlisting(liveness, worker)(connection)
+                enlist(connection, liveness, worker)
 
     def _why_not_open(self, error: BaseException) -> BaseException:
         if isinstance(error, PostludeError) or not isinstance(error, UNAVAILABLE):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -80,23 +79,17 @@ def _late(jobs: Sequence[NewJob]) -> Iterable[tuple[NewJob, UUID]]:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawal:
-    """What `withdraw` names."""
-
-    jobs: Sequence[NewJob]
-
-    def __call__(self, connection: Connection) -> None:
-        """Delete what is still staged under its owner, unless a call that is not named here relies on it."""
-        for job in self.jobs:
-            if job.terms.key is not None:
-                connection.execute(sql("delete_alias"), (job.id.bytes,))
-        kept = [job for job in self.jobs if job.owner is not None and not _withdrawn(connection, job)]
-        for job in kept:
-            # From now on it is for whoever claims it, and of those before it some may be gone.
-            connection.execute(sql("queue_staged"), (transition(job.state, Event.RELEASE), job.id.bytes))
-            if job.after is not None:
-                chains.tie_on(connection, job, job.after)
+def withdraw(connection: Connection, jobs: Sequence[NewJob]) -> None:
+    """Delete what is still staged under its owner, unless a call that is not named here relies on it."""
+    for job in jobs:
+        if job.terms.key is not None:
+            connection.execute(sql("delete_alias"), (job.id.bytes,))
+    kept = [job for job in jobs if job.owner is not None and not _withdrawn(connection, job)]
+    for job in kept:
+        # From now on it is for whoever claims it, and of those before it some may be gone.
+        connection.execute(sql("queue_staged"), (transition(job.state, Event.RELEASE), job.id.bytes))
+        if job.after is not None:
+            chains.tie_on(connection, job, job.after)
 
 
 def _withdrawn(connection: Connection, job: NewJob) -> bool:
