@@ -6,11 +6,19 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
 from postlude import scheduling
+from tests.stores.places import server
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server that all tests of a run share."""
+    with server() as dsn:
+        yield dsn
 
 
 @pytest.fixture

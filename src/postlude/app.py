@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from postlude.durations import Duration
     from postlude.policy import WhenInterrupted
     from postlude.retention import Retention
-    from postlude.settings import Concurrency, OnStoreError, Settings, WorkerMode
+    from postlude.settings import Concurrency, Migrate, OnStoreError, Password, Settings, WorkerMode
 
 
 class Postlude(Enqueuing):
@@ -41,8 +41,15 @@ class Postlude(Enqueuing):
 
     Args:
         app: the application, before it has any routes; None to call `install` later.
-        url: where jobs are kept: `sqlite:///relative.db` or `sqlite:////absolute.db`. Default: `.postlude/jobs.db` in
-            the working directory.
+        url: where jobs are kept: `sqlite:///relative.db`, `sqlite:////absolute.db`, or
+            `postgresql://user@host/database` as SQLAlchemy writes it too. Default: `.postlude/jobs.db` in the working
+            directory.
+        namespace: which of several applications this is that share a PostgreSQL database. Default: `"default"`.
+        schema: the schema of the PostgreSQL database that the tables are in. Default: `"postlude"`.
+        password: that of PostgreSQL, in place of one in the URL; or a function, `async` or not, that is asked for it at
+            each new connection, in a thread of Postlude's own.
+        migrate: `"auto"` (default) makes the PostgreSQL schema and brings it up to date when the store is opened;
+            `"never"` leaves that to `postlude migrate`.
         worker: `"embedded"` runs jobs in the server's process; `"off"` only stores them, for others to run.
         tasks: modules to import at start, so that the tasks and schedules they declare are known.
         allow: functions outside the application's own source that may be stored, such as `"os:remove"`.
@@ -70,6 +77,10 @@ class Postlude(Enqueuing):
         app: FastAPI | None = None,
         url: str | None = None,
         *,
+        namespace: str | None = None,
+        schema: str | None = None,
+        password: Password | None = None,
+        migrate: Migrate | None = None,
         worker: WorkerMode | None = None,
         tasks: Iterable[str] | None = None,
         allow: Iterable[str] | None = None,
@@ -85,6 +96,10 @@ class Postlude(Enqueuing):
         self.settings: Settings = read_settings(
             {
                 "url": url,
+                "namespace": namespace,
+                "schema": schema,
+                "password": password,
+                "migrate": migrate,
                 "worker": worker,
                 "tasks": tasks,
                 "allow": allow,

@@ -368,10 +368,14 @@ class SchemaTooNew(StoreError):
     """The store was migrated by a later release than this one can work with."""
 
 
+class SchemaNotReady(StoreError):
+    """The store's schema is missing or older than this release, and this process may not change that."""
+
+
 class StoreUnavailable(StoreError):
     """The store gave no answer to a read, or did not confirm a write: nothing may be assumed about that.
 
-    Trying again later may succeed.
+    Trying again later may succeed: by itself, or when somebody has done what the message says.
     """
 
 

@@ -23,7 +23,6 @@ from postlude.rescue import Rescue
 from postlude.scheduler import Scheduler
 from postlude.service import Service
 from postlude.settling import Settling
-from postlude.stores import open_store
 from postlude.tasks import shortest_retention
 from postlude.withdrawals import Withdrawals
 from postlude.worker import Worker
@@ -263,9 +262,8 @@ class Process:
         await self.store.close()
 
 
-def attempts_without_store(url: str, places: Places, clock: Clock, events: Events) -> Attempts:
-    """What runs calls that have no row on the current loop, where no store is open."""
-    store = open_store(url)  # which opens nothing, and is never asked
+def attempts_without_store(store: Store, places: Places, clock: Clock, events: Events) -> Attempts:
+    """What runs calls that have no row on the current loop; the store is not open, and is never asked."""
     return Attempts(
         store=store,
         owner=0,

@@ -73,7 +73,7 @@ class Runtime:
         self.events: Events = Events()
         self.events.subscribe(telemetry.log)
         if not settings.disabled:
-            open_store(settings.url)  # which opens nothing yet, and refuses a URL that names no store
+            self._new_store()  # which opens nothing yet, and refuses a URL that names no store
         self.clock = clock
         self.dependency_overrides: Callable[[], Overrides] = dependency_overrides
         self._staging = Staging(registry, clock, self.events, strict=settings.strict, carry=settings.carry)
@@ -97,11 +97,15 @@ class Runtime:
         """The store, opened in this process."""
         return (await self.opening.process()).store
 
+    def _new_store(self) -> Store:
+        s = self.settings
+        return open_store(s.url, namespace=s.namespace, schema=s.schema, password=s.password, migrate=s.migrate)
+
     async def _open_process(self) -> Process:
         refuse_to_open()
         import_tasks(self.settings.tasks)
         self._staging.find_carried()
-        store = open_store(self.settings.url)
+        store = self._new_store()
         try:
             description = await store.open()
             owner = await store.enlist()
@@ -308,7 +312,7 @@ class Runtime:
     async def _run_without_store(self, calls: Sequence[Call]) -> bool:
         places = self._places()
         try:
-            return await run_all(attempts_without_store(self.settings.url, places, self.clock, self.events), calls)
+            return await run_all(attempts_without_store(self._new_store(), places, self.clock, self.events), calls)
         finally:
             places.close()
 

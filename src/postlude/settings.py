@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
 from postlude.errors import SettingsError
 from postlude.given import is_number, is_whole, meant
@@ -18,12 +19,18 @@ from postlude.policy import WhenInterrupted
 from postlude.retention import EXPECTED, Retention, retention_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 DEFAULT_URL = "sqlite:///.postlude/jobs.db"
 
 OnStoreError = Literal["refuse", "run_unsaved"]
 WorkerMode = Literal["embedded", "off"]
+Migrate = Literal["auto", "never"]
+Password: TypeAlias = str | Callable[[], str | Awaitable[str]]
+"""A password, or what is asked for it at each new connection."""
+
+_SCHEMA: Final = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
+_LONGEST_NAMESPACE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +55,16 @@ class Concurrency:
 class Settings:
     """What an application asked for. Durations are seconds."""
 
-    url: str = DEFAULT_URL
+    url: str = field(default=DEFAULT_URL, repr=False)  # there may be a password in it
     """Where jobs are kept."""
+    namespace: str | None = None
+    """Which of several applications this is in a database; None: `"default"`. For PostgreSQL, as the next three."""
+    schema: str | None = None
+    """In which schema of the database the tables are; None: `"postlude"`."""
+    password: Password | None = field(default=None, repr=False)
+    """In place of one in the URL."""
+    migrate: Migrate | None = None
+    """Whether the schema is made and migrated when the store is opened; None: `"auto"`, it is."""
     worker: WorkerMode = "embedded"
     """Whether this process runs jobs beside its requests, or only adds them."""
     tasks: tuple[str, ...] = ()
@@ -90,6 +105,7 @@ class Settings:
             problems.append(f"retention: expected {EXPECTED}, got {self.retention!r}")
         if not _is_seconds(self.shutdown_grace):
             problems.append(f"shutdown_grace: expected seconds, 0 or more, got {self.shutdown_grace!r}")
+        problems += _problems_of_database(self)
         problems += [
             f"{name}: expected True or False, got {getattr(self, name)!r}"
             for name in ("strict", "ordered", "disabled")
@@ -117,6 +133,26 @@ class Settings:
 def _one_of(name: str, value: object, literal: object) -> list[str]:
     expected = get_args(literal)
     return [] if value in expected else [f"{name}: expected one of {', '.join(map(repr, expected))}, got {value!r}"]
+
+
+def _problems_of_database(settings: Settings) -> list[str]:
+    namespace, schema, password = settings.namespace, settings.schema, settings.password
+    problems = [] if settings.migrate is None else _one_of("migrate", settings.migrate, Migrate)
+    if namespace is not None and not _is_name(namespace):
+        problems.append(f"namespace: expected 1 to {_LONGEST_NAMESPACE} printable characters, got {namespace!r}")
+    if schema is not None and not (isinstance(schema, str) and _SCHEMA.fullmatch(schema)):
+        problems.append(
+            "schema: expected up to 63 small letters, digits and underscores that begin with neither a digit nor pg_, "
+            f"got {schema!r}"
+        )
+    if password is not None and not (isinstance(password, str) or callable(password)):
+        # Whatever it is, it may be the secret itself.
+        problems.append(f"password: expected a string, or a function that gives one, got {type(password).__name__}")
+    return problems
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable() and 0 < len(value) <= _LONGEST_NAMESPACE
 
 
 def _names_a_thing(name: object) -> bool:

@@ -49,7 +49,7 @@ class Openings:
         self.held = held
         monkeypatch.setattr(postlude.runtime, "open_store", self._make)
 
-    def _make(self, url: str) -> Store:
+    def _make(self, url: str, **_: object) -> Store:
         self.made += 1
         store = open_store(url)
         really = store.open
@@ -312,10 +312,10 @@ class Started:
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.store = FaultyStore(open_store(f"sqlite:///{tmp_path / 'jobs.db'}"))
         with monkeypatch.context() as patched:
-            patched.setattr(postlude.runtime, "open_store", lambda _: self.store)
+            patched.setattr(postlude.runtime, "open_store", lambda *_, **__: self.store)
             settings = Settings(url=f"sqlite:///{tmp_path / 'jobs.db'}", shutdown_grace=0)
             self.runtime = Runtime(settings, Registry(Path(__file__).parents[2]), FakeClock(), no_calls)
-        monkeypatch.setattr(postlude.runtime, "open_store", lambda _: self.store)
+        monkeypatch.setattr(postlude.runtime, "open_store", lambda *_, **__: self.store)
         monkeypatch.setattr(postlude.process, "SETTLE_WITHIN", 0.05)
         self.heard = Heard(self.runtime.events)
 

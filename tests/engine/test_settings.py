@@ -15,6 +15,7 @@ from postlude.errors import SettingsError
 from postlude.retention import Retention
 from postlude.settings import DEFAULT_URL, Concurrency, Settings, read_settings, unknown_variables
 from postlude.stores import open_store
+from postlude.stores.postgres import PostgresStore
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,11 @@ def test_the_defaults() -> None:
 
 def test_every_setting_can_come_from_the_environment() -> None:
     environ = {
-        "POSTLUDE_URL": "sqlite:///x.db",
+        "POSTLUDE_URL": "postgresql://db/jobs",
+        "POSTLUDE_NAMESPACE": "shop",
+        "POSTLUDE_SCHEMA": "jobs",
+        "POSTLUDE_PASSWORD": "hunter2",
+        "POSTLUDE_MIGRATE": "never",
         "POSTLUDE_WORKER": "off",
         "POSTLUDE_TASKS": "app.tasks, app.more",
         "POSTLUDE_ALLOW": "os:remove,shutil:rmtree",
@@ -55,7 +60,11 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "POSTLUDE_DISABLED": "1",
     }
     assert read_settings({}, environ) == Settings(
-        url="sqlite:///x.db",
+        url="postgresql://db/jobs",
+        namespace="shop",
+        schema="jobs",
+        password="hunter2",
+        migrate="never",
         worker="off",
         tasks=("app.tasks", "app.more"),
         allow=("os:remove", "shutil:rmtree"),
@@ -118,6 +127,17 @@ def test_concurrency_in_the_environment(text: str, concurrency: Concurrency) -> 
             f"concurrency: expected whole numbers, at least one of each, got {Concurrency(loop=0)!r}",
         ),
         ({"shutdown_grace": -1}, {}, "shutdown_grace: expected seconds, 0 or more, got -1"),
+        ({"migrate": "yes"}, {}, "migrate: expected one of 'auto', 'never', got 'yes'"),
+        ({"namespace": ""}, {}, "namespace: expected 1 to 100 printable characters, got ''"),
+        (
+            {},
+            {"POSTLUDE_SCHEMA": "my jobs"},
+            (
+                "POSTLUDE_SCHEMA: expected up to 63 small letters, digits and underscores that begin with neither a "
+                "digit nor pg_, got 'my jobs'"
+            ),
+        ),
+        ({"password": 1234}, {}, "password: expected a string, or a function that gives one, got int"),
         ({"shutdown_grace": float("inf")}, {}, "shutdown_grace: expected seconds, 0 or more, got inf"),
         ({"shutdown_grace": float("nan")}, {}, "shutdown_grace: expected seconds, 0 or more, got nan"),
         ({"allow": ["remove"]}, {}, "allow: expected 'module:name', such as 'os:remove', got 'remove'"),
@@ -205,6 +225,7 @@ def test_a_process_that_is_made_for_something_else_is_no_reload(monkeypatch: pyt
 
 
 FORMS = "sqlite:///relative/jobs.db with three slashes, or sqlite:////absolute/jobs.db with four"
+ALL_FORMS = f"{FORMS}, or postgresql://user@host:5432/database"
 
 
 def url_problem(url: Any) -> str:
@@ -216,7 +237,7 @@ def url_problem(url: Any) -> str:
 
 @pytest.mark.parametrize("url", ["", "sqlite", "redis://cache"])
 def test_a_url_that_names_no_store(url: str) -> None:
-    assert url_problem(url) == f"url: expected {FORMS}; got {url!r}"
+    assert url_problem(url) == f"url: expected {ALL_FORMS}; got {url!r}"
 
 
 @pytest.mark.parametrize(
@@ -256,12 +277,63 @@ def test_a_store_in_memory_is_none(url: str) -> None:
 
 
 def test_another_database_is_refused_without_showing_its_password() -> None:
-    problem = url_problem("postgresql://app:hunter2@db/jobs")
-    assert problem == f"url: expected {FORMS}; got 'postgresql://***@db/jobs': this release keeps jobs in SQLite only"
+    assert url_problem("mysql://app:hunter2@db/jobs") == f"url: expected {ALL_FORMS}; got 'mysql://***@db/jobs'"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app:hunter2@b@db/jobs",
+        "postgresql://app:hunter2/b@db/jobs",
+        "postgresql://app:hunter2#b@db/jobs",
+        "postgresql://app:hunter2?b@db/jobs",
+        "postgresql://app:[hunter2@db/jobs",
+        "postgresql://app:hunter2@db:port/jobs",
+        "postgres:app:hunter2@db/jobs?password=hunter2",
+    ],
+)
+def test_a_password_that_breaks_the_url_is_not_shown(url: str) -> None:
+    problem = url_problem(url)
+    assert problem.startswith("url: expected postgresql://user@host:5432/database; got 'postgres")
+    assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://db/jobs",
+        "postgresql+asyncpg://app:p%40ss@db:5432/jobs?sslmode=require",
+        "postgresql+psycopg://[::1]:5432/jobs",
+        "postgresql:///jobs?host=/var/run/postgresql",
+        "postgresql://one:5432,two/jobs",
+    ],
+)
+def test_a_database_may_be_spelled_in_many_ways(url: str) -> None:
+    assert isinstance(open_store(url, namespace="a", schema="b", password="c", migrate="never"), PostgresStore)
+
+
+def test_what_only_postgresql_has_is_refused_with_a_file() -> None:
+    with pytest.raises(SettingsError) as raised:
+        open_store("sqlite:///x.db", namespace="a", schema="b", password="hunter2", migrate="never")
+    assert [problem.partition(":")[0] for problem in raised.value.problems] == [
+        "namespace",
+        "schema",
+        "password",
+        "migrate",
+    ]
+    assert raised.value.problems[0] == (
+        "namespace: only PostgreSQL has it, and the store is a SQLite file: give each application a file of its own, "
+        "and leave this out"
+    )
+    assert "hunter2" not in str(raised.value)
+
+
+def test_settings_do_not_show_a_password() -> None:
+    assert "hunter2" not in repr(Settings(url="postgresql://app:hunter2@db/jobs", password="hunter2"))
 
 
 def test_a_path_is_no_url() -> None:
-    assert url_problem(Path("/srv/x.db")) == f"url: expected {FORMS}; got {Path('/srv/x.db')!r}"
+    assert url_problem(Path("/srv/x.db")) == f"url: expected {ALL_FORMS}; got {Path('/srv/x.db')!r}"
 
 
 def test_a_url_from_the_environment_is_called_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

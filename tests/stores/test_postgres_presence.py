@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -15,20 +15,14 @@ from postlude.stores.postgres import PostgresStore
 from postlude.stores.postgres.location import Location
 from postlude.stores.postgres.presence import Patience
 from tests.stores.making import claim_of, ended, staged
-from tests.stores.places import new_namespace, server
+from tests.stores.places import new_namespace
 
 DEADLINE = 15.0
 
 
-@pytest.fixture(scope="module")
-def dsn() -> Iterator[str]:
-    with server() as dsn:
-        yield dsn
-
-
 @pytest.fixture
-def place(dsn: str) -> tuple[str, str]:
-    dsn, _, namespace = new_namespace(dsn).partition("#")
+def place(postgres: str) -> tuple[str, str]:
+    dsn, _, namespace = new_namespace(postgres).partition("#")
     return dsn, namespace
 
 

@@ -105,6 +105,22 @@ every_option = Postlude(
     shutdown_grace=timedelta(seconds=2),
 )
 Postlude(retention=timedelta(days=1))
+
+
+async def later_known() -> str:
+    return "secret"
+
+
+Postlude(
+    url="postgresql://db/jobs",
+    namespace="shop",
+    schema="jobs",
+    password=lambda: "secret",
+    migrate="never",
+)
+Postlude(url="postgresql://db/jobs", password=later_known)
+Postlude(url="postgresql://db/jobs", password=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Postlude(migrate="later")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 Postlude(retention="1d")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

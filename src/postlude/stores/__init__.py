@@ -2,61 +2,90 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from postlude.errors import SettingsError
 from postlude.settings import called
 from postlude.stores.sqlite import SQLiteStore
+from postlude.stores.urls import PREFIX, is_postgres, problem_of
 
 if TYPE_CHECKING:
+    from postlude.settings import Migrate, Password
     from postlude.stores.contract import Store
+    from postlude.stores.postgres.location import Location
 
 __all__ = ["open_store"]
 
-_FORMS = "sqlite:///relative/jobs.db with three slashes, or sqlite:////absolute/jobs.db with four"
-_PREFIX = "sqlite:///"
+_INSTEAD: Final = {
+    "namespace": "give each application a file of its own",
+    "schema": "give each application a file of its own",
+    "password": "the rights of the file say who may open it",
+    "migrate": "the file is migrated by whoever opens it",
+}
+"""What to do instead with a SQLite file, for each option that only PostgreSQL has."""
 
 
-def open_store(url: str) -> Store:
-    """The store that `url` names, not opened yet: nothing touches the disk before `open()`.
+def open_store(
+    url: str,
+    *,
+    namespace: str | None = None,
+    schema: str | None = None,
+    password: Password | None = None,
+    migrate: Migrate | None = None,
+) -> Store:
+    """The store that `url` names, not opened yet: nothing touches the disk or the network before `open()`.
 
     Args:
-        url: `sqlite:///relative/path`, `sqlite:////absolute/path`.
+        url: `sqlite:///relative/path`, `sqlite:////absolute/path`, `postgresql://user@host:5432/database`.
+        namespace: see `Settings`; the last four only with PostgreSQL.
+        schema: see `Settings`.
+        password: see `Settings`.
+        migrate: see `Settings`.
 
     Raises:
-        SettingsError: the URL names no store that this release knows.
+        SettingsError: the URL names no store, or one that does not have these options, or whose driver is not there.
     """
-    problem = _problem(url)
-    if problem:
-        raise SettingsError([f"{called('url', url)}: {problem}"])
-    return SQLiteStore(url.removeprefix(_PREFIX))
+    check(url, namespace=namespace, schema=schema, password=password, migrate=migrate)
+    if not is_postgres(url):
+        return SQLiteStore(url.removeprefix(PREFIX))
+    location = postgres_at(url, namespace=namespace, schema=schema, password=password)
+    from postlude.stores.postgres import PostgresStore  # noqa: PLC0415 - who keeps jobs in a file need not have asyncpg
+
+    return PostgresStore(location, migrates=migrate != "never")
 
 
-def _problem(url: object) -> str:
-    """What is wrong with a URL, and its cure; empty if nothing is."""
-    if not isinstance(url, str):
-        return f"expected {_FORMS}; got {url!r}"
-    shown = re.sub(r"(?<=://)[^/]*@", "***@", url)  # a password must not come into a log
-    sqlite = _as_sqlite(url)
-    if sqlite is not None and (sqlite == _PREFIX or ":memory:" in sqlite or "mode=memory" in sqlite):
-        return (
-            f"expected a file, got {shown!r}, which is kept in memory, where nothing would survive: write {_FORMS}; "
-            'in a test, a file in a temporary folder, such as f"sqlite:///{tmp_path}/jobs.db"'
-        )
-    if url == sqlite:
-        return ""
-    if sqlite is not None:
-        return f"expected {_FORMS}; got {shown!r}: did you mean {sqlite!r}?"
-    known = url.startswith("postgres")
-    return f"expected {_FORMS}; got {shown!r}{': this release keeps jobs in SQLite only' if known else ''}"
+def check(url: str, **options: object) -> None:
+    """Nothing, if `url` names a store that has the options which are given.
+
+    Raises:
+        SettingsError: naming everything that is wrong.
+    """
+    problem = problem_of(url)
+    problems = [f"{called('url', url)}: {problem}"] if problem else []
+    if not is_postgres(url):
+        problems += [
+            f"{called(name, value)}: only PostgreSQL has it, and the store is a SQLite file: {_INSTEAD[name]}, and "
+            "leave this out"
+            for name, value in options.items()
+            if value is not None
+        ]
+    if problems:
+        raise SettingsError(problems)
 
 
-def _as_sqlite(url: str) -> str | None:
-    """The URL of the SQLite file that somebody may mean: without SQLAlchemy's driver, with all slashes."""
-    scheme, separator, rest = url.partition(":")
-    if re.fullmatch(r"sqlite(\+\w+)?", scheme, re.IGNORECASE) and separator:
-        path = rest.removeprefix("//")
-        return f"sqlite://{path}" if rest != path and path.startswith("/") else f"{_PREFIX}{path}"
-    looks_like_a_path = "://" not in url and re.search(r"[./]|:memory:", url)
-    return f"{_PREFIX}{url}" if looks_like_a_path else None
+def postgres_at(
+    url: str, *, namespace: str | None = None, schema: str | None = None, password: Password | None = None
+) -> Location:
+    """The place in a PostgreSQL database.
+
+    Raises:
+        SettingsError: the driver is not installed.
+    """
+    try:
+        from postlude.stores.postgres.location import Location, dsn_of  # noqa: PLC0415 - as above
+    except ModuleNotFoundError as missing:
+        if missing.name != "asyncpg":
+            raise
+        problem = "PostgreSQL is spoken to by asyncpg, which is not installed: pip install 'postlude[postgres]'"
+        raise SettingsError([f"{called('url', url)}: {problem}"]) from None
+    return Location(dsn_of(url), schema or "postlude", namespace or "default", password)

@@ -43,7 +43,16 @@ def exchanged(engine: Runtime, *, worker: WorkerMode, clock: Clock) -> Iterator[
     with TemporaryDirectory(prefix="postlude-") as folder:
         close(engine)
         before = engine.settings
-        engine.settings = replace(before, url=f"sqlite:///{folder}/jobs.db", worker=worker)
+        # What only PostgreSQL knows is refused with a file.
+        engine.settings = replace(
+            before,
+            url=f"sqlite:///{folder}/jobs.db",
+            namespace=None,
+            schema=None,
+            password=None,
+            migrate=None,
+            worker=worker,
+        )
         try:
             with clock_of(engine).replaced_by(clock):
                 try:

@@ -1,18 +1,10 @@
 """The stores on which the conformance suite runs."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.stores.places import new_namespace, server
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """A PostgreSQL server that all tests of a run share."""
-    with server() as dsn:
-        yield dsn
+from tests.stores.places import new_namespace
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

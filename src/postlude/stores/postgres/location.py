@@ -1,17 +1,42 @@
-"""Where the database is: the forms of a URL, and what is shown of it."""
+"""Where the database is: from a URL to what asyncpg is told, and to what people are shown."""
 
 from __future__ import annotations
 
+import inspect
 import os
-import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+from postlude.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-FORM: Final = "postgresql://user@host:5432/database"
-_SCHEME: Final = re.compile(r"(postgres|postgresql)(\+\w+)?", re.IGNORECASE)
+    from postlude.settings import Password
+
+_OF_OTHERS: Final = frozenset(
+    {
+        "async_fallback",
+        "channel_binding",
+        "client_encoding",
+        "connect_timeout",
+        "fallback_application_name",
+        "gssencmode",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "pgbouncer",
+        "prepared_statement_cache_size",
+        "prepared_statement_name_func",
+        "sslcompression",
+        "sslsni",
+        "tcp_user_timeout",
+    }
+)
+"""What a URL may say to libpq or to SQLAlchemy of how they connect. asyncpg would hand it to the server as a setting,
+which the server refuses."""
 
 
 class Location(NamedTuple):
@@ -21,8 +46,11 @@ class Location(NamedTuple):
     """As asyncpg understands it; it may hold a password."""
     schema: str = "postlude"
     namespace: str = "default"
-    password: str | Callable[[], str | Awaitable[str]] | None = None
+    password: Password | None = None
     """In place of one in the URL; asked for with every new connection if it is a function."""
+
+    def __repr__(self) -> str:
+        return f"Location({self.shown!r}, schema={self.schema!r}, namespace={self.namespace!r})"
 
     @property
     def shown(self) -> str:
@@ -36,16 +64,38 @@ class Location(NamedTuple):
         """What `asyncpg.connect` and `create_pool` are given."""
         # Whoever looks into pg_stat_activity sees which process it is.
         given: dict[str, Any] = {"dsn": self.dsn, "server_settings": {"application_name": f"postlude {os.getpid()}"}}
-        if self.password is not None:
+        if callable(self.password):
+            given["password"] = partial(_asked, self.password, self.shown)
+        elif self.password is not None:
             given["password"] = self.password
         return given
 
 
-def is_postgres(url: str) -> bool:
-    """Whether a URL means PostgreSQL, in one of the forms that are in use."""
-    return _SCHEME.fullmatch(url.partition(":")[0]) is not None
-
-
 def dsn_of(url: str) -> str:
-    """The URL without what SQLAlchemy writes into its scheme: `+asyncpg`, `+psycopg`."""
-    return "postgresql:" + url.partition(":")[2]
+    """A URL as asyncpg understands it, from one that was written for others, such as `+psycopg` or `?ssl=`."""
+    parts = urlsplit(url)
+    query = [
+        ("sslmode", "require" if value == "true" else value) if name == "ssl" else (name, value)
+        for name, value in parse_qsl(parts.query)
+        if name not in _OF_OTHERS
+    ]
+    return urlunsplit(parts._replace(scheme="postgresql", query=urlencode(query)))
+
+
+async def _asked(ask: Callable[[], str | Awaitable[str]], shown: str) -> str:
+    """The password for a new connection.
+
+    Raises:
+        StoreUnavailable: there is none, and the next connection may have one.
+    """
+    try:
+        said = ask()
+        password = await said if inspect.isawaitable(said) else said
+    except Exception as error:
+        message = f"{shown}: the function that was given as password= raised {type(error).__name__}: {error}"
+        raise StoreUnavailable(message) from error
+    if not isinstance(password, str):
+        # Whatever it is, it may be the secret itself.
+        message = f"{shown}: the function that was given as password= is to return a string, and returned "
+        raise StoreUnavailable(message + type(password).__name__)
+    return password

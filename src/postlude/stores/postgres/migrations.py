@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from postlude.errors import SchemaTooNew
+import asyncpg
+
+from postlude.errors import SchemaNotReady, SchemaTooNew
 from postlude.stores.postgres.statements import sql
 
 if TYPE_CHECKING:
@@ -34,23 +36,50 @@ async def migrate(connection: Connection, location: Location, migrations: Sequen
 
     Raises:
         SchemaTooNew: a later release changed it beyond what this one can work with.
+        SchemaNotReady: the role may not do that.
     """
-    found, needs = await version_of(connection, location.schema)
-    known = migrations[-1].version
-    if found >= known:
-        _check(location, found, needs, known)
+    # Only who finds something to do waits for the others that do it.
+    if not await missing(connection, location, migrations):
         return
     async with connection.transaction():
-        # Only who finds something to do waits for the others that do it.
         await connection.execute(sql("lock_migrations", location.schema), location.schema)
-        found, needs = await version_of(connection, location.schema)
-        _check(location, found, needs, known)
-        for migration in migrations:
-            if migration.version > found:
-                if migration.version == 1:
-                    await connection.execute(sql("create_schema", location.schema))
-                await connection.execute(sql(f"migrations/{migration.version:04}", location.schema))
-                await connection.execute(sql("add_migration", location.schema), *migration)
+        steps = await missing(connection, location, migrations)
+        try:
+            for migration in steps:
+                await connection.execute(script_of(migration, location.schema))
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise _not_ready(location, steps, f"this role may not change that ({error})") from error
+
+
+async def check(connection: Connection, location: Location, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Nothing, if the schema is one that this release works on.
+
+    Raises:
+        SchemaTooNew: a later release changed it beyond what this one can work with.
+        SchemaNotReady: it is missing, or of an earlier release.
+    """
+    if steps := await missing(connection, location, migrations):
+        raise _not_ready(location, steps, "migrate='never' leaves that to others")
+
+
+async def missing(
+    connection: Connection, location: Location, migrations: Sequence[Migration] = MIGRATIONS
+) -> Sequence[Migration]:
+    """The migrations that were not carried out yet.
+
+    Raises:
+        SchemaTooNew: a later release changed it beyond what this one can work with.
+    """
+    found, needs = await version_of(connection, location.schema)
+    _check(location, found, needs, migrations[-1].version)
+    return [migration for migration in migrations if migration.version > found]
+
+
+def script_of(migration: Migration, schema: str) -> str:
+    """All statements of one step; the first one makes the schema, too."""
+    create = sql("create_schema", schema) if migration.version == 1 else ""
+    note = sql("add_migration", schema).replace("$1", str(migration.version)).replace("$2", str(migration.needs))
+    return f"{create}{sql(f'migrations/{migration.version:04}', schema)}\n{note.rstrip()};\n"
 
 
 async def version_of(connection: Connection, schema: str) -> tuple[int, int]:
@@ -59,6 +88,15 @@ async def version_of(connection: Connection, schema: str) -> tuple[int, int]:
         return 0, 0
     row = await connection.fetchrow(sql("migrations", schema))
     return (row[0], row[1]) if row is not None else (0, 0)
+
+
+def _not_ready(location: Location, steps: Sequence[Migration], why: str) -> SchemaNotReady:
+    found = steps[0].version - 1
+    has = f"has schema {location.schema!r} as of migration {found}" if found else f"has no schema {location.schema!r}"
+    return SchemaNotReady(
+        f"{location.shown} {has}, this release needs migration {steps[-1].version}, and {why}: run `postlude "
+        "migrate` with a role that may make tables there, before this release starts."
+    )
 
 
 def _check(location: Location, found: int, needs: int, known: int) -> None:

@@ -24,4 +24,4 @@ def sql(name: str, schema: str) -> str:
     for word, part in _PARTS.items():
         if word in text:
             text = text.replace(word, sql(part, schema).rstrip("\n"))
-    return text.replace("{schema}", schema)
+    return text.replace("{schema}", f'"{schema}"')  # which may be a word of SQL, like user

@@ -15,7 +15,7 @@ from postlude.stores.contract import Description
 from postlude.stores.postgres import by_hand, claiming, logs, pruning, reading, scheduling, workers, writing
 from postlude.stores.postgres.bridge import Bridge, Group
 from postlude.stores.postgres.lanes import read_pauses
-from postlude.stores.postgres.migrations import migrate
+from postlude.stores.postgres.migrations import check, migrate
 from postlude.stores.postgres.presence import Patience, leave, presence_at
 from postlude.stores.postgres.session import Session
 from postlude.stores.postgres.statements import sql
@@ -50,15 +50,23 @@ _NO_LIMITS: Final[Mapping[str, Limit]] = MappingProxyType({})
 class PostgresStore:
     """Jobs in a PostgreSQL database. Fulfils `stores.contract.Store`."""
 
-    def __init__(self, location: Location, *, patience: Patience = Patience()) -> None:  # noqa: B008 - immutable
+    def __init__(
+        self,
+        location: Location,
+        *,
+        patience: Patience = Patience(),  # noqa: B008 - immutable
+        migrates: bool = True,
+    ) -> None:
         """Touches nothing yet.
 
         Args:
             location: the database, the schema and the namespace in it.
             patience: when a silence of others means that they are dead.
+            migrates: whether `open` makes the schema and brings it up to date, or refuses one that is not.
         """
         self._location = location
         self._patience = patience
+        self._migrates = migrates
         self._open: _Open | None = None
         self._cursors: Cursors = {}
 
@@ -67,7 +75,7 @@ class PostgresStore:
         if self._open is None:
             bridge = Bridge(f"postlude {self._location.shown}")
             presence = presence_at(self._location, self._patience)
-            opened = _Open(self._location, bridge, presence)
+            opened = _Open(self._location, bridge, presence, migrates=self._migrates)
             try:
                 await bridge.call(opened.connect)
             except BaseException:
@@ -281,8 +289,9 @@ class _Open:
     _pool: asyncpg.Pool
     _namespace: int
 
-    def __init__(self, location: Location, bridge: Bridge, presence: Presence) -> None:
+    def __init__(self, location: Location, bridge: Bridge, presence: Presence, *, migrates: bool) -> None:
         self._location = location
+        self._migrates = migrates
         self.bridge = bridge
         self.presence = presence
         self.process = os.getpid()
@@ -304,10 +313,12 @@ class _Open:
             )
             self._connected = True
             async with self._pool.acquire() as connection:
-                await migrate(connection, self._location)
+                await (migrate if self._migrates else check)(connection, self._location)
                 self._namespace = await self._find_namespace(connection)
                 self.description = Description(
-                    self._location.shown, await self._commit_seconds(connection), await _warnings(connection)
+                    f"{self._location.shown}, namespace {self._location.namespace!r}",
+                    await self._commit_seconds(connection),
+                    await _warnings(connection),
                 )
 
     async def disconnect(self) -> None:

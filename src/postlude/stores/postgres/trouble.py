@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -14,9 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _COMES_BACK: Final = (
-    OSError,
-    TimeoutError,
-    asyncio.TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,  # the connection was closed under an operation, most often
     asyncpg.InternalClientError,
@@ -28,6 +24,26 @@ _COMES_BACK: Final = (
     asyncpg.QueryCanceledError,
     asyncpg.PostgresSystemError,
 )
+_WITH_CURE: Final = (
+    (asyncpg.InvalidCatalogNameError, "Create the database (createdb), or correct its name in POSTLUDE_URL."),
+    (
+        asyncpg.InvalidAuthorizationSpecificationError,
+        "Correct the user and the password, in POSTLUDE_URL or POSTLUDE_PASSWORD, or add ?sslmode=require to the URL.",
+    ),
+    (
+        asyncpg.InsufficientPrivilegeError,
+        "Grant the role what it needs (docs/postgres.md has the lines), or let POSTLUDE_URL name another role.",
+    ),
+    (
+        (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedColumnError),
+        "The schema is missing, or older than this release: run `postlude migrate`.",
+    ),
+    (
+        OSError,  # TimeoutError too
+        "If that lasts, see whether the server runs there, and whether host and port in POSTLUDE_URL are right.",
+    ),
+)
+"""What lasts until somebody does something, and then works again without a restart."""
 AGAIN: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """What another try of the same transaction may not meet."""
 
@@ -47,21 +63,25 @@ def translated(shown: str) -> Iterator[None]:
         yield
     except PostludeError:
         raise
-    except asyncpg.InsufficientPrivilegeError as error:
-        message = (
-            f"{shown}: {error}. Grant the role what it needs on the schema (docs/postgresql.md has the lines), or let "
-            "POSTLUDE_URL name another role."
-        )
+    except asyncpg.ClientConfigurationError as error:
+        message = f"{shown}: {_line(error)}. Correct POSTLUDE_URL."
         raise StoreError(message) from error
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedColumnError) as error:
-        message = f"{shown}: {error}. The schema is missing or older than this release: run `postlude migrate`."
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        for kinds, cure in _WITH_CURE:
+            if isinstance(error, kinds):
+                message = f"{shown}: {_line(error)}. {cure}"
+                raise StoreUnavailable(message) from error
+        if isinstance(error, _COMES_BACK):
+            message = f"{shown} did not answer as it should: {_line(error)}"
+            raise StoreUnavailable(message) from error
+        message = f"{shown}: {_line(error)}"
         raise StoreError(message) from error
-    except _COMES_BACK as error:
-        message = f"{shown} did not answer as it should: {type(error).__name__}: {error}"
-        raise StoreUnavailable(message) from error
-    except asyncpg.PostgresError as error:
-        message = f"{shown}: {type(error).__name__}: {error}"
-        raise StoreError(message) from error
+
+
+def _line(error: BaseException) -> str:
+    """What it says, in one line; its kind where it says nothing."""
+    said = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def is_of_one(error: BaseException) -> bool:

@@ -1,0 +1,73 @@
+"""What a URL says of a store: which kind it is, or what is wrong with it. Knows no driver: it may not be installed."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+PREFIX: Final = "sqlite:///"
+"""What stands before the path of a SQLite file."""
+
+_FILE: Final = "sqlite:///relative/jobs.db with three slashes, or sqlite:////absolute/jobs.db with four"
+_DATABASE: Final = "postgresql://user@host:5432/database"
+_POSTGRES: Final = re.compile(r"(postgres|postgresql)(\+\w+)?", re.IGNORECASE)
+
+
+def is_postgres(url: object) -> bool:
+    """Whether it means PostgreSQL, in one of the forms that are in use: `postgres:`, `postgresql+asyncpg:`."""
+    return isinstance(url, str) and _POSTGRES.fullmatch(url.partition(":")[0]) is not None
+
+
+def problem_of(url: object) -> str:
+    """What is wrong with a URL, and its cure; empty if nothing is."""
+    if not isinstance(url, str):
+        return f"expected {_FILE}, or {_DATABASE}; got {url!r}"
+    if not is_postgres(url) and _as_sqlite(url) is not None:
+        return _problem_of_file(url, re.sub(r"(?<=://)[^/]*@", "***@", url))
+    # A password must not come into a log, wherever it stands in what may be anything.
+    shown = re.sub(r":(//)?.*@", r":\1***@", re.sub(r"(password=)[^&\s]*", r"\1***", url, flags=re.IGNORECASE))
+    return _problem_of_database(url, shown) if is_postgres(url) else f"expected {_FILE}, or {_DATABASE}; got {shown!r}"
+
+
+def _problem_of_database(url: str, shown: str) -> str:
+    if not url.partition(":")[2].startswith("//"):
+        return f"expected {_DATABASE}; got {shown!r}"
+    if not _is_sound(url):
+        return (
+            f"expected {_DATABASE}; got {shown!r}, in which the host or the port makes no sense. If the password has a "
+            "character like @ : / ? # or %, write that as %40 and so on (urllib.parse.quote(password, safe='')), or "
+            "give it as POSTLUDE_PASSWORD"
+        )
+    return ""
+
+
+def _is_sound(url: str) -> bool:
+    """Whether each of its hosts, divided by commas, has a port that is a number, or none, and nothing comes twice."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a bracket that could begin an IPv6 address
+        return False
+    user, _, hosts = parts.netloc.rpartition("@")
+    ports = all(re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*)(:\d+)?", host) for host in hosts.split(","))
+    return ports and "@" not in user and not parts.fragment
+
+
+def _problem_of_file(url: str, shown: str) -> str:
+    sqlite = _as_sqlite(url) or ""
+    if sqlite == PREFIX or ":memory:" in sqlite or "mode=memory" in sqlite:
+        return (
+            f"expected a file, got {shown!r}, which is kept in memory, where nothing would survive: write {_FILE}; "
+            'in a test, a file in a temporary folder, such as f"sqlite:///{tmp_path}/jobs.db"'
+        )
+    return "" if url == sqlite else f"expected {_FILE}; got {shown!r}: did you mean {sqlite!r}?"
+
+
+def _as_sqlite(url: str) -> str | None:
+    """The URL of the SQLite file that somebody may mean: without SQLAlchemy's driver, with all slashes."""
+    scheme, separator, rest = url.partition(":")
+    if re.fullmatch(r"sqlite(\+\w+)?", scheme, re.IGNORECASE) and separator:
+        path = rest.removeprefix("//")
+        return f"sqlite://{path}" if rest != path and path.startswith("/") else f"{PREFIX}{path}"
+    looks_like_a_path = "://" not in url and re.search(r"[./]|:memory:", url)
+    return f"{PREFIX}{url}" if looks_like_a_path else None
