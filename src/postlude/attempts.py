@@ -10,10 +10,9 @@ import asyncio
 import contextlib
 import contextvars
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from postlude.admitted import Admitted
-from postlude.clock import wait
 from postlude.endings import Endings
 from postlude.events import (
     AttemptUnstoppable,
@@ -31,6 +30,7 @@ from postlude.job import Cancelled, Failed, JobState
 from postlude.line import Line, Lines
 from postlude.oversight import RECORD_AFTER, Oversight
 from postlude.policy import Policy
+from postlude.rest import Rest
 from postlude.tasks import default_executor
 
 if TYPE_CHECKING:
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
     from postlude.settling import Settling
     from postlude.stores.contract import Store
     from postlude.tasks import ExecutorName
-
-LAST_WORDS: Final = 1.0
-"""Seconds that a cancelled coroutine has to end when the process stops."""
 
 
 class Attempts:
@@ -85,8 +82,7 @@ class Attempts:
         self._running: dict[UUID, Admitted] = {}
         """Oldest first."""
         self._oversight = Oversight(store, owner, clock, events, self._running)
-        self._resting: tuple[asyncio.Event, Callable[[Admitted], bool]] | None = None
-        """Set when none of those attempts runs; there only while somebody waits for that."""
+        self.rest: Rest = Rest(self._running)
         self._stuck: set[UUID] = set()
         """Those that did not end when their time was over, and whose threads were not replaced."""
         self._preparing: set[asyncio.Task[None]] = set()
@@ -304,8 +300,7 @@ class Attempts:
     def _leave(self, line: Line) -> None:
         """A slot is free: the next in line takes it, or whoever fetches work from the queue."""
         line.free += 1
-        if self._resting is not None and not any(map(self._resting[1], self._running.values())):
-            self._resting[0].set()
+        self.rest.look()
         self._let_in()
         if self.wanted and ((line.free and not line.waiting) or self.idle):
             self.wanted = False
@@ -380,19 +375,11 @@ class Attempts:
         for attempt in self._lines.take_all():
             self.endings.give_back(attempt)
         self.held = False  # an open request may still bring what only this process can run
-        await self._rest(grace, lambda attempt: not attempt.abandoned)
-        late = list(self._running.values())
+        late = await self.rest.grace(grace)
         if late:
             self._events.emit(StopDelayed(tuple(sorted({each.call.definition.name for each in late}))))
         for attempt in late:
             attempt.given_back = True
             attempt.cancel("the process stops")
-        await self._rest(LAST_WORDS, lambda attempt: attempt.can_end)
+        await self.rest.last_words()
         return sorted({each.call.definition.name for each in self._running.values()})
-
-    async def _rest(self, seconds: float, which: Callable[[Admitted], bool]) -> None:
-        """Return when none of these runs any more, or after that time."""
-        if seconds > 0 and any(map(which, self._running.values())):
-            self._resting = (asyncio.Event(), which)
-            await wait(self._resting[0], seconds)
-            self._resting = None

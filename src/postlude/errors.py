@@ -34,6 +34,18 @@ class InstallError(PostludeError, RuntimeError):
     """Postlude was installed at a moment or a place where it could not see every request."""
 
 
+class ApplicationNotFound(PostludeError, LookupError):
+    """A worker was to run the jobs of an application, and there is none, or Postlude is not installed in it."""
+
+
+class PortNotFree(PostludeError, OSError):
+    """The port that a worker was to tell its health on cannot be taken; `port` says which."""
+
+    def __init__(self, port: int, reason: str) -> None:
+        self.port: int = port
+        super().__init__(f"--health-port {port} cannot be listened on: {reason}. Name another one.")
+
+
 class LoopBlocking(PostludeError, RuntimeError):
     """`durable.blocking`, or `current_job().blocking`, was used on the thread of an event loop."""
 
@@ -176,13 +188,13 @@ class RaisedElsewhere(PostludeError, RuntimeError):
 
 
 class StartedInChild(PostludeError, RuntimeError):
-    """A module did, while a child of `executor="process"` loaded it, what only the program itself may do."""
+    """A module did, while a child or a worker loaded it, what only the program itself may do."""
 
     def __init__(self) -> None:
         super().__init__(
-            "A child process of executor='process' has loaded this module to run a task of it, and the module started "
-            "the application, or used its store, at import. That was done already, by the process that the task comes "
-            'from. Put what starts the program under `if __name__ == "__main__":`.'
+            "A worker, or a child process of executor='process', has loaded this module for the tasks in it, and the "
+            "module started the application, or used its store, at import. That is for the program itself to do, once. "
+            'Put what starts it under `if __name__ == "__main__":`.'
         )
 
 

@@ -92,7 +92,23 @@ def install_disabled(app: FastAPI, jobs: Jobs) -> None:
     async def plain(background_tasks: fastapi.BackgroundTasks) -> None:
         PlainTasks.adopt(background_tasks, jobs)
 
+    plain.postlude = jobs  # type: ignore[attr-defined]  # by this it is known again
     app.router.dependencies.insert(0, Depends(plain))
+
+
+def desk_of(app: FastAPI) -> Desk | None:
+    """What stores and runs the background tasks of an application; None: Postlude is not installed in it."""
+    return next((mark for mark in _marks(app) if mark not in _disabled), None)
+
+
+def is_disabled(app: FastAPI) -> bool:
+    """Whether Postlude was given the application, and was told to leave it as it is."""
+    return any(mark in _disabled for mark in _marks(app))
+
+
+def _marks(app: FastAPI) -> list[Any]:
+    found = [getattr(each.dependency, "postlude", None) for each in app.router.dependencies]
+    return [mark for mark in found if mark is not None]
 
 
 def _classes(app: FastAPI) -> list[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from postlude import telemetry
 from postlude.job import JobState
@@ -18,6 +18,7 @@ from postlude.stores.contract import Filter
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from postlude.duty import Duty
     from postlude.process import Process
     from postlude.scheduler import Scheduler
     from postlude.settings import Settings
@@ -37,42 +38,68 @@ class Coverage(Protocol):
         ...
 
 
-async def introduce(
-    process: Process, settings: Settings, coverage: Coverage, *, rescued: int, knows: Callable[[str], bool]
-) -> None:
+class Introduced(NamedTuple):
+    """What there is to say of an application, beside its store."""
+
+    settings: Settings
+    duty: Duty | None
+    """What a worker was told that has the process to itself; None: it serves requests."""
+    coverage: Coverage
+    """Which of its routes the hooks reach."""
+    rescued: int
+    """How many jobs of dead processes were taken up."""
+    knows: Callable[[str], bool]
+    """Whether it has the task with that name."""
+
+
+async def introduce(process: Process, about: Introduced) -> None:
     """Say where jobs are kept, who runs them, which routes are covered, and what waits; once for each server.
 
     Args:
         process: has the store open.
-        settings: of the application.
-        coverage: which of its routes the hooks reach.
-        rescued: how many jobs of dead processes were taken up.
-        knows: whether this application has the task with that name.
+        about: the rest.
     """
-    server = _server()
+    duty, server = about.duty, _server()
     if not await process.store.speaks_for(_name(server)):
-        if rescued:  # which no other process has counted
-            telemetry.announce(f"queue: {_jobs(rescued)} left by a process that is gone")
+        if about.rescued:  # which no other process has counted
+            telemetry.announce(f"queue: {_jobs(about.rescued)} left by a process that is gone")
         return
-    waiting = (await process.store.count(Filter(frozenset({JobState.QUEUED})))).get(JobState.QUEUED, 0)
-    embedded = settings.worker == "embedded"
-    slots = settings.concurrency
-    milliseconds = process.description.sync_seconds * 1000
-    children = f"{slots.most_processes} in child processes"
-    runs = f"up to {slots.loop} tasks at once on the event loop, {slots.threads} in threads and {children}"
-    runs += "" if server == process.pid else ", in each process"
-    for line in (
-        f"store: {process.description.location}, where a write takes {milliseconds:.2f} ms to reach the disk",
-        f"worker: {f'embedded, {runs}' if embedded else 'off, jobs are only stored here'}",
-        f"routes: {coverage.covered} with durable background tasks",
-        f"queue: {_jobs(waiting)} waiting, {rescued} left by a process that is gone",
-        *_schedules(process.scheduler),
-    ):
+    lines = [_store(process), _worker(about, several=server != process.pid)]
+    if duty is None:
+        lines.append(f"routes: {about.coverage.covered} with durable background tasks")
+    lines += await _queue(process, about.rescued)
+    for line in lines:
         telemetry.announce(line)
-    gaps = [f"not covered: {gap}" for gap in coverage.gaps]
-    lost = await _unresolvable(process, knows) if embedded else []
-    for warning in (*process.description.warnings, *unknown_variables(), *gaps, *lost):
+    warnings = [*process.description.warnings, *unknown_variables()]
+    if duty is None:
+        warnings += [f"not covered: {gap}" for gap in about.coverage.gaps]
+    if duty is not None or about.settings.worker == "embedded":
+        warnings += await _unresolvable(process, about.knows)
+    for warning in warnings:
         telemetry.warn(warning)
+
+
+def _store(process: Process) -> str:
+    milliseconds = process.description.sync_seconds * 1000
+    return f"store: {process.description.location}, where a write takes {milliseconds:.2f} ms to reach the disk"
+
+
+def _worker(about: Introduced, *, several: bool) -> str:
+    slots, duty = about.settings.concurrency, about.duty
+    runs = f"up to {slots.loop} tasks at once on the event loop, {slots.threads} in threads and "
+    runs += f"{slots.most_processes} in child processes"
+    if duty is not None:
+        queues = [name if most is None else f"{name} (at most {most} at once)" for name, most in duty.queues.items()]
+        return f"worker: this process, {runs}" + (f"; only of the queues {', '.join(queues)}" if queues else "")
+    if about.settings.worker == "off":
+        return "worker: off, jobs are only stored here"
+    return f"worker: embedded, {runs}" + (", in each process" if several else "")
+
+
+async def _queue(process: Process, rescued: int) -> list[str]:
+    waiting = (await process.store.count(Filter(frozenset({JobState.QUEUED})))).get(JobState.QUEUED, 0)
+    line = f"queue: {_jobs(waiting)} waiting, {rescued} left by a process that is gone"
+    return [line, *_schedules(process.scheduler)]
 
 
 async def introduce_another(process: Process, coverage: Coverage) -> None:

@@ -202,16 +202,30 @@ class Process:
             with contextlib.suppress(RuntimeError):  # it was closed: nothing runs there any more
                 loop.call_soon_threadsafe(call)
 
-    def begin_stop(self, grace: float) -> None:
-        """Start nothing more, and give what runs the grace. Idempotent. On the worker's loop."""
-        if self._stopping is None:
-            self._stopping = asyncio.get_running_loop().create_task(self._end(grace), name="postlude stop")
+    def call(self, what: Callable[[], object]) -> None:
+        """Have this called on the worker's loop soon; from any thread, or a signal handler."""
+        loop = self.loop
+        if loop is not None:
+            # It may be closed; and what a signal handler raises hits whoever is running.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(what)
 
-    async def _end(self, grace: float) -> Collection[str]:
+    def begin_stop(self, grace: float, *, announced: bool = True) -> None:
+        """Start nothing more, and give what runs the grace. Idempotent. On the worker's loop.
+
+        Args:
+            grace: seconds.
+            announced: whether somebody wants it; else what does not end in time was interrupted, and counts as that.
+        """
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_task(self._end(grace, announced), name="postlude stop")
+
+    async def _end(self, grace: float, announced: bool) -> Collection[str]:  # noqa: FBT001 - of `begin_stop`
         # The first that is written from now on, but nothing waits for it: while the store keeps it waiting, nothing new
         # may start, and the grace goes by.
-        announcing = self._tried("announcing the stop", self.store.announce_stop(self.owner))
-        self._announcing = asyncio.get_running_loop().create_task(announcing, name="postlude announcement")
+        if announced:
+            announcing = self._tried("announcing the stop", self.store.announce_stop(self.owner))
+            self._announcing = asyncio.get_running_loop().create_task(announcing, name="postlude announcement")
         _, left, *_ = await asyncio.gather(
             self._rescues.stop(), self.worker.stop(grace), self._schedules.stop(), self._prunes.stop()
         )

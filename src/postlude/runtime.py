@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from postlude import telemetry
@@ -12,8 +13,9 @@ from postlude.errors import PostludeError, StoreError
 from postlude.events import CallsDiscarded, CallsUnsaved, Events, StoreFailed
 from postlude.execution import release
 from postlude.executors.inside import refuse_to_open, refuse_to_start
+from postlude.grace import Grace
 from postlude.handle import Job
-from postlude.introduction import introduce, introduce_another
+from postlude.introduction import Introduced, introduce, introduce_another
 from postlude.job import JobState
 from postlude.loops import in_background
 from postlude.opening import Opening
@@ -21,7 +23,6 @@ from postlude.order import run_all
 from postlude.places import Places
 from postlude.process import Process, attempts_without_store
 from postlude.registry import import_tasks
-from postlude.signals import SignalWatch
 from postlude.staging import Staging, unstage
 from postlude.stores import open_store
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from postlude.client import Change
     from postlude.clock import Clock
     from postlude.dependencies import Overrides
+    from postlude.duty import Duty
     from postlude.introduction import Coverage
     from postlude.job import NewJob
     from postlude.registry import Registry
@@ -86,8 +88,9 @@ class Runtime:
         )
         self.opening: Opening = Opening(self._open_process)
         """What is open in this process."""
-        self._signals = SignalWatch(self._signalled)
-        self._stop_by: float | None = None
+        self.duty: Duty | None = None
+        """What a worker was told that has this process to itself; None: it serves requests."""
+        self.grace: Grace = Grace(self.opening, clock, lambda: self.settings.shutdown_grace)
         self._applications = 0
         """How many have started and not stopped."""
 
@@ -143,24 +146,29 @@ class Runtime:
             await introduce_another(process, coverage)
             return
         try:
-            rescued = await process.start() if self.settings.worker == "embedded" else 0
+            rescued = await process.start() if self.runs_jobs else 0
             self._applications = 1
-            self._signals.start()
-            await introduce(process, self.settings, coverage, rescued=rescued, knows=self.registry.knows)
+            self.grace.listen()
+            about = Introduced(self.settings, self.duty, coverage, rescued, self.registry.knows)
+            await introduce(process, about)
         except BaseException:
             await self.close()  # the server gives up, and nobody would call `stopped`
             raise
 
-    def _signalled(self) -> None:
-        """The process is told to end, and its server now waits for the open responses."""
-        process = self.opening.here
-        loop = None if process is None else process.loop
-        if process is not None and loop is not None:
-            if self._stop_by is None:
-                self._stop_by = self.clock.elapsed() + self.settings.shutdown_grace
-            # The loop may be closed; and what a signal handler raises hits whoever is running.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(process.begin_stop, self.settings.shutdown_grace)
+    @property
+    def runs_jobs(self) -> bool:
+        """Whether this process does, and does not only add them."""
+        return self.duty is not None or self.settings.worker == "embedded"
+
+    def take(self, duty: Duty, **options: Any) -> None:
+        """Do nothing but run jobs in this process, whatever `worker` says of a server; before it starts.
+
+        Args:
+            duty: what there is to do.
+            options: settings, in the place of the application's.
+        """
+        self.duty = duty
+        self.settings = replace(self.settings, **options)
 
     async def stopped(self) -> None:
         """The application ends: give running tasks what is left of the grace, and hand the rest to others."""
@@ -177,28 +185,9 @@ class Runtime:
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.close(), loop))
             return
         self._applications = 0
-        with contextlib.suppress(ValueError):  # not in the main thread: the handlers stay, and find nothing to do
-            self._signals.stop()
-        by, self._stop_by = self._stop_by, None
-        grace = self.settings.shutdown_grace if by is None else max(0.0, by - self.clock.elapsed())
-        if process is None or not self.opening.take(process):
-            return
-        left: Collection[str] = ()
-        if process.running_here:
-            left = await process.stop(grace)
-        else:
-            await process.close()
-        if left:
-            telemetry.warn(
-                f"{', '.join(left)}: still running after the {self.settings.shutdown_grace:g} s that "
-                "shutdown_grace allows. What does not end before the process does is kept, and runs again from its "
-                "beginning at the next start; Postlude(shutdown_grace=...) gives it longer"
-            )
-        if refused := process.withdrawals.tasks:
-            telemetry.warn(
-                f"refused with 503, and not known to be removed from the store, which does not answer: "
-                f"{', '.join(refused)}; if they are there, they run when this process has ended"
-            )
+        left = self.grace.take()
+        if process is not None and self.opening.take(process):
+            await self.grace.stop(process, left)
 
     # Calls of a request
 
@@ -317,7 +306,7 @@ class Runtime:
             places.close()
 
     async def _run_to_end(self, process: Process, calls: Sequence[Call]) -> bool:
-        if self.settings.worker == "off" and all(_is_stored(call) for call in calls):
+        if not self.runs_jobs and all(_is_stored(call) for call in calls):
             settling = process.settling()
             # What comes after another of them in order goes with that one.
             here = {call.id for call in calls if call.answered is None}

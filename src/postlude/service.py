@@ -39,6 +39,8 @@ class Service:
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self._failing = False
+        self.done: int = 0
+        """How many turns were taken to their end."""
 
     def start(self) -> None:
         """Begin, on the running loop."""
@@ -78,6 +80,7 @@ class Service:
         except Exception as error:  # noqa: BLE001 - reported, and the service goes on: nobody else would do its work
             self._events.emit(ServiceFailed(self.name, failure_of(error)))
             return RETRY_AFTER
+        self.done += 1
         if self._failing:
             self._failing = False
             self._events.emit(StoreRecovered(self.name))

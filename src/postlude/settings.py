@@ -303,8 +303,12 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _concurrency(text: str) -> Concurrency:
-    """`loop=100,threads=16,processes=4`, or one number for the loop."""
+def concurrency_of(text: str) -> Concurrency:
+    """What `loop=100,threads=16,processes=4` says, or one number for the loop.
+
+    Raises:
+        ValueError: it is neither.
+    """
     pairs = dict(_pair(part) for part in _names(text))
     unknown = pairs.keys() - {option.name for option in fields(Concurrency)}
     if unknown or not all(value.strip().isdigit() for value in pairs.values()):
@@ -337,7 +341,7 @@ _READERS: dict[str, Callable[[str], object]] = cast(
         "tasks": _names,
         "allow": _names,
         "carry": _names,
-        "concurrency": _concurrency,
+        "concurrency": concurrency_of,
         "strict": _boolean,
         "ordered": _boolean,
         "retention": _retention,

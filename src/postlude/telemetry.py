@@ -117,6 +117,11 @@ def warn(line: str) -> None:
     _logger.warning("%s", line)
 
 
+def fail(line: str) -> None:
+    """Write a line without which the process goes no further."""
+    _logger.critical("%s", line)
+
+
 def utc(moment: float) -> str:
     """A moment as people read it."""
     return "never" if isinf(moment) else f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"

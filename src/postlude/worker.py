@@ -104,6 +104,11 @@ class Worker:
         self._attempts.watch = self._watch.wake
         self._attempts.belongs_in_queue = self._belongs_in_queue
 
+    @property
+    def looks(self) -> int:
+        """How often it has looked into the queue, and the store has answered."""
+        return self._claims.done
+
     def wake(self) -> None:
         """Something was queued: look into the queue now."""
         self._names_read = -NAMES_FOR

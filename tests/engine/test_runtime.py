@@ -196,7 +196,7 @@ async def test_what_another_thread_has_opened_meanwhile_is_not_lost_by_a_close(
         thread.join(30)
 
     with monkeypatch.context() as patched:
-        patched.setattr(runtime._signals, "stop", meanwhile)
+        patched.setattr(runtime.grace._signals, "stop", meanwhile)
         await runtime.close()
     assert [await runtime.store()] == opened
 

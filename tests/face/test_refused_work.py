@@ -229,7 +229,7 @@ async def test_what_is_told_to_a_loop_that_was_closed_is_lost_without_an_error(u
     process.loop.close()
     process.wake()
     process.look_for_cancellations()
-    durable._runtime._signalled()
+    durable._runtime.grace.begin()
     await durable.close()
     assert process.loop is None
 

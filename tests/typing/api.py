@@ -36,6 +36,7 @@ from postlude import (
     task,
 )
 from postlude.errors import (
+    ApplicationNotFound,
     ArgumentsDoNotFit,
     ArgumentsTooLarge,
     CallError,
@@ -50,6 +51,7 @@ from postlude.errors import (
     NotStorable,
     NotSucceeded,
     NotTestable,
+    PortNotFree,
     RaisedElsewhere,
     ResultDoesNotFit,
     ResultNotStored,
@@ -603,7 +605,7 @@ def what_more_errors_carry(waits: WaitInRequest, lost: ClaimLost, elsewhere: Rai
 
 type_errors: list[type[TypeError]] = [CallError, NotStorable, ArgumentsDoNotFit, ResultDoesNotFit]
 value_errors: list[type[ValueError]] = [TaskDeclarationError, UnknownValue, SettingsError, ArgumentsTooLarge]
-lookup_errors: list[type[LookupError]] = [JobNotFound, UnknownTask, ResultNotStored]
+lookup_errors: list[type[LookupError]] = [ApplicationNotFound, JobNotFound, UnknownTask, ResultNotStored]
 runtime_errors: list[type[RuntimeError]] = [InstallError, LoopBlocking, NotInTask, NotTestable, StartedInChild]
 store_errors: list[type[StoreError]] = [
     NotAPostludeStore,
@@ -613,7 +615,7 @@ store_errors: list[type[StoreError]] = [
     StoreUnavailable,
 ]
 others: list[type[PostludeError]] = [StoreError, CallError, WaitTimeout]
-os_error: type[OSError] = StoreLocationError
+os_errors: list[type[OSError]] = [PortNotFree, StoreLocationError]
 
 
 assert_type(postlude.__all__, list[str])

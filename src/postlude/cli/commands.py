@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from postlude.cli.demo.story import tell
+from postlude.cli.working import work
 
 commands: typer.Typer = typer.Typer(
     name="postlude",
@@ -54,3 +55,39 @@ def demo(
     2 if the demonstration could not be given.
     """
     raise typer.Exit(tell(notifications, durable=not without, keep=keep, console=Console(highlight=False)))
+
+
+@commands.command()
+def worker(
+    application: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[APP]",
+            show_default=False,
+            help="`main:app`, the path of a file or package, or a module. Default: `[tool.fastapi] entrypoint` in "
+            "pyproject.toml, then main.py, app.py, api.py, and those in app/, as `fastapi run` does.",
+        ),
+    ] = None,
+    *,
+    concurrency: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="How many jobs at once: a number for `async def` tasks, or loop=100,threads=16,processes=4.",
+        ),
+    ] = None,
+    health_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Answer GET /healthz here: 200, or 503 if it has to be started again."),
+    ] = None,
+) -> None:
+    """Run the jobs of an application in a process that serves no requests.
+
+    The application's lifespan runs, so that tasks find their pools and models. SIGTERM or Ctrl-C: nothing new starts,
+    what runs has the grace (`shutdown_grace`, POSTLUDE_SHUTDOWN_GRACE), the rest is given back. The same once more:
+    everything is given back at once.
+
+    Exit code: 0 when it was told to end; 1 if it could not start; 2 for a command line that makes no sense; 3 when too
+    many of its threads are stuck, and it should be started again.
+    """
+    raise typer.Exit(work(application, concurrency, health_port))

@@ -1,4 +1,8 @@
-"""What must not happen in a child of `executor="process"`: it runs tasks, and is no second copy of the application."""
+"""What must not happen where modules are only loaded, and the application is not to start.
+
+In a child of `executor="process"`, which runs tasks and is no second copy of the application, and in the process of a
+worker, which starts the application later.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +35,19 @@ def loading() -> Iterator[None]:
         _loading = before
 
 
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """While a worker that has a process to itself imports its application, which it starts later, once."""
+    global _loading  # noqa: PLW0603 - as above
+    before, _loading = _loading, True
+    try:
+        yield
+    finally:
+        _loading = before
+
+
 def refuse_to_open() -> None:
-    """Nothing, unless the store is to be opened by a module that a child is loading. A running task may.
+    """Nothing, unless the store is to be opened by a module that is only loaded. A running task may.
 
     Raises:
         StartedInChild: it is: each child would add the jobs of an unguarded script once more.
@@ -42,10 +57,10 @@ def refuse_to_open() -> None:
 
 
 def refuse_to_start() -> None:
-    """Nothing, unless an application is to start in a child.
+    """Nothing, unless an application is to start in a child, or by a module that is only loaded.
 
     Raises:
         StartedInChild: it is: a server, and a worker with it.
     """
-    if _is_child:
+    if _is_child or _loading:
         raise StartedInChild

@@ -52,6 +52,7 @@ By hand
 Workers
     17. **Alive or dead.** A worker is alive while its process holds the proof of life it took in `enlist`; the proof
         falls with the process, however it dies, and with nothing else. It is taken before the worker can own a job.
+        `silence` says for how long this process could not make sure that it is seen as alive.
     18. **Orphans.** `orphans` gives the claims of workers that are dead, and only those. Staged jobs are among them.
     19. **Dismissed.** A worker's row goes when it owns no job any more.
     20. **Announced.** What a worker announced with `announce_stop` is read with its orphans, as `Claim.stopping`.
@@ -335,6 +336,10 @@ class WorkerStore(Protocol):
 
     async def enlist(self) -> int:
         """Take the proof of life, then write the worker's row; returns the worker's id (clause 17)."""
+        ...
+
+    def silence(self) -> float:
+        """Seconds since the proof was last made sure of; 0 where it needs nothing but the process. In any thread."""
         ...
 
     async def announce_stop(self, owner: int) -> None:

@@ -61,6 +61,7 @@ class Presence:
         """Those that were asked about, and whether this process speaks for them."""
         self._lost: set[int] = set()
         """Workers that others have given up for dead."""
+        self._extended_at = time.monotonic()
         self._changed = asyncio.Event()
         self._connecting = asyncio.Lock()
         self._using = asyncio.Lock()
@@ -98,6 +99,11 @@ class Presence:
         """Whether others can be judged by their locks just now."""
         await self._bridge.call(self._connected)
         return self._calm_at is not None and time.monotonic() >= self._calm_at
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the last extension of the lease; 0 where no worker of this process is alive."""
+        return time.monotonic() - self._extended_at if self._workers else 0.0
 
     @property
     def workers(self) -> frozenset[int]:
@@ -191,6 +197,8 @@ class Presence:
                     statement = sql("extend", self._location.schema)
                     rows = await connection.fetch(statement, list(workers), self._patience.lease)
             self._lost |= workers - {row["id"] for row in rows}
+            if rows:
+                self._extended_at = time.monotonic()
 
     async def _stop_keeping(self) -> None:
         if self._keeping is not None:

@@ -216,6 +216,10 @@ class PostgresStore:
         await now.presence.hold(worker, lambda connection: write(now.session(connection)))
         return worker
 
+    def silence(self) -> float:
+        """Clause 17."""
+        return self._now().presence.silence
+
     async def announce_stop(self, owner: int) -> None:
         """Clause 20."""
         await self._do(lambda session: session.do("announce_stop", owner))

@@ -203,6 +203,10 @@ class SQLiteStore:
             raise
         return worker
 
+    def silence(self) -> float:
+        """Clause 17: a lock of the operating system stays as long as the process."""
+        return 0.0
+
     async def announce_stop(self, owner: int) -> None:
         """Clause 20."""
         await self._write(lambda connection: claiming.on_workers(connection, "announce_stop", [owner]))

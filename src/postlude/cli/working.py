@@ -1,0 +1,68 @@
+"""`postlude worker`: what the command line asks for, checked before anything starts."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from postlude.duty import Duty
+from postlude.errors import PostludeError, SettingsError, StoreLocationError
+from postlude.registry import import_tasks
+from postlude.settings import DEFAULT_URL, concurrency_of
+from postlude.standalone.finding import find
+from postlude.standalone.program import FAILED, Program
+
+if TYPE_CHECKING:
+    from postlude.runtime import Runtime
+
+_DEFAULT_FILE = DEFAULT_URL.removeprefix("sqlite:///")
+
+
+def work(application: str | None, concurrency: str | None, health_port: int | None) -> int:
+    """Run the jobs of an application until the process is told to end; returns the exit code.
+
+    Args:
+        application: see `finding.find`.
+        concurrency: `20`, or `loop=20,threads=4,processes=2`; None: as the application says.
+        health_port: where `/healthz` is answered; None: nowhere.
+    """
+    try:
+        found = find(application)
+        import_tasks(found.engine.settings.tasks)
+        found.engine.take(Duty(), **_options(found.engine, concurrency))
+    except PostludeError as error:
+        return _fail(str(error))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the application's modules raise: it is shown
+        return _fail(f"The application could not be imported:\n{''.join(traceback.format_exception(error)).rstrip()}")
+    return Program(found, health_port=health_port).run()
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"{message}\n")
+    return FAILED
+
+
+def _options(engine: Runtime, concurrency: str | None) -> dict[str, Any]:
+    _check_url(engine.settings.url)
+    if concurrency is None:
+        return {}
+    try:
+        return {"concurrency": concurrency_of(concurrency)}
+    except ValueError as error:
+        raise SettingsError([f"--concurrency: {error}"]) from error
+
+
+def _check_url(url: str) -> None:
+    """Nothing, unless nobody says where the store is, and it is not where a server would have made it.
+
+    A worker that was started in another folder would make one of its own there, and wait in it for ever.
+    """
+    if url == DEFAULT_URL and not Path(_DEFAULT_FILE).exists():
+        message = (
+            f"There is no store: {Path.cwd() / _DEFAULT_FILE}, its default place, is not there. The server makes it in "
+            "the folder in which it is started. Start the worker in the same one, or set POSTLUDE_URL for both, such "
+            "as sqlite:////var/lib/shop/jobs.db."
+        )
+        raise StoreLocationError(message)

@@ -1,0 +1,91 @@
+"""How a process is told to end, how much of its grace is left, and what is said of those who outlast it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from postlude import telemetry
+from postlude.signals import SignalWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from postlude.clock import Clock
+    from postlude.opening import Opening
+    from postlude.process import Process
+
+
+class Grace:
+    """The time that running attempts have, from the first word that the process is to end.
+
+    Args:
+        opening: has what is open.
+        clock: what time it is.
+        seconds: gives the whole of it, as the settings say.
+    """
+
+    def __init__(self, opening: Opening, clock: Clock, seconds: Callable[[], float]) -> None:
+        self._opening = opening
+        self._clock = clock
+        self._seconds = seconds
+        self._over_at: float | None = None
+        """On the clock that never goes backwards; None: nobody has said a word."""
+        self._ending: Process | None = None
+        """What is not open any more, and has not ended yet."""
+        self._signals = SignalWatch(self.begin)
+
+    def listen(self) -> None:
+        """Hear the signals that end the process, from now on."""
+        self._signals.start()
+
+    def begin(self, *, announced: bool = True) -> None:
+        """The process is told to end; a server now waits for its open responses. In any thread, or a signal handler.
+
+        Args:
+            announced: see `Process.begin_stop`.
+        """
+        process = self._running
+        if process is not None:
+            if self._over_at is None:
+                self._over_at = self._clock.elapsed() + self._seconds()
+            process.call(lambda: process.begin_stop(self._seconds(), announced=announced))
+
+    def end(self) -> None:
+        """It is over, whatever is left of it. In any thread, or a signal handler."""
+        process = self._running
+        if process is not None:
+            process.call(process.attempts.rest.hurry)
+
+    @property
+    def _running(self) -> Process | None:
+        process = self._ending or self._opening.here
+        return process if process is not None and process.loop is not None else None
+
+    def take(self) -> float:
+        """The seconds that are left. The signals are left to those who had them before."""
+        with contextlib.suppress(ValueError):  # not in the main thread: the handlers stay, and find nothing to do
+            self._signals.stop()
+        over_at, self._over_at = self._over_at, None
+        return self._seconds() if over_at is None else max(0.0, over_at - self._clock.elapsed())
+
+    async def stop(self, process: Process, seconds: float) -> None:
+        """End what is open, or was until now, and say what outlasts it."""
+        left: Collection[str] = ()
+        if process.running_here:
+            self._ending = process
+            left = await process.stop(seconds)
+            self._ending = None
+        else:
+            await process.close()
+        if left:
+            telemetry.warn(
+                f"{', '.join(left)}: still running after the {self._seconds():g} s that shutdown_grace allows. What "
+                "does not end before the process does is kept, and runs again from its beginning at the next start; "
+                "Postlude(shutdown_grace=...) gives it longer"
+            )
+        if refused := process.withdrawals.tasks:
+            telemetry.warn(
+                f"refused with 503, and not known to be removed from the store, which does not answer: "
+                f"{', '.join(refused)}; if they are there, they run when this process has ended"
+            )

@@ -1,0 +1,1 @@
+"""A worker that has a process to itself: it serves no requests, and runs the application's jobs."""
