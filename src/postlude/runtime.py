@@ -70,7 +70,7 @@ class Runtime:
         open_calls: Callable[[], Collection[UUID]],
         dependency_overrides: Callable[[], Overrides] = dict,
     ) -> None:
-        self.settings = settings
+        self.settings: Settings = settings
         self.registry = registry
         self.events: Events = Events()
         self.events.subscribe(telemetry.log)
