@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from postlude.durations import seconds_of
@@ -31,10 +31,7 @@ if TYPE_CHECKING:
     from postlude.loglines import LogLine
     from postlude.registry import Registry
     from postlude.stores.contract import Store
-
-Change = Literal["cancelled", "queued", "paused"]
-"""What somebody did to jobs."""
-
+    from postlude.stores.notifying import Change
 
 LONGEST_LIST: Final = 100_000
 """Jobs that one list may have: all of them are in memory at once."""

@@ -28,7 +28,7 @@ from postlude.withdrawals import Withdrawals
 from postlude.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 
     from postlude.calls import Call
     from postlude.clock import Clock
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from postlude.retention import Retention
     from postlude.service import Turn
     from postlude.stores.contract import Description, Store
+    from postlude.stores.notifying import Change
 
 SETTLE_WITHIN = 2.0
 """Seconds that the last outcomes have to reach the store when the process stops, the last withdrawals too, and then the
@@ -99,12 +100,17 @@ class Process:
             clock=clock,
             events=events,
         )
-        self._rescue = Rescue(store, clock, events, queued=self.worker.wake)
+        self._looks: Mapping[Change, Callable[[], None]] = {
+            "cancelled": self.attempts.look_for_cancellations,
+            "paused": self.worker.look_at_pauses,
+            "queued": self.worker.wake,
+        }
+        self._rescue = Rescue(store, clock, events, queued=self.wake)
         self._rescues = Service("rescue", self._rescue, events)
         self._prunes = Service("prune", Prune(store, clock, retention, shortest_retention), events)
         self._end_listening: Callable[[], None] = lambda: None
         """Ends the keeping of what tasks log."""
-        self.scheduler: Scheduler = Scheduler(store, registry, clock, events, queued=self.worker.wake)
+        self.scheduler: Scheduler = Scheduler(store, registry, clock, events, queued=self.wake)
         self._schedules = Service("scheduler", self.scheduler, events)
         self._stopping: asyncio.Task[Collection[str]] | None = None
         self._announcing: asyncio.Task[None] | None = None
@@ -156,8 +162,10 @@ class Process:
 
     def _told(self, settlements: Sequence[Settlement]) -> None:
         self._settled(settlements)
-        if self.worker.held_back or any(each.run_at is not None or each.then is not None for each in settlements):
-            self.wake()  # to be back when the first of them is due, and for what their end makes room for
+        if any(each.run_at is not None or each.then is not None for each in settlements):
+            self.wake()  # to be back when the first of them is due
+        elif self.worker.held_back:
+            self._heard("queued")  # for what their end makes room for
 
     async def start(self) -> int:
         """Begin to rescue, to claim and to fire schedules on the current loop; returns how many jobs were rescued."""
@@ -165,6 +173,7 @@ class Process:
         await self.scheduler.begin()
         self.loop = asyncio.get_running_loop()
         self._end_listening = listen()
+        self.store.listen(self._heard)
         self._rescues.start()
         self._prunes.start()
         self._schedules.start()
@@ -181,16 +190,24 @@ class Process:
         return self._rescue, self.scheduler, self.worker
 
     def wake(self) -> None:
-        """A job was queued: look into the queue now. From any thread."""
-        self._on_loop(self.worker.wake)
+        """A job was queued: look into the queue now, here and in other processes. From any thread."""
+        self._tell("queued")
 
     def look_at_pauses(self) -> None:
         """Something was paused, or goes on. From any thread."""
-        self._on_loop(self.worker.look_at_pauses)
+        self._tell("paused")
 
     def look_for_cancellations(self) -> None:
-        """A job that may run here was asked to cancel. From any thread."""
-        self._on_loop(self.attempts.look_for_cancellations)
+        """A job that may run here or elsewhere was asked to cancel. From any thread."""
+        self._tell("cancelled")
+
+    def _tell(self, change: Change) -> None:
+        self._heard(change)
+        self.store.notify(change)
+
+    def _heard(self, change: Change) -> None:
+        """Look now at what may have changed. From any thread."""
+        self._on_loop(self._looks[change])
 
     def _on_loop(self, call: Callable[[], None]) -> None:
         loop = self.loop  # which another thread may set to None

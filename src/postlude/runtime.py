@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from postlude.calls import Call, CallOptions, Chain
-    from postlude.client import Change
     from postlude.clock import Clock
     from postlude.dependencies import Overrides
     from postlude.duty import Duty
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from postlude.registry import Registry
     from postlude.settings import Settings
     from postlude.stores.contract import Store
+    from postlude.stores.notifying import Change
 
 
 T = TypeVar("T")

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from postlude.events import Event, Events
 from postlude.stores.contract import Store
+from postlude.stores.notifying import Change
 
 T = TypeVar("T")
 
@@ -58,6 +59,10 @@ class FaultyStore:
         """An operation waits until its gate opens."""
         self.reached: dict[str, asyncio.Event] = {}
         """Set when an operation waits at its gate."""
+        self.told: list[Change] = []
+        """What was said with `notify`."""
+        self.tell: Callable[[Change], None] = lambda _: None
+        """Says what another process tells, to whoever listens."""
 
     def fail(self, operation: str, *errors: Exception) -> None:
         self.faults.setdefault(operation, []).extend(errors)
@@ -66,6 +71,12 @@ class FaultyStore:
         """Make the operation wait; returns what is set when it does, and what lets it go on."""
         self.reached[operation], self.gates[operation] = asyncio.Event(), asyncio.Event()
         return self.reached[operation], self.gates[operation]
+
+    def notify(self, change: Change) -> None:
+        self.told.append(change)
+
+    def listen(self, heard: Callable[[Change], None]) -> None:
+        self.tell = heard
 
     def __getattr__(self, operation: str) -> Any:
         real = getattr(self.store, operation)

@@ -129,6 +129,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from postlude.stores.notifying import NotificationStore
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
@@ -379,7 +381,7 @@ class ScheduleStore(Protocol):
         ...
 
 
-class Store(JobStore, JobReader, PauseStore, ScheduleStore, WorkerStore, Protocol):
+class Store(JobStore, JobReader, NotificationStore, PauseStore, ScheduleStore, WorkerStore, Protocol):
     """Everything that the engine asks of persistence."""
 
     async def open(self) -> Description:

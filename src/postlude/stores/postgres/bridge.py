@@ -54,6 +54,11 @@ class Bridge:
         """Carry out one operation by itself."""
         return self.submit(self._begin, operation)
 
+    def soon(self, callback: Callable[[], object]) -> None:
+        """Call it on the bridge's own loop; not at all if that has ended. From any thread."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback)
+
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task, on the bridge's own loop."""
         task = self._loop.create_task(coroutine)

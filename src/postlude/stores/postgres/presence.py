@@ -17,14 +17,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import asyncpg
 
+from postlude.clock import pause
 from postlude.errors import PostludeError
 from postlude.stores.postgres.bridge import Bridge
+from postlude.stores.postgres.notifications import NOT_AGAIN_FOR, Notifications, channel_of
 from postlude.stores.postgres.statements import sql
 from postlude.stores.postgres.trouble import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from postlude.stores.notifying import Change
     from postlude.stores.postgres.location import Location
 
 
@@ -67,6 +70,8 @@ class Presence:
         self._using = asyncio.Lock()
         """A connection does one thing at a time."""
         self._keeping: asyncio.Task[None] | None = None
+        self._notifications = Notifications(channel_of(location.schema, location.namespace))
+        self._notifying: asyncio.Task[None] | None = None
         self.users: int = 0
 
     @property
@@ -88,6 +93,20 @@ class Presence:
         """Whether this process is the one that holds the lock of a server (clause 22)."""
         answer: bool = await self._bridge.call(lambda: self._speak_for(server))
         return answer
+
+    def notify(self, change: Change, teller: object) -> None:
+        """Tell other processes, and who else listens in this one (clause 41)."""
+        if self._notifications.add(change, teller):
+            self._bridge.soon(self._begin_to_notify)
+
+    def listen(self, listener: object, heard: Callable[[Change], None]) -> None:
+        """Have this called with what others tell."""
+        self._notifications.listen(listener, heard)
+        self._bridge.soon(self._changed.set)
+
+    def end_listening(self, listener: object) -> None:
+        """Tell it nothing any more."""
+        self._notifications.leave(listener)
 
     async def close(self) -> None:
         """End the connection and the thread."""
@@ -178,14 +197,16 @@ class Presence:
         """Stay connected, and extend the lease, until the end."""
         failures = 0
         while True:
+            self._changed.clear()
             try:
-                await self._extend(await self._connect())
+                connection = await self._connect()
+                await self._extend(connection)
+                await self._attend(connection)
                 failures = 0
                 wait = self._patience.extend_every
             except PostludeError:
                 wait = RECONNECT_AFTER[min(failures, len(RECONNECT_AFTER) - 1)]
                 failures += 1
-            self._changed.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), wait)
 
@@ -199,6 +220,30 @@ class Presence:
             self._lost |= workers - {row["id"] for row in rows}
             if rows:
                 self._extended_at = time.monotonic()
+
+    async def _attend(self, connection: asyncpg.Connection) -> None:
+        async with self._using:
+            with translated(self._location.shown):
+                await self._notifications.attend(connection)
+
+    def _begin_to_notify(self) -> None:
+        if self._notifying is None:
+            self._notifying = self._bridge.spawn(self._notify())
+
+    async def _notify(self) -> None:
+        """Tell what there is to tell, until there is nothing more."""
+        try:
+            while changes := self._notifications.taken():
+                connection = await self._connected()
+                async with self._using:
+                    with translated(self._location.shown):
+                        await self._notifications.tell(connection, changes)
+                await pause(NOT_AGAIN_FOR)
+        except PostludeError:
+            # Whoever is not told finds it at the next look. A later hint must not take this one for still under way.
+            self._notifications.taken()
+        finally:
+            self._notifying = None
 
     async def _stop_keeping(self) -> None:
         if self._keeping is not None:
@@ -236,8 +281,9 @@ def presence_at(location: Location, patience: Patience) -> Presence:
         return presence
 
 
-async def leave(presence: Presence) -> None:
+async def leave(presence: Presence, store: object) -> None:
     """One store less uses it. It stays while there is another, or a worker of this process that may still write."""
+    presence.end_listening(store)
     with _guard:
         presence.users -= 1
         if presence.users or presence.workers:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from postlude.pauses import Pause
     from postlude.stores.contract import Claimed, Filter, Firing, Pruned, ScheduleRow
     from postlude.stores.lanes import Cursors
+    from postlude.stores.notifying import Change
     from postlude.stores.postgres.location import Location
     from postlude.stores.postgres.presence import Presence
     from postlude.stores.postgres.session import Connection
@@ -80,7 +81,7 @@ class PostgresStore:
                 await bridge.call(opened.connect)
             except BaseException:
                 await bridge.stop(opened.disconnect)
-                await leave(presence)
+                await leave(presence, self)
                 raise
             self._open = opened
         return self._open.description
@@ -91,7 +92,7 @@ class PostgresStore:
             return
         now, self._open = self._open, None
         await now.bridge.stop(now.disconnect)
-        await leave(now.presence)
+        await leave(now.presence, self)
 
     # -- jobs
 
@@ -241,6 +242,17 @@ class PostgresStore:
     async def speaks_for(self, server: str) -> bool:
         """Clause 22."""
         return await self._now().presence.speaks_for(server)
+
+    # -- notifications
+
+    def notify(self, change: Change) -> None:
+        """Clause 41."""
+        if self._open is not None and self._open.process == os.getpid():
+            self._open.presence.notify(change, self)
+
+    def listen(self, heard: Callable[[Change], None]) -> None:
+        """Clause 41."""
+        self._now().presence.listen(self, heard)
 
     # -- schedules
 

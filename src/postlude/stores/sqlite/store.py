@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from postlude.pauses import Pause
     from postlude.stores.contract import Claimed, Description, Filter, Firing, ScheduleRow
     from postlude.stores.lanes import Cursors
+    from postlude.stores.notifying import Change
     from postlude.stores.sqlite.writer import Prepared
 
 T = TypeVar("T")
@@ -232,6 +233,14 @@ class SQLiteStore:
     async def speaks_for(self, server: str) -> bool:
         """Clause 22."""
         return self._now().liveness.speaks_for(server)
+
+    # -- notifications
+
+    def notify(self, change: Change) -> None:
+        """Clause 41. Nobody is told: who shares the file finds it at the next look, within a second."""
+
+    def listen(self, heard: Callable[[Change], None]) -> None:
+        """Clause 41. Nothing is heard."""
 
     # -- schedules
 
