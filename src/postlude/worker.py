@@ -79,8 +79,8 @@ class Worker:
         """When what is held back may start by the passing of time alone; None: nothing does."""
         self.taken: int = 0
         """How many jobs it has claimed."""
-        self._names: Collection[str] = ()
-        """Under which jobs are queued, as far as is known."""
+        self._names: Mapping[str, float] = {}
+        """Under which jobs are queued and when the first of each is due, as far as is known."""
         self._names_read = -NAMES_FOR
         """When they were read, on the clock that never goes backwards."""
         self._stopping = False
@@ -176,11 +176,10 @@ class Worker:
         """Claim what is due; returns the seconds until the next look, 0 if there may be more."""
         now = self._clock.now()
         if executor not in self._more:
-            # Read first: a claim takes the write lock, which an idle process has no business with.
-            due = await self._store.next_due(tasks)
-            now = self._clock.now()
-            if due is None or due > now:
-                return POLL if due is None else due - now
+            # A claim takes the write lock, which an idle process has no business with.
+            due = min(self._names[name] for name in tasks)
+            if due > now:
+                return min(due - now, POLL)
         if self._attempts.closed(executor):
             return POLL
         free = min(self._attempts.free(executor), CLAIM_LIMIT)

@@ -284,12 +284,12 @@ class JobStore(Protocol):
         """Claims of dead workers (clause 18)."""
         ...
 
-    async def waiting_tasks(self) -> frozenset[str]:
-        """The names of all tasks that have queued jobs, whether anybody knows them or not."""
-        ...
+    async def waiting_tasks(self) -> Mapping[str, float]:
+        """The names of all tasks that have queued jobs, whether anybody knows them or not.
 
-    async def next_due(self, tasks: Collection[str]) -> float | None:
-        """When the earliest job that `claim` could give is due; None when there is none."""
+        With each the moment when the first is due that `claim` could give; infinity where all of them wait for other
+        jobs, or are paused.
+        """
         ...
 
 

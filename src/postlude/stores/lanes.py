@@ -6,11 +6,14 @@ of their own.
 
 from __future__ import annotations
 
+from math import inf
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
+
+    from postlude.pauses import Pauses
 
 MOST_EXPIRED: Final = 200
 """Expired jobs after which a claim that has found nothing else ends: with more, the next one goes on."""
@@ -46,6 +49,17 @@ class Lane(NamedTuple):
     def place(self) -> Place:
         """Which lane it is."""
         return self.queue, self.task, self.rank
+
+
+class Alone(NamedTuple):
+    """A queued job that must run alone: it stands in no lane."""
+
+    run_at: float
+    seq: int
+    expires_at: float | None
+    queue: str
+    task: str
+    partition: str | None
 
 
 class Due(NamedTuple):
@@ -85,3 +99,24 @@ def after_adopting(lanes: Sequence[Lane], adopted: Sequence[Lane]) -> list[Lane]
         by_place.setdefault(lane.place, lane._replace(limited=True))
     others = [lane for lane in lanes if not lane.limited and lane not in adopted]
     return [*others, *by_place.values()]
+
+
+def first_moments(
+    lanes: Iterable[Lane], alone: Iterable[Alone], behind: Iterable[str], pauses: Pauses
+) -> dict[str, float]:
+    """When the first job of each task is due that may be claimed; infinity if there is none.
+
+    Args:
+        lanes: all in which jobs wait.
+        alone: all jobs that must run alone.
+        behind: the tasks of jobs that wait for others.
+        pauses: what may not be claimed.
+    """
+    moments = dict.fromkeys(behind, inf)
+    for lane in lanes:
+        at = inf if pauses.cover(lane.queue, lane.task) else lane.first_due
+        moments[lane.task] = min(at, moments.get(lane.task, inf))
+    for job in alone:
+        at = inf if pauses.cover(job.queue, job.task, job.partition) else job.run_at
+        moments[job.task] = min(at, moments.get(job.task, inf))
+    return moments

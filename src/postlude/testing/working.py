@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import UTC, datetime
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from postlude.blocking import Portal
@@ -216,8 +217,10 @@ class Worker:
     async def _next_due(self, process: Process) -> float | None:
         """When the next job is due that this application can run; of those that are held back, when they may start."""
         waiting = await process.store.waiting_tasks()
-        moment = await process.store.next_due({name for name in waiting if self._engine.registry.knows(name)})
-        return process.worker.again_at if moment is not None and moment <= self._clock.now() else moment
+        moment = min((at for name, at in waiting.items() if self._engine.registry.knows(name)), default=inf)
+        if moment == inf:
+            return None
+        return process.worker.again_at if moment <= self._clock.now() else moment
 
     async def _next_moment(self, process: Process) -> float | None:
         """The same, or the next moment of a schedule, if that is earlier."""

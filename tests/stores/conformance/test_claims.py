@@ -1,6 +1,7 @@
 """Clauses 5 to 9."""
 
 import asyncio
+from math import inf
 
 import pytest
 
@@ -278,8 +279,7 @@ async def test_clause_9_what_is_alone_waits_for_its_moment_and_its_name(store: S
         await store.settle([ended(claimed.claims[0], Event.RESCUE, alone=True, run_at=run_at)])
     claimed = await store.claim(owner=owner, tasks=["app:work"], limit=1, now=10.0, idle=True)
     assert claimed == Claimed([], alone_waits=False)
-    assert await store.next_due(["app:work"]) == 20.0
-    assert await store.next_due(["gone:task", "app:work"]) == 1.0
+    assert await store.waiting_tasks() == {"app:work": 20.0, "gone:task": 1.0}
     claimed = await store.claim(owner=owner, tasks=["app:work"], limit=1, now=20.0, idle=True)
     assert len(claimed.claims) == 1
     # Settled without the mark it is a job like any other.
@@ -287,19 +287,18 @@ async def test_clause_9_what_is_alone_waits_for_its_moment_and_its_name(store: S
     assert len(await claim_all(store, owner, idle=False)) == 1
 
 
-async def test_next_due_is_that_of_the_earliest_that_claim_could_give(store: Store, owner: int) -> None:
-    assert await store.next_due(["app:work"]) is None
+async def test_with_each_name_that_waits_comes_the_first_moment_that_claim_could_give(store: Store, owner: int) -> None:
     first = queued(run_at=30.0)
     await store.insert(
         [first, queued(run_at=40.0), queued("gone:task", run_at=1.0), queued(after=first.id, run_at=2.0)]
     )
-    assert await store.next_due(["app:work"]) == 30.0
-    assert await store.next_due(["gone:task", "app:work"]) == 1.0
-    assert await store.next_due([]) is None
+    assert await store.waiting_tasks() == {"app:work": 30.0, "gone:task": 1.0}
+    await store.insert([queued(run_at=20.0, terms=Terms(rank=5)), queued(run_at=25.0, terms=Terms(partition="p"))])
+    assert await store.waiting_tasks() == {"app:work": 20.0, "gone:task": 1.0}
 
 
 async def test_waiting_tasks_are_the_names_of_all_that_is_queued(store: Store, owner: int) -> None:
-    assert await store.waiting_tasks() == frozenset()
+    assert await store.waiting_tasks() == {}
     first, running = queued("a:first", run_at=99.0), queued()
     await store.insert([running, staged(owner, "a:staged")])
     (claim,) = await claim_all(store, owner)
@@ -308,7 +307,7 @@ async def test_waiting_tasks_are_the_names_of_all_that_is_queued(store: Store, o
     (claim,) = await claim_all(store, owner)
     await store.settle([ended(claim, Event.RESCUE, alone=True)])
     await store.insert([first, queued("a:behind", after=first.id), queued("a:unknown"), queued("a:unknown")])
-    assert await store.waiting_tasks() == {"a:first", "a:behind", "a:unknown", "app:work"}
+    assert await store.waiting_tasks() == {"a:first": 99.0, "a:behind": inf, "a:unknown": 1.0, "app:work": 9.0}
 
 
 async def test_chains_are_claimed_in_their_order(store: Store, owner: int) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from itertools import pairwise
+from math import inf
 from uuid import UUID
 
 import pytest
@@ -378,9 +379,12 @@ async def test_clause_25_a_paused_partition_holds_up_no_other_and_no_other_task(
 async def test_clause_25_a_paused_queue_is_not_due(store: Store, owner: int) -> None:
     await store.insert([queued(terms=Terms(queue="q")), queued(run_at=30.0)])
     await store.pause(Pause("queue", "q"))
-    assert await store.next_due(["app:work"]) == 30.0
+    assert await store.waiting_tasks() == {"app:work": 30.0}
+    await store.pause(Pause("task", "app:work"))
+    assert await store.waiting_tasks() == {"app:work": inf}
+    await store.resume(Pause("task", "app:work"))
     await store.resume(Pause("queue", "q"))
-    assert await store.next_due(["app:work"]) == 1.0
+    assert await store.waiting_tasks() == {"app:work": 1.0}
 
 
 async def test_clause_25_another_process_sees_the_pause_when_it_has_returned(url: str, store: Store) -> None:

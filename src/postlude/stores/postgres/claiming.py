@@ -14,18 +14,21 @@ from postlude.stores.contract import Claimed
 from postlude.stores.lanes import MOST_EXPIRED, REST, WHOLE_TASK, Due
 from postlude.stores.postgres import chains
 from postlude.stores.postgres.adopting import adopt, adopt_one
-from postlude.stores.postgres.lanes import all_lanes, read_pauses
 from postlude.stores.postgres.limiting import NEXT_TEXT, Limiter
+from postlude.stores.postgres.looking import look
 from postlude.stores.postgres.rows import claim_of
 from postlude.stores.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    import asyncpg
+
     from postlude.job import Claim
     from postlude.limits import Limit
-    from postlude.pauses import Pauses
     from postlude.stores.lanes import Cursors, Lane
+    from postlude.stores.postgres.fronts import Fronts
+    from postlude.stores.postgres.looking import Look
     from postlude.stores.postgres.session import Session
 
 _rank = attrgetter("rank")
@@ -42,28 +45,76 @@ class Claiming:
     now: float
     idle: bool
     cursors: Cursors
+    fronts: Fronts
 
     async def __call__(self, session: Session) -> Claimed:
         """Take what is due."""
-        async with session.connection.transaction():
-            return await self._claim(session)
+        expired = 0
+        while True:
+            seen = await look(session, self.fronts)
+            if not self._is_plain(seen):
+                async with session.connection.transaction():
+                    return await self._claim(session, seen)
+            claims, stale = await self._take_plain(session, seen)
+            expired += stale
+            if claims or not stale or expired >= MOST_EXPIRED:
+                # Behind those that have expired others may stand.
+                return Claimed(claims, again_at=self.now if stale else None)
 
-    async def _claim(self, session: Session) -> Claimed:
-        pauses = await read_pauses(session)
+    # -- where nothing has a limit, and nothing must run alone
+
+    def _is_plain(self, seen: Look) -> bool:
+        lanes = self._lanes(seen)
+        simple = not any(lane.limited or lane.task in self.limits for lane in lanes)
+        return simple and self.limit > 0 and not any(job.task in self.tasks for job in seen.alone)
+
+    async def _take_plain(self, session: Session, seen: Look) -> tuple[list[Claim], int]:
+        """One statement, and so one commit, for all lanes; returns also how many had expired."""
+        rows = await self._first_of(session, self._lanes(seen), seen)
+        claims = [claim_of(row) for row in rows if row["id"] is not None]
+        stale = [row["place"] for row in rows if row["expires_at"] is not None and row["expires_at"] <= self.now]
+        if stale:
+            async with session.connection.transaction():
+                await self._cancel_expired(session, stale)
+        return claims, len(stale)
+
+    async def _first_of(self, session: Session, lanes: Sequence[Lane], seen: Look) -> list[asyncpg.Record]:
+        if not lanes:
+            return []
+        begin = self.fronts.clock()
+        firsts = {lane.place: seen.firsts[lane.place] for lane in lanes}
+        columns = map(list, zip(*((*place, *first) for place, first in firsts.items()), strict=True))
+        running = transition(JobState.QUEUED, Event.START)
+        # One claim for all: only together with the job's id it has to be unique.
+        values = (self.now, self.limit, running, self.owner, new_token())
+        rows = await session.rows("take", session.namespace, *columns, *values)
+        self.fronts.passed(firsts, self.fronts.clock() - begin)
+        places = list(firsts)
+        if len(rows) < self.limit:
+            for place in places:
+                self.fronts.reached(place, (self.now, 0), self.now)
+        for row in rows:
+            self.fronts.reached(places[row["number"] - 1], (row["run_at"], row["place"]), self.now)
+        return rows
+
+    # -- in general
+
+    async def _claim(self, session: Session, seen: Look) -> Claimed:
         expired = 0
         while True:
             turns = Turns(self.now, self.limits, self.cursors, NEXT_TEXT)
-            limiter = Limiter(session, turns, pauses)
-            alone = await self._due_alone(session, pauses, limiter)
+            limiter = Limiter(session, turns, seen.pauses)
+            alone = await self._due_alone(session, seen, limiter)
             taking_alone = alone is not None and self.limit > 0 and (self.idle or self._expired(alone))
-            found = [alone] if alone is not None and taking_alone else await self._due(session, pauses, limiter)
-            fresh = [due for due in found if due.expires_at is None or not self._expired(due)]
+            found = [alone] if alone is not None and taking_alone else await self._due(session, seen, limiter)
+            fresh = [due for due in found if not self._expired(due)]
             expired += len(found) - len(fresh)
             if len(fresh) < len(found):
-                await self._cancel_expired(session, found)
+                await self._cancel_expired(session, [due.seq for due in found if self._expired(due)])
                 turns.come_back(self.now)  # others may stand behind them
             if fresh or not found or expired >= MOST_EXPIRED:
                 break
+            seen = await look(session, self.fronts)
         await limiter.record(fresh)
         claims = await self._take(session, [due.seq for due in fresh]) if fresh else []
         if len(claims) < self.limit:
@@ -71,9 +122,9 @@ class Claiming:
         alone_waits = alone is not None and not taking_alone and not self._expired(alone)
         return Claimed(claims, alone_waits, turns.again_at, turns.held_back)
 
-    async def _due_alone(self, session: Session, pauses: Pauses, limiter: Limiter) -> Due | None:
-        for run_at, seq, expires_at, queue, task, partition in await session.rows("alone", session.namespace, self.now):
-            if task not in self.tasks or pauses.cover(queue, task, partition):
+    async def _due_alone(self, session: Session, seen: Look, limiter: Limiter) -> Due | None:
+        for run_at, seq, expires_at, queue, task, partition in seen.alone:
+            if run_at > self.now or task not in self.tasks or seen.pauses.cover(queue, task, partition):
                 continue
             due = Due(run_at, seq, expires_at, task, partition)
             if partition is None and task in self.limits:
@@ -84,15 +135,19 @@ class Claiming:
                 return due
         return None
 
-    async def _due(self, session: Session, pauses: Pauses, limiter: Limiter) -> list[Due]:
+    def _lanes(self, seen: Look) -> list[Lane]:
+        """Those asked for in which something is due, and that are not paused."""
+        return [
+            lane
+            for lane in seen.lanes
+            if lane.first_due <= self.now and lane.task in self.tasks and not seen.pauses.cover(lane.queue, lane.task)
+        ]
+
+    async def _due(self, session: Session, seen: Look, limiter: Limiter) -> list[Due]:
         """What comes first: by priority, then by moment, then by the order of the commits."""
         if self.limit < 1:
             return []
-        lanes = [
-            lane
-            for lane in await all_lanes(session)
-            if lane.first_due <= self.now and lane.task in self.tasks and not pauses.cover(lane.queue, lane.task)
-        ]
+        lanes = self._lanes(seen)
         if self.limits:
             lanes, more = await adopt(session, lanes, self.limits, self.now)
             if more:
@@ -102,25 +157,34 @@ class Claiming:
         for _, of_rank in groupby(lanes, _rank):
             if len(found) == self.limit:
                 break
-            found += await self._first(session, list(of_rank), limiter, self.limit - len(found))
+            found += await self._first(session, list(of_rank), limiter, self.limit - len(found), seen)
         limiter.turns.took(found)
         return found
 
-    async def _first(self, session: Session, lanes: Sequence[Lane], limiter: Limiter, most: int) -> Sequence[Due]:
+    async def _first(
+        self, session: Session, lanes: Sequence[Lane], limiter: Limiter, most: int, seen: Look
+    ) -> Sequence[Due]:
         """Up to so many jobs of lanes of one rank."""
         candidates = [
-            await (limiter.due(lane, most) if lane.limited else self._in_lane(session, lane, most)) for lane in lanes
+            await (limiter.due(lane, most) if lane.limited else self._in_lane(session, lane, most, seen))
+            for lane in lanes
         ]
         # By what stands first in each, and no lane is put into another order: a partition whose jobs are older than
         # those of others must not have two turns before they have one.
-        return list(islice(filter(limiter.turns.admit, merge(*candidates)), most))
+        picked = list(islice(filter(limiter.turns.admit, merge(*candidates)), most))
+        seqs = {due.seq for due in picked}
+        for lane, dues in zip(lanes, candidates, strict=True):
+            if not lane.limited and (last := [due for due in dues if due.seq in seqs][-1:]):
+                self.fronts.reached(lane.place, (last[0].run_at, last[0].seq), self.now)
+        return picked
 
-    async def _in_lane(self, session: Session, lane: Lane, most: int) -> list[Due]:
-        rows = await session.rows("due", session.namespace, *lane.place, self.now, most)
+    async def _in_lane(self, session: Session, lane: Lane, most: int, seen: Look) -> list[Due]:
+        first = seen.firsts[lane.place]
+        rows = await session.rows("due", session.namespace, *lane.place, *first, self.now, most)
         return [Due(run_at, seq, expires_at, lane.task) for run_at, seq, expires_at in rows]
 
-    async def _cancel_expired(self, session: Session, found: Sequence[Due]) -> None:
-        ids = [row["id"] for row in await session.rows("id_at", [due.seq for due in found if self._expired(due)])]
+    async def _cancel_expired(self, session: Session, seqs: Sequence[int]) -> None:
+        ids = [row["id"] for row in await session.rows("id_at", seqs)]
         await chains.lock_chains(session, ids)
         for job_id in ids:
             if await session.value("state", job_id) == JobState.QUEUED:
@@ -131,7 +195,6 @@ class Claiming:
 
     async def _take(self, session: Session, seqs: Sequence[int]) -> list[Claim]:
         running = transition(JobState.QUEUED, Event.START)
-        # One for all: only together with the job's id it has to be unique.
         rows = await session.rows("claim", running, self.owner, new_token(), self.now, seqs)
         # RETURNING keeps no order.
         places = {seq: place for place, seq in enumerate(seqs)}

@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-from math import inf
 from typing import TYPE_CHECKING, Final
 
 from postlude.job import JobState
+from postlude.stores.lanes import first_moments
 from postlude.stores.postgres.keys import resolved
-from postlude.stores.postgres.lanes import all_lanes, read_pauses
+from postlude.stores.postgres.looking import look
 from postlude.stores.postgres.rows import attempt_of, record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     from postlude.job import Attempt, Record
     from postlude.stores.contract import Filter
+    from postlude.stores.postgres.fronts import Fronts
     from postlude.stores.postgres.session import Session
 
 _LATER_THAN_ALL: Final = 2**63 - 1
 
 
-async def waiting_tasks(session: Session) -> frozenset[str]:
-    """Read under which names jobs are queued."""
-    behind = await session.rows("behind", session.namespace)
-    alone = await session.rows("alone", session.namespace, inf)
-    lanes = await all_lanes(session)
-    return frozenset(lane.task for lane in lanes) | {row["task"] for row in (*behind, *alone)}
-
-
-async def next_due(session: Session, tasks: Collection[str]) -> float | None:
-    """Read when the earliest job that could be claimed is due."""
-    pauses = await read_pauses(session)
-    lanes = await all_lanes(session)
-    moments = [lane.first_due for lane in lanes if lane.task in tasks and not pauses.cover(lane.queue, lane.task)]
-    moments += [
-        row["run_at"]
-        for row in await session.rows("alone", session.namespace, inf)
-        if row["task"] in tasks and not pauses.cover(row["queue"], row["task"], row["partition"])
-    ]
-    return min(moments, default=None)
+async def waiting_tasks(session: Session, fronts: Fronts) -> dict[str, float]:
+    """Read under which names jobs are queued, and when the first of each could be claimed."""
+    seen = await look(session, fronts)
+    return first_moments(seen.lanes, seen.alone, seen.behind, seen.pauses)
 
 
 async def get(session: Session, ids: Sequence[UUID]) -> list[Record]:

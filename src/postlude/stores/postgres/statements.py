@@ -11,6 +11,7 @@ FOLDER: Final = Path(__file__).parent.parent / "sql" / "postgres"
 _PARTS: Final = {
     "RECORD": "parts/record",
     "CLAIM": "parts/claim",
+    "LOOK_BESIDE": "parts/look_beside",
     "KEPT_ARGUMENTS": "parts/kept_arguments",
     "NEW_COLUMNS": "parts/new_columns",
 }

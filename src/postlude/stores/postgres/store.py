@@ -14,7 +14,8 @@ from postlude.ids import new_token
 from postlude.stores.contract import Description
 from postlude.stores.postgres import by_hand, claiming, logs, pruning, reading, scheduling, workers, writing
 from postlude.stores.postgres.bridge import Bridge, Group
-from postlude.stores.postgres.lanes import read_pauses
+from postlude.stores.postgres.fronts import Fronts
+from postlude.stores.postgres.looking import read_pauses
 from postlude.stores.postgres.migrations import check, migrate
 from postlude.stores.postgres.presence import Patience, leave, presence_at
 from postlude.stores.postgres.session import Session
@@ -57,6 +58,7 @@ class PostgresStore:
         *,
         patience: Patience = Patience(),  # noqa: B008 - immutable
         migrates: bool = True,
+        fronts: Fronts | None = None,
     ) -> None:
         """Touches nothing yet.
 
@@ -64,12 +66,14 @@ class PostgresStore:
             location: the database, the schema and the namespace in it.
             patience: when a silence of others means that they are dead.
             migrates: whether `open` makes the schema and brings it up to date, or refuses one that is not.
+            fronts: where claims begin; None: nothing is known of that yet.
         """
         self._location = location
         self._patience = patience
         self._migrates = migrates
         self._open: _Open | None = None
         self._cursors: Cursors = {}
+        self._fronts = fronts or Fronts()
 
     async def open(self) -> Description:
         """Make the schema ready, or say why not."""
@@ -119,7 +123,9 @@ class PostgresStore:
         limits: Mapping[str, Limit] = _NO_LIMITS,
     ) -> Claimed:
         """Clauses 6 to 9 and 23 to 25."""
-        return await self._do(claiming.Claiming(owner, frozenset(tasks), limits, limit, now, idle, self._cursors))
+        return await self._do(
+            claiming.Claiming(owner, frozenset(tasks), limits, limit, now, idle, self._cursors, self._fronts)
+        )
 
     async def start(self, claims: Sequence[Claim], *, now: float) -> frozenset[UUID]:
         """Clauses 5 and 8."""
@@ -162,13 +168,9 @@ class PostgresStore:
         presence = self._now().presence
         return await self._do(lambda session: workers.orphans(session, presence, self._patience, limit))
 
-    async def waiting_tasks(self) -> frozenset[str]:
+    async def waiting_tasks(self) -> Mapping[str, float]:
         """Every name under which a job is queued."""
-        return await self._do(reading.waiting_tasks)
-
-    async def next_due(self, tasks: Collection[str]) -> float | None:
-        """From both kinds of queued jobs, those that run alone too."""
-        return await self._do(lambda session: reading.next_due(session, tasks))
+        return await self._do(lambda session: reading.waiting_tasks(session, self._fronts))
 
     async def get(self, job_ids: Sequence[UUID]) -> list[Record]:
         """Clauses 21 and 26."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from postlude.job import JobState
+from postlude.stores.lanes import Alone, first_moments
 from postlude.stores.sqlite.keys import resolved
-from postlude.stores.sqlite.lanes import all_lanes, lanes_of, read_pauses
+from postlude.stores.sqlite.lanes import all_lanes, read_pauses
 from postlude.stores.sqlite.rows import attempt_of, claim_of, record_of
 from postlude.stores.sqlite.statements import portions, sql, sql_for
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from postlude.stores.sqlite.liveness import Liveness
     from postlude.stores.sqlite.rows import Row
 
-_TASK: Final = 4
-"""The column of `alone.sql` that says of which task a job is."""
 LATER_THAN_ALL = 2**63 - 1
 
 
@@ -51,31 +49,17 @@ def dead_workers(connection: Connection, liveness: Liveness) -> list[int]:
     return [worker for (worker,) in rows if liveness.is_dead(worker)]
 
 
-def waiting_tasks(connection: Connection) -> frozenset[str]:
-    """Read under which names jobs are queued."""
+def waiting_tasks(connection: Connection) -> dict[str, float]:
+    """Read under which names jobs are queued, and when the first of each could be claimed."""
+    # Each to its end: a statement that is left in the middle would keep the log from ever beginning anew.
     behind: list[Row] = connection.execute(sql("behind")).fetchall()
-    alone: list[Row] = connection.execute(sql("alone"), (inf,)).fetchall()
-    lanes = (lane.task for lane in all_lanes(connection))
-    return frozenset(chain(lanes, (task for (task,) in behind), (row[_TASK] for row in alone)))
+    alone = [Alone(*row) for row in connection.execute(sql("alone"), (inf,))]
+    return first_moments(all_lanes(connection), alone, (task for (task,) in behind), read_pauses(connection))
 
 
 def pauses(connection: Connection) -> Sequence[Pause]:
     """Read what is paused."""
     return read_pauses(connection).all
-
-
-def next_due(connection: Connection, tasks: Collection[str]) -> float | None:
-    """Read the earliest moment."""
-    pauses = read_pauses(connection)
-    moments = [lane.first_due for lane in lanes_of(connection, tasks, pauses)]
-    # To the end: a statement that is left in the middle would keep the log from ever beginning anew.
-    alone: list[Row] = connection.execute(sql("alone"), (inf,)).fetchall()
-    moments += [
-        run_at
-        for run_at, _, _, queue, task, partition in alone
-        if task in tasks and not pauses.cover(queue, task, partition)
-    ]
-    return min(moments, default=None)
 
 
 def get(connection: Connection, job_ids: Sequence[UUID]) -> list[Record]:

@@ -149,13 +149,9 @@ class SQLiteStore:
         liveness = self._now().liveness
         return await self._read(lambda connection: reading.orphans(connection, liveness, limit))
 
-    async def waiting_tasks(self) -> frozenset[str]:
+    async def waiting_tasks(self) -> Mapping[str, float]:
         """Every name under which a job is queued."""
         return await self._read(reading.waiting_tasks)
-
-    async def next_due(self, tasks: Collection[str]) -> float | None:
-        """From both kinds of queued jobs, those that run alone too."""
-        return await self._read(lambda connection: reading.next_due(connection, tasks))
 
     async def get(self, job_ids: Sequence[UUID]) -> list[Record]:
         """Clause 21."""

@@ -1,1 +1,0 @@
-SELECT DISTINCT task FROM {schema}.jobs WHERE namespace = $1 AND state = 'queued' AND waiting
