@@ -10,6 +10,7 @@ from postlude.background import open_call_ids
 from postlude.blocking import Portal
 from postlude.calls import NO_OPTIONS
 from postlude.clock import SystemClock
+from postlude.elsewhere import nowhere, place_in
 from postlude.enqueuing import Blocking, Enqueuing
 from postlude.executors import Executors
 from postlude.registry import Registry
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from postlude.client import Jobs
     from postlude.dependencies import Overrides
     from postlude.durations import Duration
+    from postlude.elsewhere import Place
     from postlude.policy import WhenInterrupted
     from postlude.retention import Retention
     from postlude.settings import Concurrency, Migrate, OnStoreError, Password, Settings, WorkerMode
@@ -50,7 +52,8 @@ class Postlude(Enqueuing):
             each new connection, in a thread of Postlude's own.
         migrate: `"auto"` (default) makes the PostgreSQL schema and brings it up to date when the store is opened;
             `"never"` leaves that to `postlude migrate`.
-        worker: `"embedded"` runs jobs in the server's process; `"off"` only stores them, for others to run.
+        worker: `"embedded"` runs jobs in the server's process; `"process"` in a child process of it, which imports the
+            application anew and is started again if it ends; `"off"` only stores them, for others to run.
         tasks: modules to import at start, so that the tasks and schedules they declare are known.
         allow: functions outside the application's own source that may be stored, such as `"os:remove"`.
         carry: context variables, or where they are as `"module:name"`, whose values tasks find as they were at
@@ -122,7 +125,9 @@ class Postlude(Enqueuing):
         )
         self._applications: list[FastAPI] = []
         clock = SystemClock()
-        runtime = Runtime(self.settings, self._registry, clock, open_call_ids, self._dependency_overrides)
+        self._module = caller.get("__name__", "__main__")
+        place = self._place
+        runtime = Runtime(self.settings, self._registry, clock, open_call_ids, self._dependency_overrides, place)
         self.schedules: Schedules = Schedules(runtime.store, self._registry, clock)
         """Look at schedules."""
         super().__init__(runtime, NO_OPTIONS)
@@ -158,6 +163,10 @@ class Postlude(Enqueuing):
         for app in self._applications:
             found |= app.dependency_overrides
         return found
+
+    def _place(self) -> Place:
+        """Where a child process finds the application: the first, whose lifespan begins first."""
+        return place_in(self._applications[0], self._module) if self._applications else nowhere()
 
     async def close(self) -> None:
         """Let go of the store, where no lifespan does: in scripts, and tests without a running application."""

@@ -14,3 +14,5 @@ class Duty(NamedTuple):
     queues: Mapping[str, int | None] = {}
     """The queues that it claims from, and how many of each may run here at once; None: as many as there are slots.
     Empty: every queue."""
+    server: str | None = None
+    """The server whose child it is, by the name under which its lines of the start are said once; None: it is none."""

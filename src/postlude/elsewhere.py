@@ -22,7 +22,7 @@ from postlude.carry import Carry
 from postlude.clock import SystemClock
 from postlude.context import CARRY, CurrentJob, enter
 from postlude.dependencies import Resolver
-from postlude.errors import CallError, TaskDeclarationError, UnknownTask
+from postlude.errors import CallError, InstallError, TaskDeclarationError, UnknownTask
 from postlude.events import Events
 from postlude.executors import CompletedExecutor, Executors, LoopExecutor, ThreadExecutor, Work, completed
 from postlude.executors.contract import Sent, failed, resolve
@@ -208,14 +208,48 @@ class _Any(Executors):
 
 def _found(setup: str, parcel: Parcel) -> TaskDefinition:
     with loading():
-        _load(parcel.place)
+        load_place(parcel.place)
         registry = _registry(setup)
         if not registry.knows(parcel.task):
             import_tasks(Setup(*json.loads(setup)).tasks)
         return registry.find(parcel.task)
 
 
-def _load(place: Place) -> None:
+def nowhere() -> Place:
+    """Where an application is that no module has under a name.
+
+    Raises:
+        InstallError: always. It says what to do.
+    """
+    message = (
+        "worker='process' starts a process that imports the application, and no module has it under a name: it was "
+        "made in a function, or a test. Keep it in a module, as in app = create_app(), or use worker='off' and "
+        "`postlude worker main:create_app`."
+    )
+    raise InstallError(message)
+
+
+def place_in(thing: object, module: str) -> Place:
+    """Where another process finds what a module has under a name.
+
+    Args:
+        thing: for instance an application.
+        module: which is looked into first.
+
+    Raises:
+        InstallError: none has it.
+    """
+    for each in [module, *sys.modules]:
+        for name, value in [*getattr(sys.modules.get(each), "__dict__", {}).items()]:
+            if value is thing:
+                main = sys.modules["__main__"]
+                is_script = each == "__main__" and getattr(main, "__spec__", None) is None
+                file = getattr(main, "__file__", None)
+                return Place(importable_name(each), str(Path(file).resolve()) if is_script and file else None, name)
+    return nowhere()
+
+
+def load_place(place: Place) -> None:
     """Import the module; of a script as much as can be had, since what it starts is running already."""
     if place.module in sys.modules or place.module == importable_name("__main__"):
         return
@@ -248,7 +282,7 @@ def _overrides(places: Sequence[tuple[Place, Place]]) -> Overrides:
 def _at(place: Place) -> Any:  # noqa: ANN401 - as above
     try:
         with loading():
-            _load(place)
+            load_place(place)
     except ImportError:
         return None
     return attribute(sys.modules.get(place.module) or sys.modules["__main__"], place.qualname)

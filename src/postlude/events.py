@@ -73,6 +73,13 @@ class ThreadsExhausted(NamedTuple):
     tasks: tuple[str, ...]
 
 
+class WorkerEnded(NamedTuple):
+    """The child of a server that runs its jobs has ended by itself; the next one is started after that many seconds."""
+
+    how: str
+    again_in: float
+
+
 class AttemptUnstoppable(NamedTuple):
     """An attempt ran longer than its timeout in an executor that cannot end it; it keeps its slot until it ends."""
 
@@ -213,6 +220,7 @@ Event = (
     | ThreadAbandoned
     | ThreadsExhausted
     | AttemptUnstoppable
+    | WorkerEnded
     | OutcomeRefused
     | CallsDiscarded
     | CallsLost

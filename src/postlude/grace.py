@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from postlude.clock import Clock
     from postlude.opening import Opening
     from postlude.process import Process
+    from postlude.supervisor import Supervisor
 
 
 class Grace:
@@ -34,6 +35,8 @@ class Grace:
         self._ending: Process | None = None
         """What is not open any more, and has not ended yet."""
         self._signals = SignalWatch(self.begin)
+        self.supervisor: Supervisor | None = None
+        """Of the child that runs the jobs in place of this process; None: there is none."""
 
     def listen(self) -> None:
         """Hear the signals that end the process, from now on."""
@@ -45,10 +48,12 @@ class Grace:
         Args:
             announced: see `Process.begin_stop`.
         """
-        process = self._running
+        process, supervisor = self._running, self.supervisor
+        if self._over_at is None and (process is not None or supervisor is not None):
+            self._over_at = self._clock.elapsed() + self._seconds()
+        if supervisor is not None:
+            supervisor.begin_stop()
         if process is not None:
-            if self._over_at is None:
-                self._over_at = self._clock.elapsed() + self._seconds()
             process.call(lambda: process.begin_stop(self._seconds(), announced=announced))
 
     def end(self) -> None:
@@ -72,6 +77,9 @@ class Grace:
     async def stop(self, process: Process, seconds: float) -> None:
         """End what is open, or was until now, and say what outlasts it."""
         left: Collection[str] = ()
+        if self.supervisor is not None:
+            await self.supervisor.stop(seconds)
+            self.supervisor = None
         if process.running_here:
             self._ending = process
             left = await process.stop(seconds)

@@ -60,23 +60,30 @@ async def introduce(process: Process, about: Introduced) -> None:
         about: the rest.
     """
     duty, server = about.duty, _server()
-    if not await process.store.speaks_for(_name(server)):
+    if not await process.store.speaks_for(_name(server) if duty is None or duty.server is None else duty.server):
         if about.rescued:  # which no other process has counted
             telemetry.announce(f"queue: {_jobs(about.rescued)} left by a process that is gone")
         return
-    lines = [_store(process), _worker(about, several=server != process.pid)]
+    of_child = duty is not None and duty.server is not None  # whose server has said the rest
+    lines = [] if of_child else [_store(process), _worker(about, several=server != process.pid)]
     if duty is None:
         lines.append(f"routes: {about.coverage.covered} with durable background tasks")
-    lines += await _queue(process, about.rescued)
+    if duty is not None or about.settings.worker != "process":  # whose child says it
+        lines += await _queue(process, about.rescued)
     for line in lines:
         telemetry.announce(line)
-    warnings = [*process.description.warnings, *unknown_variables()]
+    warnings = [] if of_child else [*process.description.warnings, *unknown_variables()]
     if duty is None:
         warnings += [f"not covered: {gap}" for gap in about.coverage.gaps]
     if duty is not None or about.settings.worker == "embedded":
         warnings += await _unresolvable(process, about.knows)
     for warning in warnings:
         telemetry.warn(warning)
+
+
+def server_name() -> str:
+    """The server that this process is one of, by a name that no other one has."""
+    return _name(_server())
 
 
 def _store(process: Process) -> str:
@@ -93,7 +100,8 @@ def _worker(about: Introduced, *, several: bool) -> str:
         return f"worker: this process, {runs}" + (f"; only of the queues {', '.join(queues)}" if queues else "")
     if about.settings.worker == "off":
         return "worker: off, jobs are only stored here"
-    return f"worker: embedded, {runs}" + (", in each process" if several else "")
+    where = "embedded" if about.settings.worker == "embedded" else "a process of its own beside this one"
+    return f"worker: {where}, {runs}" + (", in each process" if several else "")
 
 
 async def _queue(process: Process, rescued: int) -> list[str]:

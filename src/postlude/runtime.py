@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from postlude import telemetry
 from postlude.client import Jobs
+from postlude.elsewhere import nowhere
 from postlude.errors import PostludeError, StoreError
 from postlude.events import CallsDiscarded, CallsUnsaved, Events, StoreFailed
 from postlude.execution import release
 from postlude.executors.inside import refuse_to_open, refuse_to_start
 from postlude.grace import Grace
 from postlude.handle import Job
-from postlude.introduction import Introduced, introduce, introduce_another
+from postlude.introduction import Introduced, introduce, introduce_another, server_name
 from postlude.job import JobState
 from postlude.loops import in_background
 from postlude.opening import Opening
@@ -25,6 +27,7 @@ from postlude.process import Process, attempts_without_store
 from postlude.registry import import_tasks
 from postlude.staging import Staging, unstage
 from postlude.stores import open_store
+from postlude.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from postlude.clock import Clock
     from postlude.dependencies import Overrides
     from postlude.duty import Duty
+    from postlude.elsewhere import Place
     from postlude.introduction import Coverage
     from postlude.job import NewJob
     from postlude.registry import Registry
@@ -60,6 +64,7 @@ class Runtime:
         clock: what time it is.
         dependency_overrides: those of the applications that it is installed in, as they are at that moment.
         open_calls: the ids of the jobs that the current request has added.
+        place: gives where another process finds the application.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class Runtime:
         clock: Clock,
         open_calls: Callable[[], Collection[UUID]],
         dependency_overrides: Callable[[], Overrides] = dict,
+        place: Callable[[], Place] = nowhere,
     ) -> None:
         self.settings: Settings = settings
         self.registry = registry
@@ -88,6 +94,7 @@ class Runtime:
         )
         self.opening: Opening = Opening(self._open_process)
         """What is open in this process."""
+        self._place = place
         self.duty: Duty | None = None
         """What a worker was told that has this process to itself; None: it serves requests."""
         self.grace: Grace = Grace(self.opening, clock, lambda: self.settings.shutdown_grace)
@@ -151,9 +158,21 @@ class Runtime:
             self.grace.listen()
             about = Introduced(self.settings, self.duty, coverage, rescued, self.registry.knows)
             await introduce(process, about)
+            if self.duty is None and self.settings.worker == "process":
+                self.grace.supervisor = Supervisor(self._told_to_child, self.clock, self.events)
+                self.grace.supervisor.start()
         except BaseException:
             await self.close()  # the server gives up, and nobody would call `stopped`
             raise
+
+    def _told_to_child(self) -> dict[str, Any]:
+        return {
+            "place": self._place(),
+            "url": self.settings.url,
+            "grace": self.settings.shutdown_grace,
+            "server": f"{server_name()} worker",
+            "argv": sys.argv,
+        }
 
     @property
     def runs_jobs(self) -> bool:

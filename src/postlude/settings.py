@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DEFAULT_URL = "sqlite:///.postlude/jobs.db"
 
 OnStoreError = Literal["refuse", "run_unsaved"]
-WorkerMode = Literal["embedded", "off"]
+WorkerMode = Literal["embedded", "process", "off"]
 Migrate = Literal["auto", "never"]
 Password: TypeAlias = str | Callable[[], str | Awaitable[str]]
 """A password, or what is asked for it at each new connection."""
@@ -66,7 +66,7 @@ class Settings:
     migrate: Migrate | None = None
     """Whether the schema is made and migrated when the store is opened; None: `"auto"`, it is."""
     worker: WorkerMode = "embedded"
-    """Whether this process runs jobs beside its requests, or only adds them."""
+    """Whether this process runs jobs beside its requests, has a child that does, or only adds them."""
     tasks: tuple[str, ...] = ()
     """Modules to import at start, so that the tasks they declare are known."""
     allow: tuple[str, ...] = ()

@@ -35,6 +35,7 @@ from postlude.events import (
     ThreadAbandoned,
     ThreadsExhausted,
     ValueNotCarried,
+    WorkerEnded,
 )
 from postlude.logs import is_heard
 
@@ -160,6 +161,9 @@ def _record_of(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912
                 f"timeout ({', '.join(tasks)}). They wait in the queue for another process: restart this one"
             )
             return logging.CRITICAL, text
+        case WorkerEnded(how, again_in):
+            text = f"the worker's process {how}: another is started" + (f" in {again_in:g} s" if again_in else "")
+            return logging.ERROR, f"{text}, and runs again what it was at"
         case AttemptUnstoppable(job_id, task, executor):
             kept = f"the executor {executor!r} does not give it up: its slot is taken until it ends"
             return logging.ERROR, f"{task} ran longer than its timeout (job {job_id}), and {kept}"

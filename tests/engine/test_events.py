@@ -34,6 +34,7 @@ from postlude.events import (
     ThreadAbandoned,
     ThreadsExhausted,
     ValueNotCarried,
+    WorkerEnded,
 )
 from postlude.ids import new_job_id
 from postlude.job import Failure
@@ -236,6 +237,16 @@ LINES: list[tuple[Event, int, str]] = [
         ServiceFailed("rescue", FAILURE),
         logging.ERROR,
         "the service 'rescue' failed and goes on\nTraceback (most recent call last):\nValueError: no",
+    ),
+    (
+        WorkerEnded("was ended by signal SIGKILL", 0.0),
+        logging.ERROR,
+        "the worker's process was ended by signal SIGKILL: another is started, and runs again what it was at",
+    ),
+    (
+        WorkerEnded("could not be started: no room", 2.0),
+        logging.ERROR,
+        "the worker's process could not be started: no room: another is started in 2 s, and runs again what it was at",
     ),
     (
         StopDelayed(("main:f", "main:g")),

@@ -118,7 +118,7 @@ def test_concurrency_in_the_environment(text: str, concurrency: Concurrency) -> 
 @pytest.mark.parametrize(
     ("given", "environ", "problem"),
     [
-        ({"worker": "on"}, {}, "worker: expected one of 'embedded', 'off', got 'on'"),
+        ({"worker": "on"}, {}, "worker: expected one of 'embedded', 'process', 'off', got 'on'"),
         ({"interrupted": "x"}, {}, "interrupted: expected one of 'rerun', 'hold', got 'x'"),
         ({"on_store_error": "x"}, {}, "on_store_error: expected one of 'refuse', 'run_unsaved', got 'x'"),
         (
@@ -155,7 +155,7 @@ def test_concurrency_in_the_environment(text: str, concurrency: Concurrency) -> 
         ({"strict": "no"}, {}, "strict: expected True or False, got 'no'"),
         ({}, {"POSTLUDE_STRICT": "maybe"}, "POSTLUDE_STRICT: expected 1 or 0, got 'maybe'"),
         ({}, {"POSTLUDE_SHUTDOWN_GRACE": "8s"}, "POSTLUDE_SHUTDOWN_GRACE: expected a number of seconds, got '8s'"),
-        ({}, {"POSTLUDE_WORKER": "none"}, "POSTLUDE_WORKER: expected one of 'embedded', 'off', got 'none'"),
+        ({}, {"POSTLUDE_WORKER": "none"}, "POSTLUDE_WORKER: expected one of 'embedded', 'process', 'off', got 'none'"),
         (
             {},
             {"POSTLUDE_CONCURRENCY": "many"},

@@ -30,7 +30,7 @@ class Server:
 
     Args:
         folder: the working directory; the store is in its default place there unless `env` says otherwise.
-        command: what to run after `python -m`, with `{port}` where the port belongs.
+        command: what to run after `python -m`, or after `python` if it is a file, with `{port}` where the port belongs.
         env: more variables for its environment.
     """
 
@@ -59,7 +59,7 @@ class Server:
         self.port = _free_port()
         command = [part.format(port=self.port) for part in self.command]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            [sys.executable, *(() if command[0].endswith(".py") else ("-m",)), *command],
             cwd=self.folder,
             env=self.env,
             stdout=subprocess.PIPE,

@@ -249,10 +249,11 @@ class Child:
         self.kill()
         code = process.wait()
         self._process = None
-        return f"its process {_how(code)}"
+        return f"its process {how_it_ended(code)}"
 
 
-def _how(code: int) -> str:
+def how_it_ended(code: int) -> str:
+    """Of a process with this exit code, for people."""
     if code >= 0:
         return f"ended by itself, with exit code {code}"
     try:

@@ -111,6 +111,8 @@ class Program:
         self._on_loop(self._end)
 
     def _end(self) -> None:
+        if self._told.is_set():
+            return
         grace = self._engine.settings.shutdown_grace
         telemetry.announce(f"worker: told to end, takes no more jobs, and gives those that run up to {grace:g} s")
         self._told.set()

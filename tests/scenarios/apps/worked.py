@@ -100,3 +100,9 @@ async def ping() -> str:
 async def add(kind: str, name: str, background_tasks: BackgroundTasks) -> str:
     background_tasks.add_task(TASKS[kind], name)
     return name
+
+
+@app.post("/add-unstorable/{name}")
+async def add_unstorable(name: str, background_tasks: BackgroundTasks) -> str:
+    background_tasks.add_task(lambda: note("ended", name))
+    return name
