@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict, get_args
 
+from postlude.callers import caller_of
 from postlude.durations import seconds_of
 from postlude.errors import CallError
 from postlude.given import no_option
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Unpack
     from uuid import UUID
 
+    from postlude.callers.contract import Caller, Executes
     from postlude.definition import TaskDefinition
     from postlude.durations import Duration
     from postlude.errors import NotStorable
@@ -48,6 +50,8 @@ class CallOptions(NamedTuple):
     """Seconds that an attempt may take; None: as its task says."""
     asked: Asked = NOTHING
     """What it asks for beside its moment."""
+    within: Caller | None = None
+    """In whose transaction it is added; None: in one of its own."""
 
     def due(self, now: float) -> float:
         """When a call that is added now is due; seconds since the epoch."""
@@ -98,6 +102,12 @@ class JobOptions(TypedDict, total=False):
     timeout: Duration | None
 
 
+class EnqueueOptions(JobOptions, total=False):
+    """What it takes for jobs that belong to no request."""
+
+    within: Executes | None
+
+
 class RequestOptions(JobOptions, total=False):
     """What it takes for the tasks of a request."""
 
@@ -114,13 +124,13 @@ def with_options(options: CallOptions, **given: Unpack[RequestOptions]) -> CallO
     return _with(options, given, RequestOptions.__optional_keys__)
 
 
-def with_job_options(options: CallOptions, **given: Unpack[JobOptions]) -> CallOptions:
+def with_job_options(options: CallOptions, **given: Unpack[EnqueueOptions]) -> CallOptions:
     """The same for a job that belongs to no request.
 
     Raises:
         CallError: as above, and for what only a task of a request can have.
     """
-    return _with(options, given, JobOptions.__optional_keys__)
+    return _with(options, given, EnqueueOptions.__optional_keys__)
 
 
 def _with(options: CallOptions, given: Mapping[str, Any], known: frozenset[str]) -> CallOptions:
@@ -134,6 +144,8 @@ def _with(options: CallOptions, given: Mapping[str, Any], known: frozenset[str])
         changed["timeout"] = seconds_of(asked["timeout"])
         if not changed["timeout"]:
             problems.append(f"timeout: expected seconds, more than 0, or a timedelta, got {asked['timeout']!r}")
+    if "within" in asked and "within" in known:
+        changed["within"] = caller_of(asked["within"])
     terms = {name: asked[name] for name in Asked._fields if name in asked}
     if terms:
         changed["asked"], wrong = asked_terms(terms, options.asked)
@@ -154,6 +166,11 @@ def _unknown(name: str, known: frozenset[str]) -> str:
     if name in RequestOptions.__optional_keys__:
         why = f"{name} says how a task stands in its request, and a job that is enqueued belongs to none"
         return f"{why}: there are {', '.join(sorted(known))}"
+    if name == "within":
+        return (
+            "within is of jobs that belong to no request: durable.options(within=...).enqueue(...). For the tasks of "
+            "one, take Annotated[TransactionTasks, Within(...)] in place of BackgroundTasks"
+        )
     return no_option(name, known)
 
 

@@ -45,6 +45,7 @@ class Jobs:
         clock: what time it is.
         registry: the tasks of this process.
         open_calls: the ids of jobs that the current request has added and that start when it is over.
+        relay: takes what callers have committed elsewhere into the store; returns whether they may have done so.
         changed: called after a job that may be running here was asked to cancel, after one was queued, and after
             something was paused or resumed.
     """
@@ -56,11 +57,13 @@ class Jobs:
         registry: Registry,
         *,
         open_calls: Callable[[], Collection[UUID]],
+        relay: Callable[[], Awaitable[bool]],
         changed: Callable[[Change], None],
     ) -> None:
         self._opened = opened
         self._clock = clock
         self._open_calls = open_calls
+        self._relay = relay
         self._changed = changed
         self._registry = registry
         self.waiters: Waiters = Waiters(clock)
@@ -318,7 +321,10 @@ class Jobs:
         return Job(record.id, record.task, self, record)
 
     async def _record(self, job_id: UUID) -> Record:
-        found = await (await self._opened()).get([job_id])
+        store = await self._opened()
+        found = await store.get([job_id])
+        if not found and await self._relay():  # whose transaction was just committed
+            found = await store.get([job_id])
         if not found:
             raise JobNotFound(job_id)
         return found[0]

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, overload
 
 from postlude.blocking import BlockingJobs, BlockingSchedules, Portal
 from postlude.calls import NO_OPTIONS, with_job_options
 from postlude.errors import CallError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from typing import Unpack
 
-    from postlude.calls import CallOptions, JobOptions
+    from postlude.calls import CallOptions, EnqueueOptions
     from postlude.handle import Job
     from postlude.runtime import Runtime
     from postlude.timetable import Schedules
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Given: TypeAlias = tuple["Callable[..., Any]", tuple[Any, ...], "Mapping[str, Any]"]
+"""A task with the arguments of a call."""
 
 
 class Enqueuing:
@@ -29,8 +31,13 @@ class Enqueuing:
         self._runtime = runtime
         self._options = options
 
-    def options(self, **options: Unpack[JobOptions]) -> Enqueuing:
-        """The same, for jobs with these options; None leaves one as it is. See `BackgroundTasks.options` for each.
+    def options(self, **options: Unpack[EnqueueOptions]) -> Enqueuing:
+        """The same, for jobs with these options; None leaves one as it is. See `BackgroundTasks.options` for others.
+
+        Args:
+            options: among them `within`, a connection or session in whose transaction the jobs are added: they are
+                there when it commits, and never if it rolls back. Of sqlite3, aiosqlite, apsw, asyncpg, psycopg,
+                SQLAlchemy or SQLModel. What one that is not awaited has to do, it does in the calling thread.
 
         Raises:
             CallError: they make no sense; the message names each one that does not.
@@ -93,7 +100,7 @@ class Blocking:
         self.jobs: BlockingJobs = BlockingJobs(runtime.jobs, portal)
         self.schedules: BlockingSchedules = BlockingSchedules(schedules, portal)
 
-    def options(self, **options: Unpack[JobOptions]) -> Blocking:
+    def options(self, **options: Unpack[EnqueueOptions]) -> Blocking:
         """See `Enqueuing.options`."""
         return Blocking(self._runtime, self._schedules, self._portal, with_job_options(self._options, **options))
 
@@ -105,7 +112,7 @@ class Blocking:
     def enqueue(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
     def enqueue(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job[Any]:
         """See `Enqueuing.enqueue`."""
-        return self._portal.call(self._runtime.enqueue([(function, args, kwargs)], self._options))[0]
+        return self._enqueue([(function, args, kwargs)])[0]
 
     @overload
     def enqueue_many(
@@ -119,7 +126,12 @@ class Blocking:
         self, function: Callable[..., Any], calls: Iterable[Iterable[Any] | Mapping[str, Any]]
     ) -> list[Job[Any]]:
         """See `Enqueuing.enqueue_many`."""
-        return self._portal.call(self._runtime.enqueue(_many(function, calls), self._options))
+        return self._enqueue(_many(function, calls))
+
+    def _enqueue(self, calls: Sequence[Given]) -> list[Job[Any]]:
+        if self._options.within is not None:
+            return self._runtime.enqueue_blocking(calls, self._options, self._portal.call)
+        return self._portal.call(self._runtime.enqueue(calls, self._options))
 
     def close(self) -> None:
         """See `Postlude.close`; the thread that all this was done on ends too."""
@@ -129,16 +141,14 @@ class Blocking:
             self._portal.close()
 
 
-def _many(
-    function: Callable[..., Any], calls: Iterable[Iterable[Any] | Mapping[str, Any]]
-) -> list[tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]]:
+def _many(function: Callable[..., Any], calls: Iterable[Iterable[Any] | Mapping[str, Any]]) -> list[Given]:
     label = f"enqueue_many({getattr(function, '__name__', function)}, ...)"
     if isinstance(calls, set | frozenset):
         message = (
             f"{label}: the jobs come back in the order of the calls, and a set has none. Write a list, got {calls!r}."
         )
         raise CallError(message)
-    found: list[tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]] = []
+    found: list[Given] = []
     for each in calls:
         if isinstance(each, str | bytes | set | frozenset) or not isinstance(each, Iterable):
             message = (

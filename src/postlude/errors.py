@@ -230,8 +230,9 @@ class JobNotFound(PostludeError, LookupError):
         self.job_id = job_id
         super().__init__(
             f"No job has the id {job_id}. It ended and was kept for its time (retention=, by default a day after "
-            "success), its request raised, its call could not be stored and ran in the process only (a warning said "
-            "so), or it is kept in another store: compare the URL."
+            "success), its request raised, the transaction that it was added within is not committed or was rolled "
+            "back, its call could not be stored and ran in the process only (a warning said so), or it is kept in "
+            "another store: compare the URL."
         )
 
 

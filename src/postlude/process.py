@@ -19,11 +19,13 @@ from postlude.logs import listen
 from postlude.loops import running_loop
 from postlude.memory import LoadedObjects
 from postlude.prune import Prune
+from postlude.relay import Relay
 from postlude.rescue import Rescue
 from postlude.scheduler import Scheduler
 from postlude.service import Service
 from postlude.settling import Settling
 from postlude.tasks import shortest_retention
+from postlude.transactions import Transactions
 from postlude.withdrawals import Withdrawals
 from postlude.worker import Worker
 
@@ -112,6 +114,9 @@ class Process:
         """Ends the keeping of what tasks log."""
         self.scheduler: Scheduler = Scheduler(store, registry, clock, events, queued=self.wake)
         self._schedules = Service("scheduler", self.scheduler, events)
+        self.relay: Relay = Relay(store, queued=self.wake)
+        self._relays = Service("relay", self.relay, events)
+        self.transactions: Transactions = Transactions(store, self.relay, self._expect)
         self._stopping: asyncio.Task[Collection[str]] | None = None
         self._announcing: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
@@ -177,6 +182,7 @@ class Process:
         self._rescues.start()
         self._prunes.start()
         self._schedules.start()
+        self._relays.start()
         self.worker.start()
         self._loaded.freeze()
         return self._rescue.rescued
@@ -187,11 +193,16 @@ class Process:
 
         Those that add jobs come before the worker.
         """
-        return self._rescue, self.scheduler, self.worker
+        return self._rescue, self.scheduler, self.relay, self.worker
 
     def wake(self) -> None:
         """A job was queued: look into the queue now, here and in other processes. From any thread."""
         self._tell("queued")
+
+    def _expect(self, straight: bool) -> None:  # noqa: FBT001 - the one thing that is told
+        """A caller's transaction is committed about now. From any thread."""
+        self.relay.expect(straight=straight)
+        self._on_loop(self._relays.wake)
 
     def look_at_pauses(self) -> None:
         """Something was paused, or goes on. From any thread."""
@@ -244,7 +255,11 @@ class Process:
             announcing = self._tried("announcing the stop", self.store.announce_stop(self.owner))
             self._announcing = asyncio.get_running_loop().create_task(announcing, name="postlude announcement")
         _, left, *_ = await asyncio.gather(
-            self._rescues.stop(), self.worker.stop(grace), self._schedules.stop(), self._prunes.stop()
+            self._rescues.stop(),
+            self.worker.stop(grace),
+            self._schedules.stop(),
+            self._prunes.stop(),
+            self._relays.stop(),
         )
         return left
 
@@ -279,6 +294,7 @@ class Process:
         self._end_listening()
         await self.withdrawals.end(SETTLE_WITHIN)
         self._places.close()
+        self.relay.close()
         if still_runs or self.withdrawals.tasks:
             # The proof of life must stay until the process is gone: nobody may run what runs here, or was refused.
             _until_exit.append(self)

@@ -28,6 +28,7 @@ from postlude.registry import import_tasks
 from postlude.staging import Staging, unstage
 from postlude.stores import open_store
 from postlude.supervisor import Supervisor
+from postlude.transactions import blocking
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
@@ -90,6 +91,7 @@ class Runtime:
             clock,
             registry,
             open_calls=open_calls,
+            relay=self._look_into_outboxes,
             changed=lambda what: self._tell(_LOOKS[what]),
         )
         self.opening: Opening = Opening(self._open_process)
@@ -353,8 +355,27 @@ class Runtime:
         """
         prepared = [self._staging.prepare_stored(*call, options) for call in calls]
         process = await self.opening.process()
+        if options.within is not None:
+            await process.transactions.add(options.within, self._staging.queue(prepared))
+            return self._queued(prepared, {})
         answered = await process.store.insert(self._staging.queue(prepared))
         process.wake()
+        return self._queued(prepared, answered)
+
+    def enqueue_blocking(
+        self,
+        calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]],
+        options: CallOptions,
+        wait: Callable[[Coroutine[Any, Any, Any]], Any],
+    ) -> list[Job[Any]]:
+        """The same in the transaction of a caller that blocks; `wait` gives what a coroutine on another thread does."""
+        caller = blocking(options.within)
+        prepared = [self._staging.prepare_stored(*call, options) for call in calls]
+        process: Process = wait(self.opening.process())
+        process.transactions.add_blocking(caller, self._staging.queue(prepared), wait)
+        return self._queued(prepared, {})
+
+    def _queued(self, calls: Sequence[Call], answered: Mapping[UUID, UUID]) -> list[Job[Any]]:
         return [
             # Nearly always none is answered: an id is not hashed for nothing.
             Job(
@@ -363,8 +384,11 @@ class Runtime:
                 self.jobs,
                 added=JobState.QUEUED,
             )
-            for call in prepared
+            for call in calls
         ]
+
+    async def _look_into_outboxes(self) -> bool:
+        return await (await self.opening.process()).relay.look()
 
     def _tell(self, what: Callable[[Process], None]) -> None:
         process = self.opening.here

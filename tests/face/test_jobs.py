@@ -169,7 +169,7 @@ async def test_what_only_a_task_of_a_request_can_have_is_refused(closing: Closin
         assert str(raised.value) == (
             f"options: {next(iter(options))} says how a task stands in its request, and a job that is enqueued belongs "
             "to none: there are delay, expires_after, key, key_period, on_conflict, priority, queue, retries, run_at, "
-            "timeout."
+            "timeout, within."
         )
     with pytest.raises(CallError, match=r"options: retires is no option: did you mean retries\?"):
         durable.options(retires=3)  # type: ignore[call-arg]

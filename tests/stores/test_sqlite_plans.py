@@ -29,6 +29,7 @@ SMALL = (
     "SCAN pauses",
     "SCAN migrations",
     "SCAN schedules",
+    "SCAN outboxes",
     "SCAN behind",
     "SCAN cancelled",
     "SCAN root",
@@ -37,7 +38,7 @@ SMALL = (
     "SCAN CONSTANT",
     "jobs_alone",
 )
-"""What may be read whole: as many rows as there are workers, schedules, names, or suspects."""
+"""What may be read whole: as many rows as there are workers, schedules, outboxes, names, or suspects."""
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from postlude.testing.comparing import check_binds, missing, same_arguments, sho
 from postlude.testing.engine import engine_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
     from uuid import UUID
 
     from postlude.calls import Call, Chain
@@ -167,3 +167,13 @@ class _Capturing(Runtime):
         prepared = [self._staging.prepare_stored(*call, options) for call in calls]
         self.captured.take(prepared)
         return [Job(call.id, call.definition.name, self.jobs, added=JobState.QUEUED) for call in prepared]
+
+    def enqueue_blocking(
+        self,
+        calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]],
+        options: CallOptions,
+        wait: Callable[[Coroutine[Any, Any, Any]], Any],
+    ) -> list[Job[Any]]:
+        """Take them, and store none."""
+        jobs: list[Job[Any]] = wait(self.enqueue(calls, options))
+        return jobs

@@ -33,6 +33,7 @@ class Migration(NamedTuple):
 MIGRATIONS = (
     Migration(version=1, needs=1),
     Migration(version=2, needs=2),  # a release that knows no limits would start more than they allow
+    Migration(version=3, needs=2),
 )
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from postlude.stores.contract import Pruned
 from postlude.stores.reasons import inherited, not_open
-from postlude.stores.sqlite import by_hand, claiming, logs, pruning, reading, scheduling, writing
+from postlude.stores.sqlite import by_hand, claiming, logs, outboxes, pruning, reading, scheduling, writing
 from postlude.stores.sqlite.liveness import new_worker_id
+from postlude.stores.sqlite.location import key_of
 from postlude.stores.sqlite.reader import Reader
 from postlude.stores.sqlite.writer import Writer, call, prepare
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from postlude.limits import Limit
     from postlude.loglines import LogLine
     from postlude.pauses import Pause
+    from postlude.stores.callers import Direct, Outbox
     from postlude.stores.contract import Claimed, Description, Filter, Firing, ScheduleRow
     from postlude.stores.lanes import Cursors
     from postlude.stores.notifying import Change
@@ -255,6 +257,30 @@ class SQLiteStore:
     async def remove_schedule(self, name: str) -> bool:
         """Clause 37."""
         return await self._write(lambda connection: scheduling.remove(connection, name))
+
+    # -- callers
+
+    @property
+    def namespace(self) -> str:
+        """One file is for one application."""
+        return "default"
+
+    def is_at(self, path: str) -> bool:
+        """By device and inode."""
+        found = key_of(Path(path))
+        return found is not None and found == key_of(self._path)
+
+    async def direct(self) -> Direct | None:
+        """Clause 43: only the store itself opens its file."""
+        return None
+
+    async def outboxes(self) -> Sequence[Outbox]:
+        """Clause 42."""
+        return await self._read(outboxes.read)
+
+    async def put_outbox(self, outbox: Outbox) -> Outbox:
+        """Clause 42."""
+        return await self._write(lambda connection: outboxes.put(connection, outbox))
 
     # -- inside
 

@@ -150,3 +150,11 @@ CREATE TABLE {schema}.schedules (
     last_job uuid,
     PRIMARY KEY (namespace, name)
 );
+
+-- Where callers leave jobs in SQLite files of their own.
+CREATE TABLE {schema}.outboxes (
+    namespace integer NOT NULL,
+    path text COLLATE "C" NOT NULL,
+    library text NOT NULL,                                   -- the SQLite library that its writers use
+    PRIMARY KEY (namespace, path)
+);

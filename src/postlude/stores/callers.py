@@ -1,0 +1,55 @@
+"""What a store is asked for callers who add jobs in transactions of their own (clauses 42 and 43 of the contract)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Outbox(NamedTuple):
+    """A table in an SQLite file of the application's own, where callers leave jobs in their transactions."""
+
+    path: str
+    """Of the file; absolute."""
+    library: str
+    """The SQLite library that its writers use: `sqlite3` or `apsw`."""
+
+
+class Direct(NamedTuple):
+    """How a caller adds jobs in a transaction on the store's own database."""
+
+    sql: str
+    """One statement; `{calls}` stands for its one parameter. Its one row says whether it is the right database."""
+    head: Mapping[str, object]
+    """What the parameter says beside the jobs; see `jobtexts.text_of`."""
+    location: str
+    """Where the database is, for people."""
+    grants: str
+    """What to do if the caller's role may not do it."""
+
+
+class CallerStore(Protocol):
+    """What is asked for callers who add jobs in transactions of their own."""
+
+    @property
+    def namespace(self) -> str:
+        """Whose jobs these are, where several applications share a database."""
+        ...
+
+    def is_at(self, path: str) -> bool:
+        """Whether that is the store's own file, under whatever name."""
+        ...
+
+    async def direct(self) -> Direct | None:
+        """How jobs are added in a transaction on the store's own database (clause 43)."""
+        ...
+
+    async def outboxes(self) -> Sequence[Outbox]:
+        """Where callers leave jobs (clause 42)."""
+        ...
+
+    async def put_outbox(self, outbox: Outbox) -> Outbox:
+        """Remember one; returns the one that is known there (clause 42)."""
+        ...

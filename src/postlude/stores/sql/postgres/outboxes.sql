@@ -1,0 +1,1 @@
+SELECT path, library FROM {schema}.outboxes WHERE namespace = $1

@@ -1,0 +1,1 @@
+SELECT library FROM outboxes WHERE path = ?

@@ -1,0 +1,1 @@
+SELECT path, library FROM outboxes

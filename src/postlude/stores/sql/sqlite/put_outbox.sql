@@ -1,0 +1,1 @@
+INSERT INTO outboxes (path, library) VALUES (?, ?) ON CONFLICT DO NOTHING

@@ -1,0 +1,22 @@
+"""Where callers leave jobs in files of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from postlude.stores.callers import Outbox
+from postlude.stores.sqlite.statements import sql
+
+if TYPE_CHECKING:
+    from apsw import Connection
+
+
+def read(connection: Connection) -> list[Outbox]:
+    """All that are known."""
+    return [Outbox(str(path), str(library)) for path, library in connection.execute(sql("outboxes"))]
+
+
+def put(connection: Connection, outbox: Outbox) -> Outbox:
+    """Write it unless one is known there; returns that."""
+    connection.execute(sql("put_outbox"), outbox)
+    return outbox._replace(library=str(connection.execute(sql("outbox"), (outbox.path,)).get))

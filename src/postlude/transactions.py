@@ -1,0 +1,126 @@
+"""Adding jobs in transactions of callers: the steps that are worked out for it, carried out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from postlude.callers.contract import Statement, is_async
+from postlude.errors import CallError
+from postlude.stores.within import ToStore, way_to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from postlude.callers.contract import AsyncCaller, BlockingCaller, Caller
+    from postlude.job import NewJob
+    from postlude.relay import Relay
+    from postlude.stores.contract import Store
+    from postlude.stores.within import Steps, Way
+
+T = TypeVar("T")
+
+
+class Transactions:
+    """How the callers of one process add jobs.
+
+    Args:
+        store: where the jobs belong.
+        relay: takes them there from where callers leave them.
+        expect: called when a caller has written, and about when that is committed, in any thread; with whether the jobs
+            are in the store itself.
+    """
+
+    def __init__(self, store: Store, relay: Relay, expect: Callable[[bool], None]) -> None:
+        self._store = store
+        self._relay = relay
+        self._expect = expect
+
+    async def add(self, caller: Caller, jobs: Sequence[NewJob]) -> None:
+        """Add jobs in the transaction of a caller; the statements of one that blocks are carried out by this thread.
+
+        Raises:
+            CallError: the caller cannot; the message says why.
+            Exception: whatever its library raises.
+        """
+        await awaited(self._adding(caller, jobs), caller)
+
+    def add_blocking(
+        self, caller: BlockingCaller, jobs: Sequence[NewJob], ask: Callable[[Coroutine[Any, Any, Any]], Any]
+    ) -> None:
+        """The same where nothing can be awaited; `ask` waits for what the store answers."""
+        carried_out(self._adding(caller, jobs), caller, ask)
+
+    async def way(self, caller: Caller) -> Way:
+        """How this one adds jobs."""
+        return await awaited(self._way(caller), caller)
+
+    def told(self, caller: Caller, way: Way) -> None:
+        """Something was written that way, and is committed before long."""
+        straight = isinstance(way, ToStore)
+        caller.on_commit(lambda: self._expect(straight))
+        self._expect(straight)
+
+    def _way(self, caller: Caller) -> Steps[Way]:
+        return way_to(self._store, self._relay.know, caller)
+
+    def _adding(self, caller: Caller, jobs: Sequence[NewJob]) -> Steps[None]:
+        way = yield from self._way(caller)
+        if jobs:
+            yield from way.add(jobs)
+            self.told(caller, way)
+
+
+async def awaited(steps: Steps[T], caller: Caller) -> T:
+    """Carry out the steps, on the running event loop."""
+    run = cast("AsyncCaller", caller).run_async if is_async(caller) else None
+    blocking = cast("BlockingCaller", caller)
+    answer: Any = None
+    failed: BaseException | None = None
+    while True:
+        try:
+            step = steps.send(answer) if failed is None else steps.throw(failed)
+        except StopIteration as end:
+            done: T = end.value
+            return done
+        answer, failed = None, None
+        try:
+            if not isinstance(step, Statement):
+                answer = await step()
+            elif run is not None:
+                answer = await run(step)
+            else:
+                answer = blocking.run(step)
+        except BaseException as error:  # noqa: BLE001 - the steps raise it again, or say what it means
+            failed = error
+
+
+def carried_out(steps: Steps[T], caller: BlockingCaller, ask: Callable[[Coroutine[Any, Any, Any]], Any]) -> T:
+    """Carry them out on this thread, which waits."""
+    answer: Any = None
+    failed: BaseException | None = None
+    while True:
+        try:
+            step = steps.send(answer) if failed is None else steps.throw(failed)
+        except StopIteration as end:
+            done: T = end.value
+            return done
+        answer, failed = None, None
+        try:
+            answer = caller.run(step) if isinstance(step, Statement) else ask(step())
+        except BaseException as error:  # noqa: BLE001 - as above
+            failed = error
+
+
+def blocking(caller: Caller | None) -> BlockingCaller:
+    """The caller, if nothing of it has to be awaited.
+
+    Raises:
+        CallError: it belongs to an event loop.
+    """
+    if caller is not None and is_async(caller):
+        message = (
+            "within: this connection belongs to an event loop, and durable.blocking is for threads that have none: "
+            "write `await durable.options(within=...).enqueue(...)` there."
+        )
+        raise CallError(message)
+    return cast("BlockingCaller", caller)
