@@ -45,7 +45,7 @@ class Jobs:
         clock: what time it is.
         registry: the tasks of this process.
         open_calls: the ids of jobs that the current request has added and that start when it is over.
-        relay: takes what callers have committed elsewhere into the store; returns whether they may have done so.
+        relay: takes what callers have committed elsewhere into the store.
         changed: called after a job that may be running here was asked to cancel, after one was queued, and after
             something was paused or resumed.
     """
@@ -57,7 +57,7 @@ class Jobs:
         registry: Registry,
         *,
         open_calls: Callable[[], Collection[UUID]],
-        relay: Callable[[], Awaitable[bool]],
+        relay: Callable[[], Awaitable[None]],
         changed: Callable[[Change], None],
     ) -> None:
         self._opened = opened
@@ -323,7 +323,8 @@ class Jobs:
     async def _record(self, job_id: UUID) -> Record:
         store = await self._opened()
         found = await store.get([job_id])
-        if not found and await self._relay():  # whose transaction was just committed
+        if not found:  # in the store: its transaction may be committed elsewhere since a moment ago
+            await self._relay()
             found = await store.get([job_id])
         if not found:
             raise JobNotFound(job_id)

@@ -73,15 +73,18 @@ class Relay:
         await self.look()
         return min(pause, self._pause)
 
-    async def look(self) -> bool:
-        """Move all that is there; returns whether there is any outbox: others may have moved something meanwhile.
+    async def look(self) -> None:
+        """Move all that is there.
 
         Raises:
             StoreError: of an outbox, when all the others were seen to.
         """
         moved, trouble = False, None
-        outboxes = await self._outboxes()
-        for outbox in outboxes:
+        while count := await self._store.relay(limit=BATCH):
+            moved = True
+            if count < BATCH:
+                break
+        for outbox in await self._outboxes():
             try:
                 moved = await self._relay(self._file(outbox)) or moved
             except StoreError as error:
@@ -90,7 +93,6 @@ class Relay:
             self._queued()
         if trouble is not None:
             raise trouble
-        return bool(outboxes)
 
     def close(self) -> None:
         """Let go of all files."""

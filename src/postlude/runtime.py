@@ -387,8 +387,8 @@ class Runtime:
             for call in calls
         ]
 
-    async def _look_into_outboxes(self) -> bool:
-        return await (await self.opening.process()).relay.look()
+    async def _look_into_outboxes(self) -> None:
+        await (await self.opening.process()).relay.look()
 
     def _tell(self, what: Callable[[Process], None]) -> None:
         process = self.opening.here

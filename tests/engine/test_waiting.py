@@ -58,7 +58,7 @@ async def test_several_loops_may_wait_for_one_job(engine: Engine) -> None:
         engine.clock,
         engine.registry,
         open_calls=tuple,
-        relay=lambda: asyncio.sleep(0, result=False),
+        relay=lambda: asyncio.sleep(0),
         changed=lambda _: None,
     )
     wrong: list[BaseException] = []

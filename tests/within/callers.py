@@ -157,13 +157,13 @@ AWAITED: Final[dict[str, Callable[[Path], AbstractAsyncContextManager[Awaited]]]
 
 
 @asynccontextmanager
-async def caller(kind: str, path: Path) -> AsyncIterator[Awaited]:
-    """Any kind, with everything awaited."""
+async def caller(kind: str, place: Path) -> AsyncIterator[Awaited]:
+    """Any kind, with everything awaited, in a transaction."""
     if kind in AWAITED:
-        async with AWAITED[kind](path) as awaited:
+        async with AWAITED[kind](place) as awaited:
             yield awaited
         return
-    with BLOCKING[kind](path) as blocking:
+    with BLOCKING[kind](place) as blocking:
         note, commit, rollback = map(_awaited, (blocking.note, blocking.commit, blocking.rollback))
         yield Awaited(blocking.within, note, commit, rollback)
 

@@ -53,3 +53,7 @@ class CallerStore(Protocol):
     async def put_outbox(self, outbox: Outbox) -> Outbox:
         """Remember one; returns the one that is known there (clause 42)."""
         ...
+
+    async def relay(self, *, limit: int) -> int:
+        """Insert what callers have left in the store's own database, so many at most; returns how many (clause 42)."""
+        ...

@@ -25,11 +25,6 @@ T = TypeVar("T")
 _MISSING: Final = frozenset({"3F000", "42P01", "42703"})
 """What PostgreSQL calls a schema, a table or a column that is not there."""
 _NOT_ALLOWED: Final = "42501"
-_KEYED: Final = (
-    "within: whether a key is taken cannot be seen from inside a transaction on PostgreSQL, where others that are not "
-    "committed may be about to take it. Leave within= out and enqueue after the commit, or give the call no key."
-)
-
 Ask: TypeAlias = Callable[[], Coroutine[Any, Any, Any]]
 """A question to the store."""
 Steps: TypeAlias = Generator[Statement | Ask, Any, T]
@@ -65,13 +60,14 @@ class ToStore(NamedTuple):
         """Write them.
 
         Raises:
-            CallError: the caller is connected to another database, where nothing was written; or one of them has a key.
+            CallError: the caller is connected to another database, where nothing was written.
             StoreError: the caller's role may not write there.
         """
-        if any(job.terms.key is not None for job in jobs):
-            raise CallError(_KEYED)
+        # What comes behind a job with a key belongs behind the one that answers it, which is not known yet.
+        straight = all(job.terms.key is None for job in jobs)
+        text = text_of(jobs, {**self.direct.head, "straight": straight})
         try:
-            rows: Sequence[Row] = yield Statement(self.direct.sql, text_of(jobs, self.direct.head))
+            rows: Sequence[Row] = yield Statement(self.direct.sql, text)
         except Exception as error:
             # Of whichever library: what PostgreSQL itself says is the same in all of them.
             state = _sqlstate(error)

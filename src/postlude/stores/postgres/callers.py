@@ -1,24 +1,89 @@
-"""What callers are told who add jobs in transactions of their own."""
+"""The part of the store for callers who add jobs in transactions of their own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
-from postlude.stores.callers import Outbox
+from postlude.stores.callers import Direct, Outbox
+from postlude.stores.jobtexts import job_of
+from postlude.stores.postgres import writing
+from postlude.stores.postgres.statements import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+    from typing import TypeVar
 
+    from postlude.stores.postgres.location import Location
     from postlude.stores.postgres.session import Session
 
+    T = TypeVar("T")
 
-async def outboxes(session: Session) -> Sequence[Outbox]:
-    """Where callers leave jobs in SQLite files of their own."""
+_GRANTS: Final = (
+    "Grant its role what adding jobs needs: GRANT USAGE ON SCHEMA {schema} TO ...; GRANT INSERT ON {schema}.jobs, "
+    "{schema}.outbox TO ..."
+)
+
+
+class ForCallers:
+    """Fulfils `stores.callers.CallerStore`."""
+
+    _location: Location
+    _direct: Direct | None = None
+    """The database stays the same, however often the store is opened."""
+
+    async def _do(self, operation: Callable[[Session], Awaitable[T]]) -> T:
+        raise NotImplementedError
+
+    @property
+    def namespace(self) -> str:
+        """By its name."""
+        return self._location.namespace
+
+    def is_at(self, path: str) -> bool:  # noqa: ARG002 - the contract's
+        """It has no file of its own."""
+        return False
+
+    async def direct(self) -> Direct | None:
+        """Clause 43."""
+        if self._direct is None:
+            self._direct = await self._do(partial(_direct, location=self._location))
+        return self._direct
+
+    async def outboxes(self) -> Sequence[Outbox]:
+        """Clause 42."""
+        return await self._do(_outboxes)
+
+    async def put_outbox(self, outbox: Outbox) -> Outbox:
+        """Clause 42."""
+        return await self._do(lambda session: _put_outbox(session, outbox))
+
+    async def relay(self, *, limit: int) -> int:
+        """Clause 43."""
+        return await self._do(lambda session: _relay(session, limit))
+
+
+async def _direct(session: Session, location: Location) -> Direct:
+    head = {"namespace": session.namespace, "database": await session.value("database")}
+    schema = location.schema
+    return Direct(sql("within", schema), head, location.shown, _GRANTS.format(schema=schema))
+
+
+async def _outboxes(session: Session) -> Sequence[Outbox]:
     rows = await session.rows("outboxes", session.namespace)
     return [Outbox(row["path"], row["library"]) for row in rows]
 
 
-async def put_outbox(session: Session, outbox: Outbox) -> Outbox:
-    """Write it unless one is known there; returns that."""
+async def _put_outbox(session: Session, outbox: Outbox) -> Outbox:
     await session.do("put_outbox", session.namespace, outbox.path, outbox.library)
     return outbox._replace(library=await session.value("outbox", session.namespace, outbox.path))
+
+
+async def _relay(session: Session, limit: int) -> int:
+    if not await session.value("is_anything_left", session.namespace):
+        return 0  # nearly always, and nothing is written for it
+    async with session.connection.transaction():
+        rows = await session.rows("take_left", session.namespace, limit)
+        rows.sort(key=lambda row: row["seq"])
+        await writing.insert_in(session, [job_of(row["job"]) for row in rows])
+    return len(rows)

@@ -12,8 +12,9 @@ import asyncpg
 
 from postlude.ids import new_token
 from postlude.stores.contract import Description
-from postlude.stores.postgres import by_hand, callers, claiming, logs, pruning, reading, scheduling, workers, writing
+from postlude.stores.postgres import by_hand, claiming, logs, pruning, reading, scheduling, workers, writing
 from postlude.stores.postgres.bridge import Bridge, Group
+from postlude.stores.postgres.callers import ForCallers
 from postlude.stores.postgres.fronts import Fronts
 from postlude.stores.postgres.looking import read_pauses
 from postlude.stores.postgres.migrations import check, migrate
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from postlude.limits import Limit
     from postlude.loglines import LogLine
     from postlude.pauses import Pause
-    from postlude.stores.callers import Direct, Outbox
     from postlude.stores.contract import Claimed, Filter, Firing, Pruned, ScheduleRow
     from postlude.stores.lanes import Cursors
     from postlude.stores.notifying import Change
@@ -50,7 +50,7 @@ SAMPLES: Final = 3
 _NO_LIMITS: Final[Mapping[str, Limit]] = MappingProxyType({})
 
 
-class PostgresStore:
+class PostgresStore(ForCallers):
     """Jobs in a PostgreSQL database. Fulfils `stores.contract.Store`."""
 
     def __init__(
@@ -274,29 +274,6 @@ class PostgresStore:
     async def remove_schedule(self, name: str) -> bool:
         """Clause 37."""
         return await self._change(lambda session: scheduling.remove(session, name))
-
-    # -- callers
-
-    @property
-    def namespace(self) -> str:
-        """By its name."""
-        return self._location.namespace
-
-    def is_at(self, path: str) -> bool:  # noqa: ARG002 - the contract's
-        """It has no file of its own."""
-        return False
-
-    async def direct(self) -> Direct | None:
-        """Clause 43."""
-        return None
-
-    async def outboxes(self) -> Sequence[Outbox]:
-        """Clause 42."""
-        return await self._do(callers.outboxes)
-
-    async def put_outbox(self, outbox: Outbox) -> Outbox:
-        """Clause 42."""
-        return await self._do(lambda session: callers.put_outbox(session, outbox))
 
     # -- inside
 

@@ -55,6 +55,12 @@ async def _insert_all(session: Session, payloads: Sequence[Sequence[NewJob]]) ->
         return [await _insert(session, some) for some in payloads]
 
 
+async def insert_in(session: Session, jobs: Sequence[NewJob]) -> None:
+    """Write new jobs of one caller, in the transaction that is open."""
+    await session.lock(keys.locked_for(jobs))
+    await _insert(session, jobs)
+
+
 async def _insert(session: Session, jobs: Sequence[NewJob], *, carefully: bool = False) -> Mapping[UUID, UUID]:
     """Write those of one caller; `carefully`: leave those as they are that came with an earlier insert."""
     written, answered = jobs, _NONE

@@ -282,6 +282,10 @@ class SQLiteStore:
         """Clause 42."""
         return await self._write(lambda connection: outboxes.put(connection, outbox))
 
+    async def relay(self, *, limit: int) -> int:  # noqa: ARG002 - the contract's
+        """Clause 43: nobody leaves anything in the store's own file."""
+        return 0
+
     # -- inside
 
     def _write(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:

@@ -158,3 +158,10 @@ CREATE TABLE {schema}.outboxes (
     library text NOT NULL,                                   -- the SQLite library that its writers use
     PRIMARY KEY (namespace, path)
 );
+
+-- Jobs with keys that were added in callers' transactions: what their keys come to is found out after the commit.
+CREATE TABLE {schema}.outbox (
+    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    namespace integer NOT NULL,
+    job text NOT NULL                                        -- JSON
+);
