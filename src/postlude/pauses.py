@@ -1,4 +1,4 @@
-"""What is paused: a queue, a task, or one partition of a task."""
+"""What is paused: a queue, a task, one partition of a task, or the whole store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 class Pause(NamedTuple):
     """What must not be started for now."""
 
-    kind: Literal["queue", "task", "partition"]
+    kind: Literal["queue", "task", "partition", "store"]
+    """Of what; a whole store is paused while its jobs are being moved, and by nothing else."""
     name: str
     """Of the queue or the task."""
     partition: str = ""
@@ -29,11 +30,13 @@ class Pauses:
         self._queues = {each.name for each in self.all if each.kind == "queue"}
         self._tasks = {each.name for each in self.all if each.kind == "task"}
         self._partitions = {(each.name, each.partition) for each in self.all if each.kind == "partition"}
+        self._everything = any(each.kind == "store" for each in self.all)
 
     def cover_queue(self, queue: str) -> bool:
         """Whether all jobs of a queue are held back."""
-        return queue in self._queues
+        return self._everything or queue in self._queues
 
     def cover(self, queue: str, task: str, partition: str | None = None) -> bool:
         """Whether a job with these is held back; without a partition, whether all jobs of the task there are."""
-        return queue in self._queues or task in self._tasks or (task, partition) in self._partitions
+        named = queue in self._queues or task in self._tasks or (task, partition) in self._partitions
+        return named or self._everything

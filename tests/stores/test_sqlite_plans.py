@@ -23,6 +23,9 @@ BY_HAND = {
     "count_all",
     "count_indexed",
     "count_task",
+    # A move, once: all over the table, and over the small index of what has an owner.
+    "count_to_move",
+    "owned",
 }
 SMALL = (
     "SCAN workers",
@@ -30,6 +33,7 @@ SMALL = (
     "SCAN migrations",
     "SCAN schedules",
     "SCAN outboxes",
+    "SCAN departures",
     "SCAN behind",
     "SCAN cancelled",
     "SCAN root",

@@ -13,6 +13,7 @@ import asyncpg
 from postlude.ids import new_token
 from postlude.stores.contract import Description
 from postlude.stores.postgres import by_hand, claiming, logs, pruning, reading, scheduling, workers, writing
+from postlude.stores.postgres.arriving import Arriving
 from postlude.stores.postgres.bridge import Bridge, Group
 from postlude.stores.postgres.callers import ForCallers
 from postlude.stores.postgres.fronts import Fronts
@@ -274,6 +275,13 @@ class PostgresStore(ForCallers):
     async def remove_schedule(self, name: str) -> bool:
         """Clause 37."""
         return await self._change(lambda session: scheduling.remove(session, name))
+
+    # -- moving
+
+    @property
+    def destination(self) -> Arriving:
+        """Clauses 44 to 47."""
+        return Arriving(self._change)
 
     # -- inside
 

@@ -16,8 +16,8 @@ FOLDER = Path(__file__).parent.parent / "sql" / "sqlite"
 LARGEST_PORTION = 128
 """Rows of one statement at most. Beyond that a longer text is no faster, and SQLite limits the parameters to 32,766."""
 
-_PARTS = {"RECORD": "parts/record", "KEPT_ARGUMENTS": "parts/kept_arguments"}
-"""The columns of a record; and what is left of the arguments of a job that ends."""
+_PARTS = {"RECORD": "parts/record", "KEPT_ARGUMENTS": "parts/kept_arguments", "TO_MOVE": "parts/to_move"}
+"""The columns of a record; what is left of the arguments of a job that ends; and whether a job is to move."""
 
 
 @cache

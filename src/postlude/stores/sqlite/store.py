@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from postlude.stores.contract import Pruned
 from postlude.stores.reasons import inherited, not_open
 from postlude.stores.sqlite import by_hand, claiming, logs, outboxes, pruning, reading, scheduling, writing
+from postlude.stores.sqlite.arriving import Arriving
+from postlude.stores.sqlite.departing import Departing
 from postlude.stores.sqlite.liveness import new_worker_id
 from postlude.stores.sqlite.location import key_of
 from postlude.stores.sqlite.reader import Reader
@@ -40,15 +42,17 @@ _NO_LIMITS: Final[Mapping[str, Limit]] = MappingProxyType({})
 class SQLiteStore:
     """Jobs in one SQLite file. Fulfils `stores.contract.Store`."""
 
-    def __init__(self, path: str, *, vfs: str | None = None) -> None:
+    def __init__(self, path: str, *, vfs: str | None = None, leaving: bool = False) -> None:
         """Touches nothing yet.
 
         Args:
             path: of the file; a relative one starts at the folder that is the current one now.
             vfs: the name under which SQLite knows how to reach the disk; None for the ordinary way.
+            leaving: whether it may be opened although its jobs are being moved: by who moves them.
         """
         self._path = Path(path).absolute()
         self._vfs = vfs
+        self._leaving = leaving
         self._open: _Open | None = None
         self._cursors: Cursors = {}
 
@@ -56,7 +60,7 @@ class SQLiteStore:
         """Make the file ready, or say why not."""
         if self._open is not None:
             return self._now().description
-        writer = Writer(self._path, self._vfs)
+        writer = Writer(self._path, self._vfs, leaving=self._leaving)
         try:
             prepared: Prepared = await writer.submit(prepare, None)
         except BaseException:
@@ -285,6 +289,18 @@ class SQLiteStore:
     async def relay(self, *, limit: int) -> int:  # noqa: ARG002 - the contract's
         """Clause 43: nobody leaves anything in the store's own file."""
         return 0
+
+    # -- moving
+
+    @property
+    def source(self) -> Departing:
+        """Clauses 41 to 43."""
+        return Departing(self._write, self._read, self._now().liveness)
+
+    @property
+    def destination(self) -> Arriving:
+        """Clauses 44 to 47."""
+        return Arriving(self._write, self._read)
 
     # -- inside
 

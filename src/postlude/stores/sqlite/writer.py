@@ -16,6 +16,7 @@ from postlude.stores.sqlite import location, writing
 from postlude.stores.sqlite.access import Access, Replaced
 from postlude.stores.sqlite.claiming import enlist
 from postlude.stores.sqlite.connection import UNAVAILABLE, unavailable
+from postlude.stores.sqlite.departing import moved
 from postlude.stores.sqlite.forks import Gate
 from postlude.stores.sqlite.liveness import Liveness
 from postlude.stores.sqlite.migrations import migrate, transaction
@@ -52,8 +53,9 @@ class Prepared(NamedTuple):
 class Writer:
     """Commits what is submitted, in groups."""
 
-    def __init__(self, path: Path, vfs: str | None) -> None:
+    def __init__(self, path: Path, vfs: str | None, *, leaving: bool = False) -> None:
         self._path = path
+        self._leaving = leaving
         self._access = Access(path, vfs=vfs)
         self._liveness: Liveness | None = None
         self._replaced = False
@@ -93,11 +95,13 @@ class Writer:
             # Somebody's operation was at fault. It is undone, and must not harm those who shared its commit.
             with transaction(connection):
                 for entry in entries:
-                    _apply_alone(connection, entry)
+                    _apply_alone(connection, entry, self._path)
 
     def _prepare(self) -> Prepared:
         warnings = location.prepare(self._path)
         migrate(self._access.connection(), self._path)
+        if not self._leaving and (error := moved(self._access.connection(), self._path)) is not None:
+            raise error
         seconds = location.measure_sync(self._path.parent)
         side_file = Path(f"{self._path}-workers")
         if self._liveness is None:
@@ -140,7 +144,7 @@ def _apply(connection: Connection, entries: list[Entry[Operation]]) -> None:
             entry.result = result
 
 
-def _apply_alone(connection: Connection, entry: Entry[Operation]) -> None:
+def _apply_alone(connection: Connection, entry: Entry[Operation], path: Path) -> None:
     operation = CAREFUL.get(entry.operation, entry.operation)
     connection.execute("SAVEPOINT one")
     with Caught() as caught:
@@ -148,14 +152,18 @@ def _apply_alone(connection: Connection, entry: Entry[Operation]) -> None:
     if isinstance(caught.error, UNAVAILABLE):
         raise caught.error
     if caught.error is not None:
-        entry.result = _explained(caught.error, entry)
+        entry.result = _explained(caught.error, entry, connection, path)
         connection.execute("ROLLBACK TO one")
     connection.execute("RELEASE one")
 
 
-def _explained(error: BaseException, entry: Entry[Operation]) -> BaseException:
-    if isinstance(error, apsw.ConstraintError) and entry.operation is writing.insert:
-        explained = there_already(job.id for job in entry.payload[:3])
-        explained.__cause__ = error
-        return explained
+def _explained(error: BaseException, entry: Entry[Operation], connection: Connection, path: Path) -> BaseException:
+    if isinstance(error, apsw.ConstraintError):
+        # Of a store whose jobs are moved it is the triggers that refuse.
+        explained: BaseException | None = moved(connection, path)
+        if explained is None and entry.operation is writing.insert:
+            explained = there_already(job.id for job in entry.payload[:3])
+        if explained is not None:
+            explained.__cause__ = error
+            return explained
     return error

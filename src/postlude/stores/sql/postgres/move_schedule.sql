@@ -1,0 +1,6 @@
+INSERT INTO {schema}.schedules (namespace, name, task, spec, next_at, last_moment, last_job)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (namespace, name) DO UPDATE SET
+    next_at = excluded.next_at, last_moment = excluded.last_moment, last_job = excluded.last_job
+WHERE schedules.spec = excluded.spec
+    AND (schedules.last_moment IS NULL OR schedules.last_moment <= excluded.last_moment)

@@ -1,0 +1,1 @@
+SELECT job, id FROM aliases WHERE job IN ({?}) ORDER BY id

@@ -1,0 +1,1 @@
+SELECT stage, place, counts FROM arrivals WHERE move = ?

@@ -1,0 +1,1 @@
+SELECT job, number, outcome, started_at, ended_at, failure, reason FROM attempts WHERE job IN ({?}) ORDER BY seq

@@ -1,0 +1,1 @@
+INSERT INTO departures (move, destination) VALUES (?, ?)

@@ -1,0 +1,1 @@
+SELECT move, destination, shut_at FROM departures

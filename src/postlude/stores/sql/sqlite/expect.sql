@@ -1,0 +1,1 @@
+INSERT OR IGNORE INTO arrivals (move, stage, place, counts) VALUES (?, ?, 0, '{}')

@@ -1,0 +1,1 @@
+INSERT INTO keys (job, task, key, until, replaceable, held) VALUES (?, ?, ?, ?, ?, ?)

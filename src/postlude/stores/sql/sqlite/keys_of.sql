@@ -1,0 +1,1 @@
+SELECT job, until, replaceable, held FROM keys WHERE job IN ({?})

@@ -1,0 +1,1 @@
+UPDATE arrivals SET place = ?, counts = ? WHERE move = ? AND stage = ?

@@ -1,0 +1,1 @@
+UPDATE departures SET shut_at = ?

@@ -1,0 +1,1 @@
+SELECT id, host, pid FROM workers ORDER BY host, pid

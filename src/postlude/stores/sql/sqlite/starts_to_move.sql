@@ -1,0 +1,1 @@
+SELECT task, partition, at, id, until FROM starts WHERE until > ?

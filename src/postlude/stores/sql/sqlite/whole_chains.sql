@@ -1,0 +1,1 @@
+SELECT seq, RECORD, alone FROM jobs WHERE chain IN ({?})

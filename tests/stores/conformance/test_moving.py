@@ -1,0 +1,377 @@
+"""Clauses 41 to 47."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from postlude.clock import SystemClock
+from postlude.job import Event, JobState
+from postlude.moving import Move
+from postlude.pauses import Pause
+from postlude.stores.contract import Firing, ScheduleRow, Store
+from postlude.stores.moving import Departure, MoveRefused, Stage, StoreMoved, StoreWithDestination
+from postlude.stores.sqlite import SQLiteStore
+from tests.stores.making import chain_of, claim_all, claim_of, ended, keyed, queued, read, staged, states
+from tests.stores.menagerie import LATER, everything, populate
+from tests.stores.places import open_place
+
+NIGHTLY = ScheduleRow("nightly", "app:work", "cron 0 3 * * * in UTC", 100.0)
+DEPARTURE = Departure(uuid.uuid4(), "somewhere")
+"""Where no test looks at it again."""
+
+
+class Quiet:
+    """A watch that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.waits: list[int] = []
+
+    def waiting(self, unfinished: int, living: Sequence[str]) -> None:
+        self.waits.append(unfinished)
+
+    def carried(self, done: int, total: int) -> None:
+        assert 0 <= done <= total
+
+
+@pytest.fixture
+async def source(tmp_path: Path) -> AsyncIterator[SQLiteStore]:
+    """The store that jobs leave."""
+    store = SQLiteStore(str(tmp_path / "source.db"), leaving=True)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def destination(url: str) -> AsyncIterator[StoreWithDestination]:
+    """The store to which they go, of each kind."""
+    store = cast("StoreWithDestination", open_place(url))
+    await store.open()
+    yield store
+    await store.close()
+
+
+def move_of(source: SQLiteStore, destination: StoreWithDestination, *, portion: int = 3) -> Move:
+    return Move(source, destination, "somewhere", SystemClock(), Quiet(), portion=portion)
+
+
+async def carry(source: SQLiteStore, destination: StoreWithDestination, *, history: bool = False) -> None:
+    """Move everything; the counts agree."""
+    counts = await move_of(source, destination).run(drain=False, history=history)
+    assert [count for count in counts if count.source != count.destination] == []
+
+
+async def path_of(source: SQLiteStore) -> str:
+    return f"sqlite:///{(await source.open()).location}"
+
+
+# -- 41: held
+
+
+async def test_clause_41_nothing_is_claimed_nor_staged_and_what_runs_ends(source: SQLiteStore) -> None:
+    owner = await source.enlist()
+    running, waiting = staged(owner), queued()
+    await source.insert([running, waiting])
+    await source.source.begin(DEPARTURE, now=1.0)
+    assert await claim_all(source, owner) == []
+    assert await source.next_due(["app:work"]) is None, "and nobody has to look for it again and again"
+    with pytest.raises(StoreMoved, match="somewhere"):
+        await source.insert([staged(owner)])
+    await source.insert([late := queued()])
+    assert not await source.settle([ended(claim_of(running), Event.SUCCEED)])
+    assert await states(source, [running, waiting, late]) == [JobState.SUCCEEDED, JobState.QUEUED, JobState.QUEUED]
+
+
+async def test_clause_41_no_process_opens_it_until_it_is_opened_again(source: SQLiteStore) -> None:
+    await source.source.begin(DEPARTURE, now=1.0)
+    other = open_place(await path_of(source))
+    with pytest.raises(StoreMoved, match=r"moved to somewhere.*Set POSTLUDE_URL") as caught:
+        await other.open()
+    assert caught.value.destination == "somewhere"
+    await source.source.reopen()
+    await other.open()
+    await other.close()
+
+
+async def test_clause_41_opened_again_it_is_as_before(source: SQLiteStore) -> None:
+    await source.insert([queued()])
+    owner = await source.enlist()
+    before = await everything(await path_of(source))
+    await source.source.begin(DEPARTURE, now=1.0)
+    assert await source.source.shut(now=2.0) == 2.0
+    await source.source.reopen()
+    assert await everything(await path_of(source)) == before
+    assert await source.source.departure() is None
+    assert len(await claim_all(source, owner)) == 1
+
+
+async def test_clause_41_only_one_move_begins(source: SQLiteStore) -> None:
+    await source.source.begin(DEPARTURE, now=1.0)
+    with pytest.raises(MoveRefused, match="Another process"):
+        await source.source.begin(Departure(uuid.uuid4(), "elsewhere"), now=1.0)
+    assert await source.source.departure() == DEPARTURE
+
+
+# -- 42: shut
+
+
+async def test_clause_42_it_is_not_shut_while_something_is_staged_or_runs(source: SQLiteStore) -> None:
+    owner = await source.enlist()
+    await source.insert([job := staged(owner)])
+    await source.source.begin(DEPARTURE, now=1.0)
+    assert await source.source.shut(now=2.0) is None
+    await source.start([claim_of(job)], now=2.0)
+    assert await source.source.shut(now=3.0) is None
+    assert await source.source.unfinished() == 1
+    await source.settle(
+        [ended(claim_of(job)._replace(state=JobState.RUNNING, attempt=1, started_at=2.0), Event.SUCCEED)]
+    )
+    assert await source.source.shut(now=4.0) == 4.0
+    assert await source.source.shut(now=5.0) == 4.0, "said twice"
+
+
+async def test_clause_42_nothing_changes_any_more(source: SQLiteStore) -> None:
+    await source.insert([job := queued(), other := queued()])
+    await source.cancel(other.id, reason="no", now=1.0)
+    await source.put_schedules([NIGHTLY])
+    owner = await source.enlist()
+    await source.source.begin(DEPARTURE, now=1.0)
+    await source.source.shut(now=2.0)
+    before = await everything(await path_of(source))
+    tries: list[Callable[[], Awaitable[object]]] = [
+        lambda: source.insert([queued()]),
+        lambda: source.insert([keyed()]),
+        lambda: source.cancel(job.id, reason="no", now=1.0),
+        lambda: source.retry(other.id, now=1.0),
+        lambda: source.delete(other.id),
+        lambda: source.pause(Pause("queue", "default")),
+        lambda: source.put_schedules([NIGHTLY._replace(spec="every 1 s", next_at=500.0)]),
+    ]
+    for attempt in tries:
+        with pytest.raises(StoreMoved):
+            await attempt()
+    assert await claim_all(source, owner) == []
+    assert await everything(await path_of(source)) == before
+
+
+# -- 43: what moves
+
+
+async def test_clause_43_what_has_not_ended_and_what_pruning_would_keep(
+    source: SQLiteStore, destination: StoreWithDestination
+) -> None:
+    owner = await source.enlist()
+    waiting, done = queued(), staged(owner)
+    chain = chain_of(owner, 2)
+    holding, over = keyed("a", owner=owner), keyed("b", owner=owner, until=5.0)
+    await source.insert([waiting, done, *chain, holding, over])
+    await source.settle([ended(claim_of(job), Event.SUCCEED) for job in (done, chain[0], holding, over)])
+    await source.settle([ended(claim_of(chain[1]), Event.RELEASE)])
+    await source.dismiss(owner)
+    await carry(source, destination)
+    there = {record.id for record in await destination.get([job.id for job in (waiting, done, *chain, holding, over)])}
+    assert there == {waiting.id, chain[0].id, chain[1].id, holding.id}
+    await carry(source, destination, history=True)
+    there = {record.id for record in await destination.get([done.id, over.id])}
+    assert there == {done.id, over.id}, "the history can come later"
+
+
+async def test_clause_43_a_chain_comes_as_a_whole(source: SQLiteStore) -> None:
+    owner = await source.enlist()
+    chains = [chain_of(owner, 4) for _ in range(3)]
+    await source.insert([job for jobs in zip(*chains, strict=True) for job in jobs])
+    place: int | None = 0
+    parcels = []
+    while place is not None:
+        parcel = await source.source.parcel(history=False, place=place, limit=1, now=1.0)
+        parcels.append([job.id for job in parcel.jobs])
+        place = parcel.place
+    assert [ids for ids in parcels if ids] == [[job.id for job in chain] for chain in chains]
+
+
+# -- 44: once
+
+
+async def test_clause_44_a_parcel_is_received_once(source: SQLiteStore, destination: StoreWithDestination) -> None:
+    await source.insert([queued(), queued()])
+    move = uuid.uuid4()
+    parcel = await source.source.parcel(history=False, place=0, limit=1, now=1.0)
+    with pytest.raises(MoveRefused, match="knows nothing"):
+        await destination.destination.receive(move, Stage.JOBS, 0, parcel, now=1.0)
+    await destination.destination.expect(move)
+    await destination.destination.receive(move, Stage.JOBS, 0, parcel, now=1.0)
+    arrived = (await destination.destination.arrived(move))[Stage.JOBS]
+    assert arrived == (parcel.place, {"queued": 1})
+    with pytest.raises(MoveRefused, match="Another process"):
+        await destination.destination.receive(move, Stage.JOBS, 0, parcel, now=1.0)
+    await destination.destination.expect(move)
+    assert (await destination.destination.arrived(move))[Stage.JOBS] == arrived, "it was expected already"
+
+
+async def test_clause_44_what_was_taken_back_arrives_no_more(
+    source: SQLiteStore, destination: StoreWithDestination
+) -> None:
+    await source.insert([job := queued()])
+    move, other = uuid.uuid4(), uuid.uuid4()
+    parcel = await source.source.parcel(history=False, place=0, limit=9, now=1.0)
+    await destination.destination.expect(move)
+    assert await destination.destination.take_back(move)
+    assert await destination.destination.take_back(move), "said twice"
+    with pytest.raises(MoveRefused):
+        await destination.destination.receive(move, Stage.JOBS, 0, parcel, now=1.0)
+    assert await destination.get([job.id]) == []
+    assert not await destination.destination.take_back(other), "not known"
+    await destination.destination.expect(other)
+    await destination.destination.receive(other, Stage.JOBS, 0, parcel, now=1.0)
+    assert not await destination.destination.take_back(other), "they have arrived"
+
+
+# -- 45: as it was
+
+
+async def test_clause_45_every_row_is_what_it_was(
+    source: SQLiteStore, destination: StoreWithDestination, url: str
+) -> None:
+    await populate(source, seed=1, rounds=3)
+    move = move_of(source, destination)
+    counts = await move.run(drain=False, history=True)
+    assert move.rescued == 9
+    assert [count for count in counts if count.source != count.destination] == []
+    before, after = await everything(await path_of(source)), await everything(url)
+    # What holds the source back is its own.
+    before = before._replace(pauses=[row for row in before.pauses if row[0] != "store"])
+    assert after == before
+
+
+async def test_clause_45_what_has_arrived_runs_on(source: SQLiteStore, destination: StoreWithDestination) -> None:
+    first = queued()
+    first = first._replace(chain=first.id)
+    await source.insert([first, second := queued(after=first.id, chain=first.id), queued(run_at=LATER)])
+    await source.insert([holder := keyed("k")])
+    await source.insert([answered := keyed("k")])
+    await carry(source, destination)
+    owner = await destination.enlist()
+    claims = await claim_all(destination, owner)
+    assert [claim.job_id for claim in claims] == [first.id, holder.id]
+    assert (await read(destination, answered.id)).id == holder.id
+    await destination.settle([ended(claim, Event.SUCCEED) for claim in claims])
+    assert [claim.job_id for claim in await claim_all(destination, owner)] == [second.id]
+    assert await destination.insert([again := keyed("k")]) == {again.id: holder.id}, "still held"
+    await destination.dismiss(owner)
+
+
+async def test_clause_45_one_that_has_ended_lets_go_of_a_key_that_another_one_holds(
+    source: SQLiteStore, destination: StoreWithDestination
+) -> None:
+    owner = await source.enlist()
+    await source.insert([old := keyed("k", owner=owner)])
+    await source.settle([ended(claim_of(old), Event.SUCCEED)])
+    await source.dismiss(owner)
+    await destination.insert([holder := keyed("k")])
+    await carry(source, destination)
+    assert await destination.insert([again := keyed("k")]) == {again.id: holder.id}
+    assert (await read(destination, old)).key == "k"
+
+
+# -- 46: refused
+
+
+async def test_clause_46_an_id_that_is_there_already(source: SQLiteStore, destination: StoreWithDestination) -> None:
+    jobs = [queued() for _ in range(5)]
+    await source.insert(jobs)
+    await destination.insert([jobs[4]])
+    with pytest.raises(MoveRefused, match=f"Job {jobs[4].id} is at the destination already"):
+        await carry(source, destination)
+    assert await destination.get([job.id for job in jobs[:4]]) == []
+    await source.insert([queued()])  # it is open as before
+
+
+async def test_clause_46_a_key_that_another_one_holds(source: SQLiteStore, destination: StoreWithDestination) -> None:
+    await source.insert([job := keyed("k")])
+    await destination.insert([holder := keyed("k")])
+    parcel = await source.source.parcel(history=False, place=0, limit=9, now=1.0)
+    move = uuid.uuid4()
+    await destination.destination.expect(move)
+    with pytest.raises(MoveRefused, match=rf"Job {job.id} has the key 'k' .*job {holder.id} holds.*jobs.cancel\(\)"):
+        await destination.destination.receive(move, Stage.JOBS, 0, parcel, now=1.0)
+    await destination.cancel(holder.id, reason="no", now=1.0)
+    await carry(source, destination)
+    assert await destination.insert([again := keyed("k")]) == {again.id: job.id}
+
+
+async def test_clause_46_what_comes_up_meanwhile_opens_the_source_again(
+    source: SQLiteStore, destination: StoreWithDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await source.insert([keyed("k")])
+    move = move_of(source, destination)
+
+    async def look_ahead() -> None:
+        await destination.insert([keyed("k")])
+
+    monkeypatch.setattr(move, "_look_ahead", look_ahead)
+    with pytest.raises(MoveRefused, match="has the key 'k'"):
+        await move.run(drain=False, history=False)
+    assert await source.source.departure() is None
+    await source.insert([queued()])
+
+
+# -- 47: around them
+
+
+async def test_clause_47_what_holds_jobs_back_is_there_before_them(
+    source: SQLiteStore, destination: StoreWithDestination
+) -> None:
+    await destination.pause(Pause("queue", "default", reason="ours", since=7.0))
+    await source.pause(Pause("queue", "default", reason="theirs", since=1.0))
+    await source.pause(Pause("task", "app:work", since=2.0))
+    await carry(source, destination)
+    assert sorted(await destination.pauses()) == [
+        Pause("queue", "default", reason="ours", since=7.0),
+        Pause("task", "app:work", since=2.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "left"),
+    [
+        (None, (200.0, 100.0), (200.0, 100.0)),
+        ((300.0, None), (200.0, 100.0), (200.0, 100.0)),
+        ((150.0, 50.0), (200.0, 100.0), (200.0, 100.0)),
+        ((300.0, 250.0), (200.0, 100.0), (300.0, 250.0)),
+        ((300.0, 250.0), (200.0, None), (300.0, 250.0)),
+    ],
+)
+async def test_clause_47_of_a_schedule_the_row_counts_that_has_come_further(
+    source: SQLiteStore,
+    destination: StoreWithDestination,
+    ours: tuple[float, float | None] | None,
+    theirs: tuple[float, float | None],
+    left: tuple[float, float | None],
+) -> None:
+    for store, row in ((destination, ours), (source, theirs)):
+        if row is not None:
+            await put(store, row)
+    await carry(source, destination)
+    (found,) = await destination.schedules()
+    assert (found.next_at, found.last_moment) == left
+
+
+async def put(store: Store, row: tuple[float, float | None], *, spec: str = NIGHTLY.spec) -> None:
+    """A schedule that has come so far."""
+    next_at, moment = row
+    await store.put_schedules([NIGHTLY._replace(spec=spec, next_at=next_at if moment is None else moment)])
+    if moment is not None:
+        assert await store.fire(Firing(NIGHTLY.name, spec, moment, next_at, moment, []))
+
+
+async def test_clause_47_a_newer_spec_stays(source: SQLiteStore, destination: StoreWithDestination) -> None:
+    await put(source, (200.0, 100.0))
+    await put(destination, (300.0, None), spec="every 60.0 s")
+    await carry(source, destination)
+    (found,) = await destination.schedules()
+    assert found == NIGHTLY._replace(spec="every 60.0 s", next_at=300.0)
