@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from postlude.cli.demo.story import tell
+from postlude.cli.move import ends_of, move_jobs
 from postlude.cli.working import work
 
 commands: typer.Typer = typer.Typer(
@@ -91,3 +92,36 @@ def worker(
     many of its threads are stuck, and it should be started again.
     """
     raise typer.Exit(work(application, concurrency, health_port))
+
+
+@commands.command()
+def move(
+    source: Annotated[str, typer.Argument(help="Where the jobs are: sqlite:///jobs.db.", show_default=False)],
+    destination: Annotated[
+        str, typer.Argument(help="Where they go: postgresql://user@host/database.", show_default=False)
+    ],
+    *,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="Wait for what runs at the source, and let nothing new begin there.")
+    ] = False,
+    history: Annotated[bool, typer.Option("--history", help="Carry what has ended, too; also later.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Open the source again, as long as no job has arrived.")] = False,
+    namespace: Annotated[
+        str | None, typer.Option(help="That of the application. Default: POSTLUDE_NAMESPACE, or `default`.")
+    ] = None,
+    schema: Annotated[
+        str | None, typer.Option(help="Where the tables are. Default: POSTLUDE_SCHEMA, or `postlude`.")
+    ] = None,
+) -> None:
+    """Carry all jobs from a SQLite file to PostgreSQL, and count them on both sides.
+
+    Nothing may use the source meanwhile. A move that was cut off goes on when the same command is run again.
+
+    Exit code: 0 when both sides count the same; 1 when they do not, or when something stands in the way; 2 when a URL
+    names no store; 130 when it was ended by hand.
+    """
+    console = Console(highlight=False)
+    ends = ends_of(source, destination, namespace=namespace, schema=schema, console=console)
+    if ends is None:
+        raise typer.Exit(2)
+    raise typer.Exit(move_jobs(ends, drain=drain, history=history, undo=undo, console=console))
