@@ -1,22 +1,22 @@
 """What moves jobs from one store to another, as protocols; the clauses go on where those of `contract.py` end.
 
 Moving
-    41. **Held.** From `begin` on no job of the source is claimed by any process, none is staged, and no process opens
+    44. **Held.** From `begin` on no job of the source is claimed by any process, none is staged, and no process opens
         the store any more; what runs goes on, and what it comes to is written. `reopen` takes that back.
-    42. **Shut.** `shut` does nothing and returns None while a job is staged or running. When it has returned a moment,
+    45. **Shut.** `shut` does nothing and returns None while a job is staged or running. When it has returned a moment,
         nothing that was stored changes any more, whichever process tries, and of whichever release it is. To add a job
         raises `StoreMoved`.
-    43. **What moves.** Every job that has not ended; of those that have, the ones that pruning would keep: those of a
+    46. **What moves.** Every job that has not ended; of those that have, the ones that pruning would keep: those of a
         chain that goes on, and those that still hold a key after their success, with the chains that they are in. The
         rest is history. A chain is in one parcel, as a whole.
-    44. **Once.** `receive` commits a parcel together with the place where the next one begins, and only if nobody has
+    47. **Once.** `receive` commits a parcel together with the place where the next one begins, and only if nobody has
         received one from the same place: however often a move is cut off and begun again, nothing arrives twice. When
         `take_back` has returned True nothing arrives any more, not even what was on its way.
-    45. **As it was.** What has arrived is to the last column what it was, with its history, what it logged, its key and
+    48. **As it was.** What has arrived is to the last column what it was, with its history, what it logged, its key and
         the ids that lead to it. Of a key that another job has come to hold meanwhile, one that has ended lets go.
-    46. **Refused.** A parcel with the id of a job that is there already, or with a job that has not ended and whose key
+    49. **Refused.** A parcel with the id of a job that is there already, or with a job that has not ended and whose key
         another one holds, raises `MoveRefused`, and nothing of it is written.
-    47. **Around them.** Pauses, starts that a rate still counts and schedules come along. Of a schedule that both
+    50. **Around them.** Pauses, starts that a rate still counts and schedules come along. Of a schedule that both
         stores have, the row counts that has come further; one with another spec stays as it is: newer code declared it.
 """
 
@@ -206,7 +206,7 @@ class Source(Protocol):
         ...
 
     async def begin(self, departure: Departure, *, now: float) -> None:
-        """Hold everything back (clause 41).
+        """Hold everything back (clause 44).
 
         Raises:
             MoveRefused: another move has begun.
@@ -214,7 +214,7 @@ class Source(Protocol):
         ...
 
     async def shut(self, *, now: float) -> float | None:
-        """Let nothing change any more; returns since when, None while something is staged or running (clause 42)."""
+        """Let nothing change any more; returns since when, None while something is staged or running (clause 45)."""
         ...
 
     async def reopen(self) -> None:
@@ -222,7 +222,7 @@ class Source(Protocol):
         ...
 
     async def parcel(self, *, history: bool, place: int, limit: int, now: float) -> Parcel:
-        """The jobs from `place` on: about `limit`, more where chains are long (clause 43).
+        """The jobs from `place` on: about `limit`, more where chains are long (clause 46).
 
         `now`: the moment at which it is judged whether a key is still held.
         """
@@ -245,7 +245,7 @@ class Destination(Protocol):
         ...
 
     async def take_back(self, move: UUID) -> bool:
-        """Receive no job of this move any more; False if some have arrived, or it is not known here (clause 44)."""
+        """Receive no job of this move any more; False if some have arrived, or it is not known here (clause 47)."""
         ...
 
     async def arrived(self, move: UUID) -> Mapping[Stage, Arrived]:
@@ -253,11 +253,11 @@ class Destination(Protocol):
         ...
 
     async def conflicts(self, parcel: Parcel, *, now: float) -> Sequence[str]:
-        """What stands in the way of a parcel, each with its cure, without writing anything (clause 46)."""
+        """What stands in the way of a parcel, each with its cure, without writing anything (clause 49)."""
         ...
 
     async def receive(self, move: UUID, stage: Stage, place: int, parcel: Parcel, *, now: float) -> None:
-        """Write a parcel that begins at `place` (clauses 44 to 46).
+        """Write a parcel that begins at `place` (clauses 47 to 49).
 
         Raises:
             MoveRefused: something stands in the way; or somebody else carries out the same move.
@@ -265,11 +265,11 @@ class Destination(Protocol):
         ...
 
     async def receive_around(self, move: UUID, pauses: Sequence[Pause], starts: Sequence[Start]) -> None:
-        """Write what holds jobs back; once (clauses 44 and 47)."""
+        """Write what holds jobs back; once (clauses 47 and 50)."""
         ...
 
     async def receive_schedules(self, move: UUID, rows: Sequence[ScheduleRow]) -> None:
-        """Write how far schedules have come; once (clauses 44 and 47)."""
+        """Write how far schedules have come; once (clauses 47 and 50)."""
         ...
 
 

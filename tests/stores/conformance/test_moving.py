@@ -1,9 +1,10 @@
-"""Clauses 41 to 47."""
+"""Clauses 44 to 50."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from math import inf
 from pathlib import Path
 from typing import cast
 
@@ -70,16 +71,16 @@ async def path_of(source: SQLiteStore) -> str:
     return f"sqlite:///{(await source.open()).location}"
 
 
-# -- 41: held
+# -- 44: held
 
 
-async def test_clause_41_nothing_is_claimed_nor_staged_and_what_runs_ends(source: SQLiteStore) -> None:
+async def test_clause_44_nothing_is_claimed_nor_staged_and_what_runs_ends(source: SQLiteStore) -> None:
     owner = await source.enlist()
     running, waiting = staged(owner), queued()
     await source.insert([running, waiting])
     await source.source.begin(DEPARTURE, now=1.0)
     assert await claim_all(source, owner) == []
-    assert await source.next_due(["app:work"]) is None, "and nobody has to look for it again and again"
+    assert await source.waiting_tasks() == {"app:work": inf}, "and nobody has to look for it again and again"
     with pytest.raises(StoreMoved, match="somewhere"):
         await source.insert([staged(owner)])
     await source.insert([late := queued()])
@@ -87,7 +88,7 @@ async def test_clause_41_nothing_is_claimed_nor_staged_and_what_runs_ends(source
     assert await states(source, [running, waiting, late]) == [JobState.SUCCEEDED, JobState.QUEUED, JobState.QUEUED]
 
 
-async def test_clause_41_no_process_opens_it_until_it_is_opened_again(source: SQLiteStore) -> None:
+async def test_clause_44_no_process_opens_it_until_it_is_opened_again(source: SQLiteStore) -> None:
     await source.source.begin(DEPARTURE, now=1.0)
     other = open_place(await path_of(source))
     with pytest.raises(StoreMoved, match=r"moved to somewhere.*Set POSTLUDE_URL") as caught:
@@ -98,7 +99,7 @@ async def test_clause_41_no_process_opens_it_until_it_is_opened_again(source: SQ
     await other.close()
 
 
-async def test_clause_41_opened_again_it_is_as_before(source: SQLiteStore) -> None:
+async def test_clause_44_opened_again_it_is_as_before(source: SQLiteStore) -> None:
     await source.insert([queued()])
     owner = await source.enlist()
     before = await everything(await path_of(source))
@@ -110,17 +111,17 @@ async def test_clause_41_opened_again_it_is_as_before(source: SQLiteStore) -> No
     assert len(await claim_all(source, owner)) == 1
 
 
-async def test_clause_41_only_one_move_begins(source: SQLiteStore) -> None:
+async def test_clause_44_only_one_move_begins(source: SQLiteStore) -> None:
     await source.source.begin(DEPARTURE, now=1.0)
     with pytest.raises(MoveRefused, match="Another process"):
         await source.source.begin(Departure(uuid.uuid4(), "elsewhere"), now=1.0)
     assert await source.source.departure() == DEPARTURE
 
 
-# -- 42: shut
+# -- 45: shut
 
 
-async def test_clause_42_it_is_not_shut_while_something_is_staged_or_runs(source: SQLiteStore) -> None:
+async def test_clause_45_it_is_not_shut_while_something_is_staged_or_runs(source: SQLiteStore) -> None:
     owner = await source.enlist()
     await source.insert([job := staged(owner)])
     await source.source.begin(DEPARTURE, now=1.0)
@@ -135,7 +136,7 @@ async def test_clause_42_it_is_not_shut_while_something_is_staged_or_runs(source
     assert await source.source.shut(now=5.0) == 4.0, "said twice"
 
 
-async def test_clause_42_nothing_changes_any_more(source: SQLiteStore) -> None:
+async def test_clause_45_nothing_changes_any_more(source: SQLiteStore) -> None:
     await source.insert([job := queued(), other := queued()])
     await source.cancel(other.id, reason="no", now=1.0)
     await source.put_schedules([NIGHTLY])
@@ -159,10 +160,10 @@ async def test_clause_42_nothing_changes_any_more(source: SQLiteStore) -> None:
     assert await everything(await path_of(source)) == before
 
 
-# -- 43: what moves
+# -- 46: what moves
 
 
-async def test_clause_43_what_has_not_ended_and_what_pruning_would_keep(
+async def test_clause_46_what_has_not_ended_and_what_pruning_would_keep(
     source: SQLiteStore, destination: StoreWithDestination
 ) -> None:
     owner = await source.enlist()
@@ -181,7 +182,7 @@ async def test_clause_43_what_has_not_ended_and_what_pruning_would_keep(
     assert there == {done.id, over.id}, "the history can come later"
 
 
-async def test_clause_43_a_chain_comes_as_a_whole(source: SQLiteStore) -> None:
+async def test_clause_46_a_chain_comes_as_a_whole(source: SQLiteStore) -> None:
     owner = await source.enlist()
     chains = [chain_of(owner, 4) for _ in range(3)]
     await source.insert([job for jobs in zip(*chains, strict=True) for job in jobs])
@@ -194,10 +195,10 @@ async def test_clause_43_a_chain_comes_as_a_whole(source: SQLiteStore) -> None:
     assert [ids for ids in parcels if ids] == [[job.id for job in chain] for chain in chains]
 
 
-# -- 44: once
+# -- 47: once
 
 
-async def test_clause_44_a_parcel_is_received_once(source: SQLiteStore, destination: StoreWithDestination) -> None:
+async def test_clause_47_a_parcel_is_received_once(source: SQLiteStore, destination: StoreWithDestination) -> None:
     await source.insert([queued(), queued()])
     move = uuid.uuid4()
     parcel = await source.source.parcel(history=False, place=0, limit=1, now=1.0)
@@ -213,7 +214,7 @@ async def test_clause_44_a_parcel_is_received_once(source: SQLiteStore, destinat
     assert (await destination.destination.arrived(move))[Stage.JOBS] == arrived, "it was expected already"
 
 
-async def test_clause_44_what_was_taken_back_arrives_no_more(
+async def test_clause_47_what_was_taken_back_arrives_no_more(
     source: SQLiteStore, destination: StoreWithDestination
 ) -> None:
     await source.insert([job := queued()])
@@ -231,10 +232,10 @@ async def test_clause_44_what_was_taken_back_arrives_no_more(
     assert not await destination.destination.take_back(other), "they have arrived"
 
 
-# -- 45: as it was
+# -- 48: as it was
 
 
-async def test_clause_45_every_row_is_what_it_was(
+async def test_clause_48_every_row_is_what_it_was(
     source: SQLiteStore, destination: StoreWithDestination, url: str
 ) -> None:
     await populate(source, seed=1, rounds=3)
@@ -248,7 +249,7 @@ async def test_clause_45_every_row_is_what_it_was(
     assert after == before
 
 
-async def test_clause_45_what_has_arrived_runs_on(source: SQLiteStore, destination: StoreWithDestination) -> None:
+async def test_clause_48_what_has_arrived_runs_on(source: SQLiteStore, destination: StoreWithDestination) -> None:
     first = queued()
     first = first._replace(chain=first.id)
     await source.insert([first, second := queued(after=first.id, chain=first.id), queued(run_at=LATER)])
@@ -265,7 +266,7 @@ async def test_clause_45_what_has_arrived_runs_on(source: SQLiteStore, destinati
     await destination.dismiss(owner)
 
 
-async def test_clause_45_one_that_has_ended_lets_go_of_a_key_that_another_one_holds(
+async def test_clause_48_one_that_has_ended_lets_go_of_a_key_that_another_one_holds(
     source: SQLiteStore, destination: StoreWithDestination
 ) -> None:
     owner = await source.enlist()
@@ -278,10 +279,10 @@ async def test_clause_45_one_that_has_ended_lets_go_of_a_key_that_another_one_ho
     assert (await read(destination, old)).key == "k"
 
 
-# -- 46: refused
+# -- 49: refused
 
 
-async def test_clause_46_an_id_that_is_there_already(source: SQLiteStore, destination: StoreWithDestination) -> None:
+async def test_clause_49_an_id_that_is_there_already(source: SQLiteStore, destination: StoreWithDestination) -> None:
     jobs = [queued() for _ in range(5)]
     await source.insert(jobs)
     await destination.insert([jobs[4]])
@@ -291,7 +292,7 @@ async def test_clause_46_an_id_that_is_there_already(source: SQLiteStore, destin
     await source.insert([queued()])  # it is open as before
 
 
-async def test_clause_46_a_key_that_another_one_holds(source: SQLiteStore, destination: StoreWithDestination) -> None:
+async def test_clause_49_a_key_that_another_one_holds(source: SQLiteStore, destination: StoreWithDestination) -> None:
     await source.insert([job := keyed("k")])
     await destination.insert([holder := keyed("k")])
     parcel = await source.source.parcel(history=False, place=0, limit=9, now=1.0)
@@ -304,7 +305,7 @@ async def test_clause_46_a_key_that_another_one_holds(source: SQLiteStore, desti
     assert await destination.insert([again := keyed("k")]) == {again.id: job.id}
 
 
-async def test_clause_46_what_comes_up_meanwhile_opens_the_source_again(
+async def test_clause_49_what_comes_up_meanwhile_opens_the_source_again(
     source: SQLiteStore, destination: StoreWithDestination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await source.insert([keyed("k")])
@@ -320,10 +321,10 @@ async def test_clause_46_what_comes_up_meanwhile_opens_the_source_again(
     await source.insert([queued()])
 
 
-# -- 47: around them
+# -- 50: around them
 
 
-async def test_clause_47_what_holds_jobs_back_is_there_before_them(
+async def test_clause_50_what_holds_jobs_back_is_there_before_them(
     source: SQLiteStore, destination: StoreWithDestination
 ) -> None:
     await destination.pause(Pause("queue", "default", reason="ours", since=7.0))
@@ -346,7 +347,7 @@ async def test_clause_47_what_holds_jobs_back_is_there_before_them(
         ((300.0, 250.0), (200.0, None), (300.0, 250.0)),
     ],
 )
-async def test_clause_47_of_a_schedule_the_row_counts_that_has_come_further(
+async def test_clause_50_of_a_schedule_the_row_counts_that_has_come_further(
     source: SQLiteStore,
     destination: StoreWithDestination,
     ours: tuple[float, float | None] | None,
@@ -369,7 +370,7 @@ async def put(store: Store, row: tuple[float, float | None], *, spec: str = NIGH
         assert await store.fire(Firing(NIGHTLY.name, spec, moment, next_at, moment, []))
 
 
-async def test_clause_47_a_newer_spec_stays(source: SQLiteStore, destination: StoreWithDestination) -> None:
+async def test_clause_50_a_newer_spec_stays(source: SQLiteStore, destination: StoreWithDestination) -> None:
     await put(source, (200.0, 100.0))
     await put(destination, (300.0, None), spec="every 60.0 s")
     await carry(source, destination)

@@ -40,11 +40,11 @@ class Arriving:
     change: Change
 
     async def expect(self, move: UUID) -> None:
-        """Clause 44."""
+        """Clause 47."""
         await self.change(lambda session: session.do("expect", session.namespace, move, [str(each) for each in Stage]))
 
     async def take_back(self, move: UUID) -> bool:
-        """Clause 44."""
+        """Clause 47."""
         return (
             await self.change(
                 lambda session: session.do("take_back", moving.TAKEN_BACK, session.namespace, move, Stage.JOBS)
@@ -53,16 +53,16 @@ class Arriving:
         )
 
     async def arrived(self, move: UUID) -> Mapping[Stage, Arrived]:
-        """Clause 44."""
+        """Clause 47."""
         rows = await self.change(lambda session: session.rows("arrived", session.namespace, move))
         return {Stage(row["stage"]): Arrived(row["place"], json.loads(row["counts"])) for row in rows}
 
     async def conflicts(self, parcel: Parcel, *, now: float) -> Sequence[str]:
-        """Clause 46."""
+        """Clause 49."""
         return await self.change(lambda session: _conflicts(session, parcel, now))
 
     async def receive(self, move: UUID, stage: Stage, place: int, parcel: Parcel, *, now: float) -> None:
-        """Clauses 44 to 46."""
+        """Clauses 47 to 49."""
 
         async def receive(session: Session) -> None:
             counts = await _goes_on(session, move, stage, place)
@@ -74,7 +74,7 @@ class Arriving:
         await self.change(receive)
 
     async def receive_around(self, move: UUID, pauses: Sequence[Pause], starts: Sequence[Start]) -> None:
-        """Clauses 44 and 47."""
+        """Clauses 47 and 50."""
 
         async def receive(session: Session) -> None:
             counts = await _goes_on(session, move, Stage.AROUND, 0)
@@ -87,7 +87,7 @@ class Arriving:
         await self.change(receive)
 
     async def receive_schedules(self, move: UUID, rows: Sequence[ScheduleRow]) -> None:
-        """Clauses 44 and 47."""
+        """Clauses 47 and 50."""
 
         async def receive(session: Session) -> None:
             counts = await _goes_on(session, move, Stage.SCHEDULES, 0)

@@ -74,8 +74,8 @@ class Fronts:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.clock = clock
-        self.allowance = Allowance(clock)
+        self.clock: Callable[[], float] = clock
+        self.allowance: Allowance = Allowance(clock)
         self._fronts: dict[Place, Position] = {}
         self._limited: Sequence[Lane] = ()
         """Those with limits, which have no front, as the last look from the beginning has seen them."""

@@ -280,7 +280,7 @@ class PostgresStore(ForCallers):
 
     @property
     def destination(self) -> Arriving:
-        """Clauses 44 to 47."""
+        """Clauses 47 to 50."""
         return Arriving(self._change)
 
     # -- inside

@@ -34,27 +34,27 @@ class Arriving:
     read: Ask
 
     async def expect(self, move: UUID) -> None:
-        """Clause 44."""
+        """Clause 47."""
         await self.write(lambda connection: _expect(connection, move))
 
     async def take_back(self, move: UUID) -> bool:
-        """Clause 44."""
+        """Clause 47."""
         values = (moving.TAKEN_BACK, move.bytes, Stage.JOBS)
         changed: int = await self.write(lambda connection: _changed(connection, "take_back", values))
         return changed > 0
 
     async def arrived(self, move: UUID) -> Mapping[Stage, Arrived]:
-        """Clause 44."""
+        """Clause 47."""
         found: Mapping[Stage, Arrived] = await self.read(lambda connection: _arrived(connection, move))
         return found
 
     async def conflicts(self, parcel: Parcel, *, now: float) -> Sequence[str]:
-        """Clause 46."""
+        """Clause 49."""
         found: Sequence[str] = await self.read(lambda connection: _conflicts(connection, parcel, now))
         return found
 
     async def receive(self, move: UUID, stage: Stage, place: int, parcel: Parcel, *, now: float) -> None:
-        """Clauses 44 to 46."""
+        """Clauses 47 to 49."""
 
         def receive(connection: Connection) -> None:
             arrival = _Arrival(connection, move, stage, place)
@@ -65,7 +65,7 @@ class Arriving:
         await self.write(receive)
 
     async def receive_around(self, move: UUID, pauses: Sequence[Pause], starts: Sequence[Start]) -> None:
-        """Clauses 44 and 47."""
+        """Clauses 47 and 50."""
 
         def receive(connection: Connection) -> None:
             arrival = _Arrival(connection, move, Stage.AROUND, 0)
@@ -79,7 +79,7 @@ class Arriving:
         await self.write(receive)
 
     async def receive_schedules(self, move: UUID, rows: Sequence[ScheduleRow]) -> None:
-        """Clauses 44 and 47."""
+        """Clauses 47 and 50."""
 
         def receive(connection: Connection) -> None:
             arrival = _Arrival(connection, move, Stage.SCHEDULES, 0)

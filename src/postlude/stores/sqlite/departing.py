@@ -39,7 +39,7 @@ class Departing:
     liveness: Liveness
 
     async def departure(self) -> Departure | None:
-        """Clause 41."""
+        """Clause 44."""
         found: Departure | None = await self.read(departure)
         return found
 
@@ -54,25 +54,25 @@ class Departing:
         return number
 
     async def begin(self, departure: Departure, *, now: float) -> None:
-        """Clause 41."""
+        """Clause 44."""
         await self.write(lambda connection: _begin(connection, departure, now))
 
     async def shut(self, *, now: float) -> float | None:
-        """Clause 42."""
+        """Clause 45."""
         since: float | None = await self.write(lambda connection: _shut(connection, now))
         return since
 
     async def reopen(self) -> None:
-        """Clause 41."""
+        """Clause 44."""
         await self.write(_reopen)
 
     async def parcel(self, *, history: bool, place: int, limit: int, now: float) -> Parcel:
-        """Clause 43."""
+        """Clause 46."""
         parcel: Parcel = await self.read(_Parceling(history, place, limit, now))
         return parcel
 
     async def counts(self, *, history: bool, now: float) -> Mapping[str, int]:
-        """Clause 43."""
+        """Clause 46."""
         values = {"history": history, "now": now}
         rows: list[Row] = await self.read(
             lambda connection: connection.execute(sql("count_to_move"), values).fetchall()
@@ -80,7 +80,7 @@ class Departing:
         return dict(rows)
 
     async def starts(self, *, now: float) -> Sequence[Start]:
-        """Clause 47."""
+        """Clause 50."""
         rows: list[Row] = await self.read(
             lambda connection: connection.execute(sql("starts_to_move"), (now,)).fetchall()
         )

@@ -294,12 +294,12 @@ class SQLiteStore:
 
     @property
     def source(self) -> Departing:
-        """Clauses 41 to 43."""
+        """Clauses 44 to 46."""
         return Departing(self._write, self._read, self._now().liveness)
 
     @property
     def destination(self) -> Arriving:
-        """Clauses 44 to 47."""
+        """Clauses 47 to 50."""
         return Arriving(self._write, self._read)
 
     # -- inside
