@@ -59,7 +59,7 @@ class Enqueuing:
             ArgumentsTooLarge: its arguments do not fit into a job.
             StoreUnavailable: the commit is not known to have succeeded: the job may run or not.
         """
-        return (await self._runtime.enqueue([(function, args, kwargs)], self._options))[0]
+        return (await self._runtime.adding.enqueue([(function, args, kwargs)], self._options))[0]
 
     @overload
     async def enqueue_many(
@@ -84,7 +84,7 @@ class Enqueuing:
             ArgumentsTooLarge: its arguments do not fit into a job.
             StoreUnavailable: the commit is not known to have succeeded.
         """
-        return await self._runtime.enqueue(_many(function, calls), self._options)
+        return await self._runtime.adding.enqueue(_many(function, calls), self._options)
 
 
 class Blocking:
@@ -130,8 +130,8 @@ class Blocking:
 
     def _enqueue(self, calls: Sequence[Given]) -> list[Job[Any]]:
         if self._options.within is not None:
-            return self._runtime.enqueue_blocking(calls, self._options, self._portal.call)
-        return self._portal.call(self._runtime.enqueue(calls, self._options))
+            return self._runtime.adding.enqueue_blocking(calls, self._options, self._portal.call)
+        return self._portal.call(self._runtime.adding.enqueue(calls, self._options))
 
     def close(self) -> None:
         """See `Postlude.close`; the thread that all this was done on ends too."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from postlude import telemetry
+from postlude.adding import Adding
 from postlude.client import Jobs
 from postlude.elsewhere import nowhere
 from postlude.errors import PostludeError, StoreError
@@ -18,7 +19,6 @@ from postlude.executors.inside import refuse_to_open, refuse_to_start
 from postlude.grace import Grace
 from postlude.handle import Job
 from postlude.introduction import Introduced, introduce, introduce_another, server_name
-from postlude.job import JobState
 from postlude.loops import in_background
 from postlude.opening import Opening
 from postlude.order import run_all
@@ -28,7 +28,6 @@ from postlude.registry import import_tasks
 from postlude.staging import Staging, unstage
 from postlude.stores import open_store
 from postlude.supervisor import Supervisor
-from postlude.transactions import blocking
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
@@ -96,6 +95,8 @@ class Runtime:
         )
         self.opening: Opening = Opening(self._open_process)
         """What is open in this process."""
+        self.adding: Adding = Adding(self._staging, self.opening, self.jobs)
+        """For calls that belong to no request."""
         self._place = place
         self.duty: Duty | None = None
         """What a worker was told that has this process to itself; None: it serves requests."""
@@ -342,50 +343,6 @@ class Runtime:
 
     async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.shield(in_background(work))
-
-    # Calls outside a request
-
-    async def enqueue(
-        self, calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]], options: CallOptions
-    ) -> list[Job[Any]]:
-        """Commit calls that belong to no request, all together; any worker may run them from now on.
-
-        Raises:
-            PostludeError: see `Enqueuing.enqueue`.
-        """
-        prepared = [self._staging.prepare_stored(*call, options) for call in calls]
-        process = await self.opening.process()
-        if options.within is not None:
-            await process.transactions.add(options.within, self._staging.queue(prepared))
-            return self._queued(prepared, {})
-        answered = await process.store.insert(self._staging.queue(prepared))
-        process.wake()
-        return self._queued(prepared, answered)
-
-    def enqueue_blocking(
-        self,
-        calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]],
-        options: CallOptions,
-        wait: Callable[[Coroutine[Any, Any, Any]], Any],
-    ) -> list[Job[Any]]:
-        """The same in the transaction of a caller that blocks; `wait` gives what a coroutine on another thread does."""
-        caller = blocking(options.within)
-        prepared = [self._staging.prepare_stored(*call, options) for call in calls]
-        process: Process = wait(self.opening.process())
-        process.transactions.add_blocking(caller, self._staging.queue(prepared), wait)
-        return self._queued(prepared, {})
-
-    def _queued(self, calls: Sequence[Call], answered: Mapping[UUID, UUID]) -> list[Job[Any]]:
-        return [
-            # Nearly always none is answered: an id is not hashed for nothing.
-            Job(
-                answered.get(call.id, call.id) if answered else call.id,
-                call.definition.name,
-                self.jobs,
-                added=JobState.QUEUED,
-            )
-            for call in calls
-        ]
 
     async def _look_into_outboxes(self) -> None:
         await (await self.opening.process()).relay.look()

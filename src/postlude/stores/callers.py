@@ -1,4 +1,13 @@
-"""What a store is asked for callers who add jobs in transactions of their own (clauses 42 and 43 of the contract)."""
+"""What a store is asked for callers who add jobs in transactions of their own; the clauses go on from `notifying.py`.
+
+Callers
+    42. **Outboxes.** `put_outbox` remembers where callers leave jobs, for whoever opens the store later, and gives what
+        the store knows under that path: the first that was put there.
+    43. **Within.** A job that a caller adds as `direct` says, in a transaction on the store's own database, is what it
+        would be if it had been inserted when that is committed, and is never there if it is not. With a key among them
+        the jobs of a call are inserted by the next `relay` after the commit. In another database the statement changes
+        nothing, and says so. `None`: nobody else writes to the store's database.
+"""
 
 from __future__ import annotations
 

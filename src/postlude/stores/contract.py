@@ -123,18 +123,6 @@ Reports
         over all attempts. `logs` gives the newest of them: at most `MAX_LINES`, and `MAX_BYTES` by `LogLine.size`.
     40. **Handed on.** What was saved last is in every later claim of the job (`Claim.saved`), however the attempt that
         saved it ended, and in its record.
-
-Notifications
-    41. **Hints.** What `notify` is given reaches those who `listen` to the same jobs in other processes, soon or not at
-        all: nothing may rely on it.
-
-Callers
-    42. **Outboxes.** `put_outbox` remembers where callers leave jobs, for whoever opens the store later, and gives what
-        the store knows under that path: the first that was put there.
-    43. **Within.** A job that a caller adds as `direct` says, in a transaction on the store's own database, is what it
-        would be if it had been inserted when that is committed, and is never there if it is not. With a key among them
-        the jobs of a call are inserted by the next `relay` after the commit. In another database the statement changes
-        nothing, and says so. `None`: nobody else writes to the store's database.
 """
 
 from __future__ import annotations

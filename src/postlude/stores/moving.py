@@ -1,4 +1,4 @@
-"""What moves jobs from one store to another, as protocols; the clauses go on where those of `contract.py` end.
+"""What moves jobs from one store to another, as protocols; the clauses go on from `callers.py`.
 
 Moving
     44. **Held.** From `begin` on no job of the source is claimed by any process, none is staged, and no process opens

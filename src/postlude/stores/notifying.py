@@ -1,4 +1,9 @@
-"""What processes tell each other of a store they share, so that nobody has to wait for the next look."""
+"""What processes tell each other of a store they share, as a protocol; the clauses go on where `contract.py` ends.
+
+Notifications
+    41. **Hints.** What `notify` is given reaches those who `listen` to the same jobs in other processes, soon or not at
+        all: nothing may rely on it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ Change: TypeAlias = Literal["cancelled", "paused", "queued"]
 
 
 class NotificationStore(Protocol):
-    """What processes tell each other, so that nobody has to wait for the next look (clause 41)."""
+    """What processes tell each other, so that nobody has to wait for the next look."""
 
     def notify(self, change: Change) -> None:
         """Tell the other processes. Returns at once, and raises nothing; from any thread."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import statistics
-import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 
 from postlude.ids import new_token
-from postlude.stores.contract import Description
 from postlude.stores.postgres import by_hand, claiming, logs, pruning, reading, scheduling, workers, writing
 from postlude.stores.postgres.arriving import Arriving
 from postlude.stores.postgres.bridge import Bridge, Group
 from postlude.stores.postgres.callers import ForCallers
+from postlude.stores.postgres.description import describe
 from postlude.stores.postgres.fronts import Fronts
 from postlude.stores.postgres.looking import read_pauses
 from postlude.stores.postgres.migrations import check, migrate
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
     from postlude.limits import Limit
     from postlude.loglines import LogLine
     from postlude.pauses import Pause
-    from postlude.stores.contract import Claimed, Filter, Firing, Pruned, ScheduleRow
+    from postlude.stores.contract import Claimed, Description, Filter, Firing, Pruned, ScheduleRow
     from postlude.stores.lanes import Cursors
     from postlude.stores.notifying import Change
     from postlude.stores.postgres.location import Location
@@ -46,7 +44,6 @@ CONNECTIONS: Final = 4
 """Of one process at most, beside the direct one: two for what is added, one for what ends, one for the rest."""
 TRIES: Final = 5
 """Of a transaction that the database has ended because it stood in the way of another."""
-SAMPLES: Final = 3
 
 _NO_LIMITS: Final[Mapping[str, Limit]] = MappingProxyType({})
 
@@ -343,11 +340,7 @@ class _Open:
             async with self._pool.acquire() as connection:
                 await (migrate if self._migrates else check)(connection, self._location)
                 self._namespace = await self._find_namespace(connection)
-                self.description = Description(
-                    f"{self._location.shown}, namespace {self._location.namespace!r}",
-                    await self._commit_seconds(connection),
-                    await _warnings(connection),
-                )
+                self.description = await describe(self.session(connection), self._location)
 
     async def disconnect(self) -> None:
         """On the bridge's loop: let go of every connection."""
@@ -381,26 +374,6 @@ class _Open:
             await connection.execute(sql("add_namespace", schema), name)
             found = await connection.fetchval(sql("namespace", schema), name)
         return found or 0
-
-    async def _commit_seconds(self, connection: Connection) -> float:
-        seconds = []
-        for _ in range(SAMPLES):
-            begin = time.perf_counter()
-            await connection.execute(sql("touch_namespace", self._location.schema), self._namespace)
-            seconds.append(time.perf_counter() - begin)
-        return statistics.median(seconds)
-
-
-async def _warnings(connection: Connection) -> tuple[str, ...]:
-    found = []
-    if await connection.fetchval("SHOW fsync") == "off":
-        found.append("fsync is off on this server: a crash of its machine loses what was acknowledged. Turn it on.")
-    if await connection.fetchval("SHOW synchronous_commit") == "off":
-        found.append(
-            "synchronous_commit is off for this role or database: a crash of the server loses what was acknowledged "
-            "last. Set it to on."
-        )
-    return tuple(found)
 
 
 async def _leave_as_it_is(_: asyncpg.Connection) -> None:

@@ -1,0 +1,74 @@
+"""Calls that belong to no request: committed by themselves, or in the transaction of whoever adds them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from postlude.handle import Job
+from postlude.job import JobState
+from postlude.transactions import blocking
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from uuid import UUID
+
+    from postlude.calls import Call, CallOptions
+    from postlude.client import Jobs
+    from postlude.opening import Opening
+    from postlude.process import Process
+    from postlude.staging import Staging
+
+Given: TypeAlias = "tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]"
+"""A function, and what it is called with."""
+
+
+class Adding:
+    """Adds calls that any worker may run from then on.
+
+    Args:
+        staging: takes their snapshots.
+        opening: has the store.
+        jobs: what the jobs that are returned ask.
+    """
+
+    def __init__(self, staging: Staging, opening: Opening, jobs: Jobs) -> None:
+        self._staging = staging
+        self._opening = opening
+        self._jobs = jobs
+
+    async def enqueue(self, calls: Sequence[Given], options: CallOptions) -> list[Job[Any]]:
+        """Commit them all together.
+
+        Raises:
+            PostludeError: see `Enqueuing.enqueue`.
+        """
+        prepared = [self._staging.prepare_stored(*call, options) for call in calls]
+        process = await self._opening.process()
+        if options.within is not None:
+            await process.transactions.add(options.within, self._staging.queue(prepared))
+            return self._queued(prepared, {})
+        answered = await process.store.insert(self._staging.queue(prepared))
+        process.wake()
+        return self._queued(prepared, answered)
+
+    def enqueue_blocking(
+        self, calls: Sequence[Given], options: CallOptions, wait: Callable[[Coroutine[Any, Any, Any]], Any]
+    ) -> list[Job[Any]]:
+        """The same in the transaction of a caller that blocks; `wait` gives what a coroutine on another thread does."""
+        caller = blocking(options.within)
+        prepared = [self._staging.prepare_stored(*call, options) for call in calls]
+        process: Process = wait(self._opening.process())
+        process.transactions.add_blocking(caller, self._staging.queue(prepared), wait)
+        return self._queued(prepared, {})
+
+    def _queued(self, calls: Sequence[Call], answered: Mapping[UUID, UUID]) -> list[Job[Any]]:
+        return [
+            # Nearly always none is answered: an id is not hashed for nothing.
+            Job(
+                answered.get(call.id, call.id) if answered else call.id,
+                call.definition.name,
+                self._jobs,
+                added=JobState.QUEUED,
+            )
+            for call in calls
+        ]
