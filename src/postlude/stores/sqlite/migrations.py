@@ -34,6 +34,7 @@ MIGRATIONS = (
     Migration(version=1, needs=1),
     Migration(version=2, needs=2),  # a release that knows no limits would start more than they allow
     Migration(version=3, needs=2),
+    Migration(version=4, needs=2),
 )
 
 
