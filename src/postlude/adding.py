@@ -32,9 +32,9 @@ class Adding:
     """
 
     def __init__(self, staging: Staging, opening: Opening, jobs: Jobs) -> None:
-        self._staging = staging
-        self._opening = opening
-        self._jobs = jobs
+        self.staging: Staging = staging
+        self.opening: Opening = opening
+        self.jobs: Jobs = jobs
 
     async def enqueue(self, calls: Sequence[Given], options: CallOptions) -> list[Job[Any]]:
         """Commit them all together.
@@ -42,32 +42,33 @@ class Adding:
         Raises:
             PostludeError: see `Enqueuing.enqueue`.
         """
-        prepared = [self._staging.prepare_stored(*call, options) for call in calls]
-        process = await self._opening.process()
+        prepared = [self.staging.prepare_stored(*call, options) for call in calls]
+        process = await self.opening.process()
         if options.within is not None:
-            await process.transactions.add(options.within, self._staging.queue(prepared))
-            return self._queued(prepared, {})
-        answered = await process.store.insert(self._staging.queue(prepared))
+            await process.transactions.add(options.within, self.staging.queue(prepared))
+            return self.queued(prepared, {})
+        answered = await process.store.insert(self.staging.queue(prepared))
         process.wake()
-        return self._queued(prepared, answered)
+        return self.queued(prepared, answered)
 
     def enqueue_blocking(
         self, calls: Sequence[Given], options: CallOptions, wait: Callable[[Coroutine[Any, Any, Any]], Any]
     ) -> list[Job[Any]]:
         """The same in the transaction of a caller that blocks; `wait` gives what a coroutine on another thread does."""
         caller = blocking(options.within)
-        prepared = [self._staging.prepare_stored(*call, options) for call in calls]
-        process: Process = wait(self._opening.process())
-        process.transactions.add_blocking(caller, self._staging.queue(prepared), wait)
-        return self._queued(prepared, {})
+        prepared = [self.staging.prepare_stored(*call, options) for call in calls]
+        process: Process = wait(self.opening.process())
+        process.transactions.add_blocking(caller, self.staging.queue(prepared), wait)
+        return self.queued(prepared, {})
 
-    def _queued(self, calls: Sequence[Call], answered: Mapping[UUID, UUID]) -> list[Job[Any]]:
+    def queued(self, calls: Sequence[Call], answered: Mapping[UUID, UUID]) -> list[Job[Any]]:
+        """What is returned for calls, some of which others may have answered."""
         return [
             # Nearly always none is answered: an id is not hashed for nothing.
             Job(
                 answered.get(call.id, call.id) if answered else call.id,
                 call.definition.name,
-                self._jobs,
+                self.jobs,
                 added=JobState.QUEUED,
             )
             for call in calls

@@ -13,7 +13,7 @@ import sqlalchemy
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from postlude import JobNotFound, JobState, Postlude, process, runtime, task
+from postlude import JobNotFound, JobState, Postlude, task
 from postlude.errors import CallError, StoreError
 from tests.face.holding import ran
 from tests.stores.places import new_namespace, open_place
@@ -52,11 +52,9 @@ def new_postgres(postgres: str) -> str:
 
 
 @pytest.fixture
-def durable(app: FastAPI, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Postlude]:
-    for module in (runtime, process):
-        monkeypatch.setattr(module, "open_store", open_place)
+def durable(app: FastAPI, dsn: str) -> Iterator[Postlude]:
     ran.clear()
-    durable = Postlude(app, new_namespace(dsn))
+    durable = Postlude(app, dsn)
     yield durable
     durable.blocking.close()
 

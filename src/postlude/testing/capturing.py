@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, overload
 
+from postlude.adding import Adding
 from postlude.calls import NO_OPTIONS, CallOptions
-from postlude.handle import Job
-from postlude.job import JobState
 from postlude.runtime import Runtime
 from postlude.testing.comparing import check_binds, missing, same_arguments, shown
 from postlude.testing.engine import engine_of
@@ -18,8 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
     from uuid import UUID
 
+    from postlude.adding import Given
     from postlude.calls import Call, Chain
     from postlude.definition import TaskDefinition
+    from postlude.handle import Job
     from postlude.registry import Registry
     from postlude.testing.engine import Tested
 
@@ -129,14 +130,15 @@ def capture(tested: Tested) -> Iterator[CapturedCalls]:
     """
     engine = engine_of(tested)
     calls = CapturedCalls(engine.registry)
-    before = engine.__class__, getattr(engine, "captured", None)
+    before = engine.__class__, getattr(engine, "captured", None), engine.adding
     # The hooks have this very object, so it is this one that has to change.
     engine.__class__ = _Capturing
     engine.captured = calls  # type: ignore[attr-defined]
+    engine.adding = _CapturingAdding(engine.adding, calls)
     try:
         yield calls
     finally:
-        engine.__class__, engine.captured = before  # type: ignore[attr-defined]
+        engine.__class__, engine.captured, engine.adding = before  # type: ignore[attr-defined]
 
 
 class _Capturing(Runtime):
@@ -160,20 +162,28 @@ class _Capturing(Runtime):
         self.captured.note_discarded(calls, reason)
         super().discard(calls, reason)
 
-    async def enqueue(
-        self, calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]], options: CallOptions
-    ) -> list[Job[Any]]:
+
+class _CapturingAdding(Adding):
+    """The same for calls that belong to no request."""
+
+    def __init__(self, real: Adding, calls: CapturedCalls) -> None:
+        super().__init__(real.staging, real.opening, real.jobs)
+        self._calls = calls
+
+    async def enqueue(self, calls: Sequence[Given], options: CallOptions) -> list[Job[Any]]:
         """Take them, and store none."""
-        prepared = [self._staging.prepare_stored(*call, options) for call in calls]
-        self.captured.take(prepared)
-        return [Job(call.id, call.definition.name, self.jobs, added=JobState.QUEUED) for call in prepared]
+        return self._take(calls, options)
 
     def enqueue_blocking(
         self,
-        calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]],
+        calls: Sequence[Given],
         options: CallOptions,
-        wait: Callable[[Coroutine[Any, Any, Any]], Any],
+        wait: Callable[[Coroutine[Any, Any, Any]], Any],  # noqa: ARG002 - there is nothing to wait for
     ) -> list[Job[Any]]:
         """Take them, and store none."""
-        jobs: list[Job[Any]] = wait(self.enqueue(calls, options))
-        return jobs
+        return self._take(calls, options)
+
+    def _take(self, calls: Sequence[Given], options: CallOptions) -> list[Job[Any]]:
+        prepared = [self.staging.prepare_stored(*call, options) for call in calls]
+        self._calls.take(prepared)
+        return self.queued(prepared, {})
