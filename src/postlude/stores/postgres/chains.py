@@ -79,8 +79,8 @@ async def tie_on(session: Session, job: NewJob, after: UUID) -> None:
     if job.chain is not None and (first := await session.value("alias", job.chain)) is not None:
         # Another job has answered in place of the first of its chain, in an earlier commit.
         await session.do("move_chain", await chain_of(session, first), job.chain)
-    if job.chain == after:
-        # Its first job was stored while it was the only one, and belonged to none.
+    if job.chain in {None, after}:
+        # It was stored while it was the only one, and belonged to none; who settles it goes by that.
         await session.do("put_into_chain", after)
     row = await session.row("predecessor", after)
     holder = await session.value("alias", after) if row is None else None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from postlude.job import Claim
     from postlude.limits import Limit
-    from postlude.stores.lanes import Cursors, Lane
+    from postlude.stores.lanes import Cursors, Lane, Place
     from postlude.stores.postgres.fronts import Fronts
     from postlude.stores.postgres.looking import Look
     from postlude.stores.postgres.session import Session
@@ -49,17 +49,20 @@ class Claiming:
 
     async def __call__(self, session: Session) -> Claimed:
         """Take what is due."""
-        expired = 0
+        cancelled = 0
         while True:
             seen = await look(session, self.fronts)
             if not self._is_plain(seen):
                 async with session.connection.transaction():
                     return await self._claim(session, seen)
-            claims, stale = await self._take_plain(session, seen)
-            expired += stale
-            if claims or not stale or expired >= MOST_EXPIRED:
+            claims, expired = await self._take_plain(session, seen)
+            if expired:
+                async with session.connection.transaction():
+                    await self._cancel_expired(session, expired)
+            cancelled += len(expired)
+            if not expired or cancelled >= MOST_EXPIRED:
                 # Behind those that have expired others may stand.
-                return Claimed(claims, again_at=self.now if stale else None)
+                return Claimed(claims, again_at=self.now if cancelled else None)
 
     # -- where nothing has a limit, and nothing must run alone
 
@@ -68,19 +71,11 @@ class Claiming:
         simple = not any(lane.limited or lane.task in self.limits for lane in lanes)
         return simple and self.limit > 0 and not any(job.task in self.tasks for job in seen.alone)
 
-    async def _take_plain(self, session: Session, seen: Look) -> tuple[list[Claim], int]:
-        """One statement, and so one commit, for all lanes; returns also how many had expired."""
-        rows = await self._first_of(session, self._lanes(seen), seen)
-        claims = [claim_of(row) for row in rows if row["id"] is not None]
-        stale = [row["place"] for row in rows if row["expires_at"] is not None and row["expires_at"] <= self.now]
-        if stale:
-            async with session.connection.transaction():
-                await self._cancel_expired(session, stale)
-        return claims, len(stale)
-
-    async def _first_of(self, session: Session, lanes: Sequence[Lane], seen: Look) -> list[asyncpg.Record]:
+    async def _take_plain(self, session: Session, seen: Look) -> tuple[list[Claim], Sequence[int]]:
+        """One statement, and so one commit, for all lanes; or what has to be cancelled first, since it has expired."""
+        lanes = self._lanes(seen)
         if not lanes:
-            return []
+            return [], ()
         begin = self.fronts.clock()
         firsts = {lane.place: seen.firsts[lane.place] for lane in lanes}
         columns = map(list, zip(*((*place, *first) for place, first in firsts.items()), strict=True))
@@ -89,13 +84,20 @@ class Claiming:
         values = (self.now, self.limit, running, self.owner, new_token())
         rows = await session.rows("take", session.namespace, *columns, *values)
         self.fronts.passed(firsts, self.fronts.clock() - begin)
-        places = list(firsts)
-        if len(rows) < self.limit:
-            for place in places:
+        expired: list[int] = rows[0]["expired"]
+        if expired:
+            return [], expired
+        taken = [row for row in rows if row["id"] is not None]
+        self._reached(list(firsts), taken)
+        return [claim_of(row) for row in taken], ()
+
+    def _reached(self, places: Sequence[Place], taken: Sequence[asyncpg.Record]) -> None:
+        last = {places[row["number"] - 1]: (row["run_at"], row["place"]) for row in taken}
+        for place in places:
+            if len(taken) < self.limit:
                 self.fronts.reached(place, (self.now, 0), self.now)
-        for row in rows:
-            self.fronts.reached(places[row["number"] - 1], (row["run_at"], row["place"]), self.now)
-        return rows
+            elif place in last:
+                self.fronts.reached(place, last[place], self.now)
 
     # -- in general
 

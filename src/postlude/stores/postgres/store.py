@@ -319,8 +319,8 @@ class _Open:
         self.bridge = bridge
         self.presence = presence
         self.process = os.getpid()
-        self.inserting = Group[Any](bridge, self._grouped(writing.insert), alone=is_of_one, at_once=2)
-        self.settling = Group[Any](bridge, self._grouped(writing.settle), alone=is_of_one, at_once=1)
+        self.inserting = Group[Any](bridge, self._insert, alone=is_of_one, at_once=2)
+        self.settling = Group[Any](bridge, self._settle, alone=is_of_one, at_once=1)
         self._connected = False
 
     async def connect(self) -> None:
@@ -364,8 +364,11 @@ class _Open:
                     if not tries:
                         raise
 
-    def _grouped(self, apply: Callable[[Session, Sequence[Any]], Awaitable[Sequence[Any]]]) -> Any:  # noqa: ANN401
-        return lambda payloads: self.with_session(lambda session: apply(session, payloads))
+    async def _insert(self, payloads: Sequence[Sequence[NewJob]]) -> Sequence[Mapping[UUID, UUID]]:
+        return await self.with_session(lambda session: writing.insert(session, payloads))
+
+    async def _settle(self, payloads: Sequence[Sequence[Settlement]]) -> Sequence[frozenset[UUID]]:
+        return await self.with_session(writing.Settle(payloads))
 
     async def _find_namespace(self, connection: Connection) -> int:
         schema, name = self._location.schema, self._location.namespace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,6 +47,7 @@ async def insert(session: Session, payloads: Sequence[Sequence[NewJob]]) -> Sequ
 
 async def _insert_all(session: Session, payloads: Sequence[Sequence[NewJob]]) -> Sequence[Mapping[UUID, UUID]]:
     """Write the new jobs of all callers, in as few statements as there can be."""
+    payloads = [_in_chains(some) for some in payloads]
     jobs = [job for some in payloads for job in some]
     if all(job.terms.key is None for job in jobs) and not any(True for _ in _late(jobs)):
         await session.do("insert", session.namespace, *columns_of(jobs))
@@ -72,6 +74,14 @@ async def _insert(session: Session, jobs: Sequence[NewJob], *, carefully: bool =
     for job, after in _late(written):
         await chains.tie_on(session, job, after)
     return answered
+
+
+def _in_chains(jobs: Sequence[NewJob]) -> Sequence[NewJob]:
+    """The same, where each that has one behind it belongs to a chain: who settles it goes by that."""
+    before = {job.after for job in jobs if job.after is not None}
+    if not before:
+        return jobs
+    return [job._replace(chain=job.id) if job.chain is None and job.id in before else job for job in jobs]
 
 
 def _late(jobs: Sequence[NewJob]) -> Iterable[tuple[NewJob, UUID]]:
@@ -105,19 +115,46 @@ async def withdraw(session: Session, jobs: Sequence[NewJob]) -> None:
                     await chains.tie_on(session, job, job.after)
 
 
-async def settle(session: Session, payloads: Sequence[Sequence[Settlement]]) -> Sequence[frozenset[UUID]]:
-    """End the claims of all callers; gives each the ids of the refused."""
-    settlements = [settlement for payload in payloads for settlement in payload]
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """What `settle` was given by each of its callers."""
+
+    payloads: Sequence[Sequence[Settlement]]
+    _done: set[tuple[UUID, int]] = field(default_factory=set)
+    """What is settled, by this try or by one that the database has ended behind it."""
+
+    async def __call__(self, session: Session) -> Sequence[frozenset[UUID]]:
+        """End the claims; gives each caller the ids of the refused."""
+        settlements = [settlement for payload in self.payloads for settlement in payload]
+        if settlements and all(_is_plain(settlement) for settlement in settlements):
+            # Of those that belong to no chain nothing can follow: one statement, which is its own commit.
+            self._done.update(await _succeed(session, self._left(settlements), in_chains=False))
+        left = self._left(settlements)
+        if left:
+            async with session.connection.transaction():
+                done = await _settle_all(session, left)
+            self._done.update(done)
+        return [
+            frozenset(each.job_id for each in payload if (each.job_id, each.claim) not in self._done)
+            for payload in self.payloads
+        ]
+
+    def _left(self, settlements: Sequence[Settlement]) -> list[Settlement]:
+        return [each for each in settlements if (each.job_id, each.claim) not in self._done]
+
+
+async def _settle_all(session: Session, settlements: Sequence[Settlement]) -> set[tuple[UUID, int]]:
     plain_ones = [settlement for settlement in settlements if _is_plain(settlement)]
     others = [settlement for settlement in settlements if not _is_plain(settlement)]
-    async with session.connection.transaction():
-        if others:
-            await chains.lock_chains(session, (settlement.job_id for settlement in others))
-        done = await _succeed(session, plain_ones) if plain_ones else set()
-        for settlement in others:
-            if await _settle(session, settlement):
-                done.add((settlement.job_id, settlement.claim))
-    return [frozenset(each.job_id for each in payload if (each.job_id, each.claim) not in done) for payload in payloads]
+    if others:
+        await chains.lock_chains(session, (settlement.job_id for settlement in others))
+    done = await _succeed(session, plain_ones, in_chains=True) if plain_ones else set()
+    if done:
+        await chains.advance(session, [job_id for job_id, _ in done])
+    for settlement in others:
+        if await _settle(session, settlement):
+            done.add((settlement.job_id, settlement.claim))
+    return done
 
 
 def _is_plain(settlement: Settlement) -> bool:
@@ -127,13 +164,12 @@ def _is_plain(settlement: Settlement) -> bool:
     return said and s.progress is None and not s.lines
 
 
-async def _succeed(session: Session, settlements: Sequence[Settlement]) -> set[tuple[UUID, int]]:
+async def _succeed(session: Session, settlements: Sequence[Settlement], *, in_chains: bool) -> set[tuple[UUID, int]]:
     columns = zip(
         *((s.job_id, s.claim, s.at, s.attempt, s.interruptions, s.started_at, s.result) for s in settlements),
         strict=True,
     )
-    rows = await session.rows("succeed", JobState.SUCCEEDED, *map(list, columns))
-    await chains.advance(session, [row["id"] for row in rows])
+    rows = await session.rows("succeed", JobState.SUCCEEDED, *map(list, columns), in_chains)
     return {(row["id"], row["claim"]) for row in rows}
 
 

@@ -1,5 +1,5 @@
 -- The first of several lanes in one statement: each from the first job that is seen there, in the order of clause 7.
--- What has expired is found and not taken.
+-- Where something of that has expired nothing is taken, and the places of what has expired are the only row.
 WITH found AS MATERIALIZED (
     SELECT lane.number, first.* FROM unnest($2::text[], $3::text[], $4::integer[], $5::float8[], $6::bigint[])
         WITH ORDINALITY AS lane (queue, task, rank, run_at, seq, number),
@@ -16,10 +16,10 @@ WITH found AS MATERIALIZED (
     UPDATE {schema}.jobs SET
         state = $9, owner = $10, claim = $11, started_at = $7, attempt = attempt + 1, progress = NULL
     FROM found
-    WHERE jobs.seq = found.seq AND (found.expires_at IS NULL OR found.expires_at > $7)
-        AND jobs.state = 'queued' AND NOT jobs.waiting
-    RETURNING jobs.seq, CLAIM
+    WHERE jobs.seq = found.seq AND jobs.state = 'queued' AND NOT jobs.waiting
+        AND NOT EXISTS (SELECT 1 FROM found AS other WHERE other.expires_at <= $7)
+    RETURNING found.number, found.rank, found.run_at, jobs.seq AS place, CLAIM
 )
-SELECT found.number, found.run_at, found.seq AS place, found.expires_at, taken.*
-FROM found LEFT JOIN taken ON taken.seq = found.seq
-ORDER BY found.rank, found.run_at, found.seq
+SELECT taken.*, expired.places AS expired
+FROM taken RIGHT JOIN (SELECT coalesce(array_agg(seq), '{}') FROM found WHERE expires_at <= $7) AS expired (places) ON true
+ORDER BY taken.rank, taken.run_at, taken.place
