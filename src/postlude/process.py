@@ -64,6 +64,7 @@ class Process:
         events: told what happens.
         settled: given the settlements of each write that is over; see `Settling`.
         retention: how long jobs are kept that do not say it themselves.
+        queues: see `Worker`.
     """
 
     def __init__(  # noqa: PLR0913 - it is where the parts of the engine meet
@@ -78,6 +79,7 @@ class Process:
         events: Events,
         settled: Callable[[Sequence[Settlement]], None],
         retention: Retention,
+        queues: Mapping[str, int | None],
     ) -> None:
         self.pid: int = os.getpid()
         self.store = store
@@ -102,6 +104,7 @@ class Process:
             clock=clock,
             events=events,
         )
+        self.worker.queues = queues
         self._looks: Mapping[Change, Callable[[], None]] = {
             "cancelled": self.attempts.look_for_cancellations,
             "paused": self.worker.look_at_pauses,

@@ -136,6 +136,7 @@ class Runtime:
             events=self.events,
             settled=self.jobs.waiters.settled,
             retention=self.settings.retention,
+            queues={} if self.duty is None else self.duty.queues,
         )
 
     def _places(self) -> Places:

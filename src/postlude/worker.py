@@ -69,6 +69,8 @@ class Worker:
         self._attempts = attempts
         self._settling = settling
         self._clock = clock
+        self.queues: Mapping[str, int | None] = {}
+        """From which it claims, and how many jobs of each may be its own at once (None: any number); empty: all."""
         self._pauses: Pauses | None = None
         """What is paused; None: it is not known, since nobody has looked yet or something has changed."""
         self._pauses_read = -POLL
@@ -147,7 +149,7 @@ class Worker:
         read = not self._more or self._clock.elapsed() - self._names_read >= NAMES_FOR
         if read:
             self._names_read = self._clock.elapsed()
-            self._names = await self._store.waiting_tasks()
+            self._names = await self._store.waiting_tasks(self.queues)
         delay = POLL
         self._at_rest_for, self._alone_waits = self._alone_waits, set()
         self.held_back = False
@@ -196,7 +198,13 @@ class Worker:
         idle = self._attempts.idle
         self._more.discard(executor)
         taken = await self._store.claim(
-            owner=self._owner, tasks=tasks, limit=free, now=now, idle=idle, limits=self._limits(tasks)
+            owner=self._owner,
+            tasks=tasks,
+            limit=free,
+            now=now,
+            idle=idle,
+            limits=self._limits(tasks),
+            queues=self.queues,
         )
         self.taken += len(taken.claims)
         if free and len(taken.claims) == free and not self._attempts.held:

@@ -9,10 +9,14 @@ import pytest
 
 APP = """
 from fastapi import FastAPI
-from postlude import Postlude
+from postlude import Postlude, task
 
 app = FastAPI()
 durable = Postlude(app)
+
+
+@task(queue="mail")
+def send() -> None: ...
 """
 
 
@@ -32,6 +36,10 @@ def run(folder: Path, *options: str, **env: str) -> subprocess.CompletedProcess[
         (("main:ap",), {}, "main has no 'ap'. Did you mean 'app'?"),
         (("--concurrency", "many"), {"POSTLUDE_URL": "sqlite:///j.db"}, "--concurrency: expected loop=NUMBER"),
         (("--concurrency", "0"), {"POSTLUDE_URL": "sqlite:///j.db"}, "concurrency: expected whole numbers"),
+        (("--queues", "mial"), {"POSTLUDE_URL": "sqlite:///j.db"}, "queue 'mial' is nearly the queue 'mail'"),
+        (("--queues", "post"), {"POSTLUDE_URL": "sqlite:///j.db"}, "queue 'post'. There are default, mail."),
+        (("--queues", "mail:0"), {"POSTLUDE_URL": "sqlite:///j.db"}, "at least one job at once, got 'mail:0'"),
+        (("--queues", "mail,,"), {"POSTLUDE_URL": "sqlite:///j.db"}, "--queues: queue must be printable text"),
         ((), {"POSTLUDE_TASKS": "no_such_module"}, "tasks='no_such_module': No module named 'no_such_module'"),
     ],
 )

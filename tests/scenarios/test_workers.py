@@ -76,6 +76,30 @@ def test_its_lines_of_the_start_say_what_it_does(serve: Serve) -> None:
     assert not works_here.says("routes: ")
 
 
+def test_it_takes_from_its_queues_alone_and_no_more_than_it_may(serve: Serve) -> None:
+    server = only_adds(serve)
+    for name in ("a", "b", "c"):
+        server.post(f"/add/mail/{name}")
+    for name in ("d", "e"):
+        server.post(f"/add/report/{name}")
+    server.post("/add/on_loop/elsewhere")
+    works_here = works(serve, "--queues", "mail:2,reports")
+    assert works_here.says("only of the queues mail (at most 2 at once), reports")
+    for name in ("a", "b", "d", "e"):
+        server.await_effect("started", name)
+    with Look(server.folder) as look:
+        assert look.count(JobState.QUEUED) == 2
+        server.open_gate("a")
+        server.await_effect("started", "c")
+        for name in ("b", "c", "d", "e"):
+            server.open_gate(name)
+        wait_until(lambda: look.count(JobState.SUCCEEDED) == 5, "its own have ended")
+    assert server.effects("started", "elsewhere") == []
+    assert works(serve).alive
+    server.await_effect("started", "elsewhere")
+    server.open_gate("elsewhere")
+
+
 def test_sigterm_lets_what_runs_end_and_gives_back_the_rest(serve: Serve) -> None:
     server = only_adds(serve)
     first = works(serve, POSTLUDE_SHUTDOWN_GRACE="3")

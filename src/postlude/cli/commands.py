@@ -70,6 +70,14 @@ def worker(
         ),
     ] = None,
     *,
+    queues: Annotated[
+        str | None,
+        typer.Option(
+            metavar="mail:20,reports",
+            show_default=False,
+            help="Only of these queues, and with a number: so many jobs of it at once. Default: all of them.",
+        ),
+    ] = None,
     concurrency: Annotated[
         str | None,
         typer.Option(
@@ -91,7 +99,7 @@ def worker(
     Exit code: 0 when it was told to end; 1 if it could not start; 2 for a command line that makes no sense; 3 when too
     many of its threads are stuck, and it should be started again.
     """
-    raise typer.Exit(work(application, concurrency, health_port))
+    raise typer.Exit(work(application, queues, concurrency, health_port))
 
 
 @commands.command()

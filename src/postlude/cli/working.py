@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from postlude.duty import Duty
 from postlude.errors import PostludeError, SettingsError, StoreLocationError
+from postlude.given import did_you_mean
 from postlude.registry import import_tasks
 from postlude.settings import DEFAULT_URL, concurrency_of
 from postlude.standalone.finding import find
 from postlude.standalone.program import FAILED, Program
+from postlude.terms import queues, wrong_queue
 
 if TYPE_CHECKING:
     from postlude.runtime import Runtime
@@ -20,18 +22,19 @@ if TYPE_CHECKING:
 _DEFAULT_FILE = DEFAULT_URL.removeprefix("sqlite:///")
 
 
-def work(application: str | None, concurrency: str | None, health_port: int | None) -> int:
+def work(application: str | None, queues: str | None, concurrency: str | None, health_port: int | None) -> int:
     """Run the jobs of an application until the process is told to end; returns the exit code.
 
     Args:
         application: see `finding.find`.
+        queues: `mail:20,reports`; None: all of them.
         concurrency: `20`, or `loop=20,threads=4,processes=2`; None: as the application says.
         health_port: where `/healthz` is answered; None: nowhere.
     """
     try:
         found = find(application)
         import_tasks(found.engine.settings.tasks)
-        found.engine.take(Duty(), **_options(found.engine, concurrency))
+        found.engine.take(Duty(_queues(queues)), **_options(found.engine, concurrency))
     except PostludeError as error:
         return _fail(str(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the application's modules raise: it is shown
@@ -42,6 +45,31 @@ def work(application: str | None, concurrency: str | None, health_port: int | No
 def _fail(message: str) -> int:
     sys.stderr.write(f"{message}\n")
     return FAILED
+
+
+def _queues(text: str | None) -> dict[str, int | None]:
+    """What `mail:20,reports` says: the queues, and how many jobs of each at once."""
+    found: dict[str, int | None] = {}
+    problems = []
+    for part in [] if text is None else text.split(","):
+        name, colon, most = part.strip().rpartition(":")
+        if not colon or not most.isdigit():
+            name, most = part.strip(), ""
+        if most and not int(most):
+            problems.append(f"--queues: expected at least one job at once, got {part.strip()!r}")
+        problems += [f"--queues: {problem}" for problem in wrong_queue(name)]
+        found[name] = int(most) if most else None
+    problems += [f"--queues: {_unknown(name)}" for name in found if name not in queues and not problems]
+    if problems:
+        raise SettingsError(problems)
+    return found
+
+
+def _unknown(name: str) -> str:
+    return (
+        f"no task of the application has the queue {name!r}.{did_you_mean(name, queues)} There are "
+        f"{', '.join(sorted(queues))}. If calls name it, in options(queue={name!r}), give one task that queue too."
+    )
 
 
 def _options(engine: Runtime, concurrency: str | None) -> dict[str, Any]:

@@ -236,10 +236,11 @@ class JobStore(Protocol):
         now: float,
         idle: bool,
         limits: Mapping[str, Limit] = ...,
+        queues: Mapping[str, int | None] = ...,
     ) -> Claimed:
         """Take up to `limit` due jobs (clauses 6 to 9, 23 to 25); with 0 it only looks, and waits for no writer.
 
-        `idle`: the worker runs nothing else just now. `limits`: of those tasks that have some.
+        `idle`: the worker runs nothing else just now. `limits`: of those tasks that have some. `queues`: clause 46.
         """
         ...
 
@@ -285,11 +286,10 @@ class JobStore(Protocol):
         """Claims of dead workers (clause 18)."""
         ...
 
-    async def waiting_tasks(self) -> Mapping[str, float]:
+    async def waiting_tasks(self, queues: Collection[str] = ()) -> Mapping[str, float]:
         """The names of all tasks that have queued jobs, whether anybody knows them or not.
 
-        With each the moment when the first is due that `claim` could give; infinity where all of them wait for other
-        jobs, or are paused.
+        Each with the moment when its first can be claimed: infinity if all wait for jobs, are paused or elsewhere.
         """
         ...
 

@@ -102,7 +102,11 @@ def after_adopting(lanes: Sequence[Lane], adopted: Sequence[Lane]) -> list[Lane]
 
 
 def first_moments(
-    lanes: Iterable[Lane], alone: Iterable[Alone], behind: Iterable[str], pauses: Pauses
+    lanes: Iterable[Lane],
+    alone: Iterable[Alone],
+    behind: Iterable[str],
+    pauses: Pauses,
+    queues: Collection[str],
 ) -> dict[str, float]:
     """When the first job of each task is due that may be claimed; infinity if there is none.
 
@@ -111,12 +115,15 @@ def first_moments(
         alone: all jobs that must run alone.
         behind: the tasks of jobs that wait for others.
         pauses: what may not be claimed.
+        queues: those that may be; empty: all.
     """
     moments = dict.fromkeys(behind, inf)
     for lane in lanes:
-        at = inf if pauses.cover(lane.queue, lane.task) else lane.first_due
+        skipped = (queues and lane.queue not in queues) or pauses.cover(lane.queue, lane.task)
+        at = inf if skipped else lane.first_due
         moments[lane.task] = min(at, moments.get(lane.task, inf))
     for job in alone:
-        at = inf if pauses.cover(job.queue, job.task, job.partition) else job.run_at
+        skipped = (queues and job.queue not in queues) or pauses.cover(job.queue, job.task, job.partition)
+        at = inf if skipped else job.run_at
         moments[job.task] = min(at, moments.get(job.task, inf))
     return moments

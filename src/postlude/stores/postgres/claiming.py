@@ -17,6 +17,7 @@ from postlude.stores.postgres.adopting import adopt, adopt_one
 from postlude.stores.postgres.limiting import NEXT_TEXT, Limiter
 from postlude.stores.postgres.looking import look
 from postlude.stores.postgres.rows import claim_of
+from postlude.stores.rooms import Rooms, is_bounded
 from postlude.stores.turns import Turns
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Claiming:
     idle: bool
     cursors: Cursors
     fronts: Fronts
+    queues: Mapping[str, int | None]
 
     async def __call__(self, session: Session) -> Claimed:
         """Take what is due."""
@@ -68,7 +70,7 @@ class Claiming:
 
     def _is_plain(self, seen: Look) -> bool:
         lanes = self._lanes(seen)
-        simple = not any(lane.limited or lane.task in self.limits for lane in lanes)
+        simple = not is_bounded(self.queues) and not any(lane.limited or lane.task in self.limits for lane in lanes)
         return simple and self.limit > 0 and not any(job.task in self.tasks for job in seen.alone)
 
     async def _take_plain(self, session: Session, seen: Look) -> tuple[list[Claim], Sequence[int]]:
@@ -106,9 +108,10 @@ class Claiming:
         while True:
             turns = Turns(self.now, self.limits, self.cursors, NEXT_TEXT)
             limiter = Limiter(session, turns, seen.pauses)
-            alone = await self._due_alone(session, seen, limiter)
+            rooms = Rooms(self.queues, await self._running(session))
+            alone = await self._due_alone(session, seen, limiter, rooms)
             taking_alone = alone is not None and self.limit > 0 and (self.idle or self._expired(alone))
-            found = [alone] if alone is not None and taking_alone else await self._due(session, seen, limiter)
+            found = [alone] if alone is not None and taking_alone else await self._due(session, seen, limiter, rooms)
             fresh = [due for due in found if not self._expired(due)]
             expired += len(found) - len(fresh)
             if len(fresh) < len(found):
@@ -122,11 +125,18 @@ class Claiming:
         if len(claims) < self.limit:
             await limiter.look_behind()
         alone_waits = alone is not None and not taking_alone and not self._expired(alone)
-        return Claimed(claims, alone_waits, turns.again_at, turns.held_back)
+        return Claimed(claims, alone_waits, turns.again_at, turns.held_back or rooms.held_back)
 
-    async def _due_alone(self, session: Session, seen: Look, limiter: Limiter) -> Due | None:
+    async def _running(self, session: Session) -> dict[str, int]:
+        """How many jobs of each queue the worker owns, where that matters."""
+        rows = await session.rows("running_by_queue", self.owner) if is_bounded(self.queues) else []
+        return {row["queue"]: row["running"] for row in rows}
+
+    async def _due_alone(self, session: Session, seen: Look, limiter: Limiter, rooms: Rooms) -> Due | None:
         for run_at, seq, expires_at, queue, task, partition in seen.alone:
             if run_at > self.now or task not in self.tasks or seen.pauses.cover(queue, task, partition):
+                continue
+            if not rooms.allow(queue):
                 continue
             due = Due(run_at, seq, expires_at, task, partition)
             if partition is None and task in self.limits:
@@ -142,14 +152,17 @@ class Claiming:
         return [
             lane
             for lane in seen.lanes
-            if lane.first_due <= self.now and lane.task in self.tasks and not seen.pauses.cover(lane.queue, lane.task)
+            if lane.first_due <= self.now
+            and lane.task in self.tasks
+            and (not self.queues or lane.queue in self.queues)
+            and not seen.pauses.cover(lane.queue, lane.task)
         ]
 
-    async def _due(self, session: Session, seen: Look, limiter: Limiter) -> list[Due]:
+    async def _due(self, session: Session, seen: Look, limiter: Limiter, rooms: Rooms) -> list[Due]:
         """What comes first: by priority, then by moment, then by the order of the commits."""
         if self.limit < 1:
             return []
-        lanes = self._lanes(seen)
+        lanes = [lane for lane in self._lanes(seen) if rooms.allow(lane.queue)]
         if self.limits:
             lanes, more = await adopt(session, lanes, self.limits, self.now)
             if more:
@@ -159,21 +172,26 @@ class Claiming:
         for _, of_rank in groupby(lanes, _rank):
             if len(found) == self.limit:
                 break
-            found += await self._first(session, list(of_rank), limiter, self.limit - len(found), seen)
+            found += await self._first(session, list(of_rank), limiter, rooms, self.limit - len(found), seen)
         limiter.turns.took(found)
         return found
 
     async def _first(
-        self, session: Session, lanes: Sequence[Lane], limiter: Limiter, most: int, seen: Look
+        self, session: Session, lanes: Sequence[Lane], limiter: Limiter, rooms: Rooms, most: int, seen: Look
     ) -> Sequence[Due]:
         """Up to so many jobs of lanes of one rank."""
         candidates = [
-            await (limiter.due(lane, most) if lane.limited else self._in_lane(session, lane, most, seen))
+            await (
+                limiter.due(lane, rooms.most(lane.queue, most))
+                if lane.limited
+                else self._in_lane(session, lane, rooms.most(lane.queue, most), seen)
+            )
             for lane in lanes
         ]
         # By what stands first in each, and no lane is put into another order: a partition whose jobs are older than
         # those of others must not have two turns before they have one.
-        picked = list(islice(filter(limiter.turns.admit, merge(*candidates)), most))
+        admit = rooms.within(limiter.turns.admit, lanes, candidates, self.now)
+        picked = list(islice(filter(admit, merge(*candidates)), most))
         seqs = {due.seq for due in picked}
         for lane, dues in zip(lanes, candidates, strict=True):
             if not lane.limited and (last := [due for due in dues if due.seq in seqs][-1:]):

@@ -11,7 +11,7 @@ from postlude.stores.postgres.looking import look
 from postlude.stores.postgres.rows import attempt_of, record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
 
     from postlude.job import Attempt, Record
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 _LATER_THAN_ALL: Final = 2**63 - 1
 
 
-async def waiting_tasks(session: Session, fronts: Fronts) -> dict[str, float]:
+async def waiting_tasks(session: Session, fronts: Fronts, queues: Collection[str]) -> dict[str, float]:
     """Read under which names jobs are queued, and when the first of each could be claimed."""
     seen = await look(session, fronts)
-    return first_moments(seen.lanes, seen.alone, seen.behind, seen.pauses)
+    return first_moments(seen.lanes, seen.alone, seen.behind, seen.pauses, queues)
 
 
 async def get(session: Session, ids: Sequence[UUID]) -> list[Record]:

@@ -45,7 +45,7 @@ CONNECTIONS: Final = 4
 TRIES: Final = 5
 """Of a transaction that the database has ended because it stood in the way of another."""
 
-_NO_LIMITS: Final[Mapping[str, Limit]] = MappingProxyType({})
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class PostgresStore(ForCallers):
@@ -119,11 +119,12 @@ class PostgresStore(ForCallers):
         limit: int,
         now: float,
         idle: bool,
-        limits: Mapping[str, Limit] = _NO_LIMITS,
+        limits: Mapping[str, Limit] = _NONE,
+        queues: Mapping[str, int | None] = _NONE,
     ) -> Claimed:
-        """Clauses 6 to 9 and 23 to 25."""
+        """Clauses 6 to 9, 23 to 25 and 46."""
         return await self._do(
-            claiming.Claiming(owner, frozenset(tasks), limits, limit, now, idle, self._cursors, self._fronts)
+            claiming.Claiming(owner, frozenset(tasks), limits, limit, now, idle, self._cursors, self._fronts, queues)
         )
 
     async def start(self, claims: Sequence[Claim], *, now: float) -> frozenset[UUID]:
@@ -167,9 +168,9 @@ class PostgresStore(ForCallers):
         presence = self._now().presence
         return await self._do(lambda session: workers.orphans(session, presence, self._patience, limit))
 
-    async def waiting_tasks(self) -> Mapping[str, float]:
+    async def waiting_tasks(self, queues: Collection[str] = ()) -> Mapping[str, float]:
         """Every name under which a job is queued."""
-        return await self._do(lambda session: reading.waiting_tasks(session, self._fronts))
+        return await self._do(lambda session: reading.waiting_tasks(session, self._fronts, queues))
 
     async def get(self, job_ids: Sequence[UUID]) -> list[Record]:
         """Clauses 21 and 26."""

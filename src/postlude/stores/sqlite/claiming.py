@@ -14,10 +14,12 @@ from postlude.ids import new_token
 from postlude.job import Event, JobState, transition
 from postlude.stores.contract import Claimed
 from postlude.stores.lanes import MOST_EXPIRED, REST, WHOLE_TASK, Due
+from postlude.stores.rooms import Rooms, is_bounded
 from postlude.stores.sqlite import chains, logs
 from postlude.stores.sqlite.adopting import adopt, adopt_one
 from postlude.stores.sqlite.lanes import lanes_of, read_pauses
 from postlude.stores.sqlite.limiting import NEXT_TEXT, Limiter
+from postlude.stores.sqlite.reading import running_by_queue
 from postlude.stores.sqlite.rows import claim_of
 from postlude.stores.sqlite.statements import portions, sql, sql_for
 from postlude.stores.texts import dumps
@@ -50,6 +52,7 @@ class Claiming:
     now: float
     idle: bool
     cursors: Cursors
+    queues: Mapping[str, int | None]
 
     def __call__(self, connection: Connection) -> Claimed:
         """Take what is due."""
@@ -58,9 +61,11 @@ class Claiming:
         while True:
             turns = Turns(self.now, self.limits, self.cursors, NEXT_TEXT)
             limiter = Limiter(connection, turns, pauses)
-            alone = self._due_alone(connection, pauses, limiter)
+            running = running_by_queue(connection, self.owner) if is_bounded(self.queues) else {}
+            rooms = Rooms(self.queues, running)
+            alone = self._due_alone(connection, pauses, limiter, rooms)
             taking_alone = alone is not None and self.limit > 0 and (self.idle or self._expired(alone))
-            found = [alone] if alone is not None and taking_alone else self._due(connection, pauses, limiter)
+            found = [alone] if alone is not None and taking_alone else self._due(connection, pauses, limiter, rooms)
             fresh = [due for due in found if due.expires_at is None or not self._expired(due)]
             expired += len(found) - len(fresh)
             if len(fresh) < len(found):
@@ -73,12 +78,12 @@ class Claiming:
         if len(claims) < self.limit:
             limiter.look_behind()
         alone_waits = alone is not None and not taking_alone and not self._expired(alone)
-        return Claimed(claims, alone_waits, turns.again_at, turns.held_back)
+        return Claimed(claims, alone_waits, turns.again_at, turns.held_back or rooms.held_back)
 
-    def _due_alone(self, connection: Connection, pauses: Pauses, limiter: Limiter) -> Due | None:
+    def _due_alone(self, connection: Connection, pauses: Pauses, limiter: Limiter, rooms: Rooms) -> Due | None:
         rows: list[Row] = connection.execute(sql("alone"), (self.now,)).fetchall()
         for run_at, seq, expires_at, queue, task, partition in rows:
-            if task not in self.tasks or pauses.cover(queue, task, partition):
+            if task not in self.tasks or pauses.cover(queue, task, partition) or not rooms.allow(queue):
                 continue
             due = Due(run_at, seq, expires_at, task, partition)
             if partition is None and task in self.limits:
@@ -89,11 +94,15 @@ class Claiming:
                 return due
         return None
 
-    def _due(self, connection: Connection, pauses: Pauses, limiter: Limiter) -> list[Due]:
+    def _due(self, connection: Connection, pauses: Pauses, limiter: Limiter, rooms: Rooms) -> list[Due]:
         """What comes first: by priority, then by moment, then by the order of the commits."""
         if self.limit < 1:
             return []
-        lanes = [lane for lane in lanes_of(connection, self.tasks, pauses) if lane.first_due <= self.now]
+        lanes = [
+            lane
+            for lane in lanes_of(connection, self.tasks, pauses)
+            if lane.first_due <= self.now and rooms.allow(lane.queue)
+        ]
         if self.limits:
             lanes, more = adopt(connection, lanes, self.limits, self.now)
             if more:
@@ -103,20 +112,26 @@ class Claiming:
         for _, of_rank in groupby(lanes, _rank):
             if len(found) == self.limit:
                 break
-            found += self._first(connection, list(of_rank), limiter, self.limit - len(found))
+            found += self._first(connection, list(of_rank), limiter, rooms, self.limit - len(found))
         limiter.turns.took(found)
         return found
 
-    def _first(self, connection: Connection, lanes: Sequence[Lane], limiter: Limiter, most: int) -> Sequence[Due]:
+    def _first(
+        self, connection: Connection, lanes: Sequence[Lane], limiter: Limiter, rooms: Rooms, most: int
+    ) -> Sequence[Due]:
         """Up to so many jobs of lanes of one rank."""
         candidates = [
-            limiter.due(lane, most) if lane.limited else self._in_lane(connection, lane, most) for lane in lanes
+            limiter.due(lane, rooms.most(lane.queue, most))
+            if lane.limited
+            else self._in_lane(connection, lane, rooms.most(lane.queue, most))
+            for lane in lanes
         ]
-        if len(lanes) == 1 and not lanes[0].limited:
+        if len(lanes) == 1 and not lanes[0].limited and not rooms.bounded:
             return candidates[0]  # nothing to bring into order, and nothing to hold back
         # By what stands first in each, and no lane is put into another order: a partition whose jobs are older than
         # those of others must not have two turns before they have one.
-        return list(islice(filter(limiter.turns.admit, merge(*candidates)), most))
+        admit = rooms.within(limiter.turns.admit, lanes, candidates, self.now)
+        return list(islice(filter(admit, merge(*candidates)), most))
 
     def _in_lane(self, connection: Connection, lane: Lane, most: int) -> list[Due]:
         rows = connection.execute(sql("due"), (*lane.place, self.now, most))

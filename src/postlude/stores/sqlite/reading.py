@@ -49,12 +49,19 @@ def dead_workers(connection: Connection, liveness: Liveness) -> list[int]:
     return [worker for (worker,) in rows if liveness.is_dead(worker)]
 
 
-def waiting_tasks(connection: Connection) -> dict[str, float]:
+def waiting_tasks(connection: Connection, queues: Collection[str]) -> dict[str, float]:
     """Read under which names jobs are queued, and when the first of each could be claimed."""
     # Each to its end: a statement that is left in the middle would keep the log from ever beginning anew.
     behind: list[Row] = connection.execute(sql("behind")).fetchall()
     alone = [Alone(*row) for row in connection.execute(sql("alone"), (inf,))]
-    return first_moments(all_lanes(connection), alone, (task for (task,) in behind), read_pauses(connection))
+    tasks = (task for (task,) in behind)
+    return first_moments(all_lanes(connection), alone, tasks, read_pauses(connection), queues)
+
+
+def running_by_queue(connection: Connection, owner: int) -> dict[str, int]:
+    """Read how many jobs of each queue a worker owns."""
+    rows: list[Row] = connection.execute(sql("running_by_queue"), (owner,)).fetchall()
+    return dict(rows)
 
 
 def pauses(connection: Connection) -> Sequence[Pause]:

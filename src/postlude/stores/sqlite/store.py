@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NO_LIMITS: Final[Mapping[str, Limit]] = MappingProxyType({})
+_EVERY_QUEUE: Final[Mapping[str, int | None]] = MappingProxyType({})
 
 
 class SQLiteStore:
@@ -102,9 +103,10 @@ class SQLiteStore:
         now: float,
         idle: bool,
         limits: Mapping[str, Limit] = _NO_LIMITS,
+        queues: Mapping[str, int | None] = _EVERY_QUEUE,
     ) -> Claimed:
-        """Clauses 6 to 9 and 23 to 25."""
-        claiming_some = claiming.Claiming(owner, tasks, limits, limit, now, idle, self._cursors)
+        """Clauses 6 to 9, 23 to 25 and 46."""
+        claiming_some = claiming.Claiming(owner, tasks, limits, limit, now, idle, self._cursors, queues)
         # A worker without a free slot asks only whether it should come to rest, and that locks nothing.
         return await (self._write if limit > 0 else self._read)(claiming_some)
 
@@ -155,9 +157,9 @@ class SQLiteStore:
         liveness = self._now().liveness
         return await self._read(lambda connection: reading.orphans(connection, liveness, limit))
 
-    async def waiting_tasks(self) -> Mapping[str, float]:
+    async def waiting_tasks(self, queues: Collection[str] = ()) -> Mapping[str, float]:
         """Every name under which a job is queued."""
-        return await self._read(reading.waiting_tasks)
+        return await self._read(lambda connection: reading.waiting_tasks(connection, queues))
 
     async def get(self, job_ids: Sequence[UUID]) -> list[Record]:
         """Clause 21."""

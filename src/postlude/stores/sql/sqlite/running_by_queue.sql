@@ -1,0 +1,1 @@
+SELECT queue, count(*) FROM jobs WHERE owner = ? AND state IN ('staged', 'running') GROUP BY queue
