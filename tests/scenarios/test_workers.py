@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from typing import Any
 
 import pytest
@@ -53,6 +54,17 @@ def test_it_runs_what_the_server_stores(serve: Serve) -> None:
     assert pids(server, "ended") == {works_here.pid}
     with Look(server.folder) as look:
         wait_until(lambda: look.job().state is JobState.SUCCEEDED, "the job has succeeded")
+
+
+def test_it_hears_at_once_of_what_the_server_stores(serve: Serve) -> None:
+    """Else it would look once a second: twenty jobs one after the other would take ten seconds on average."""
+    server = only_adds(serve)
+    works(serve)
+    began = time.monotonic()
+    for number in range(20):
+        server.post(f"/add/tells_the_pool/{number}")
+        server.await_effect("pool", str(number))
+    assert time.monotonic() - began < 5
 
 
 def test_tasks_find_what_the_lifespan_made_until_the_last_of_them_has_ended(serve: Serve) -> None:

@@ -14,6 +14,7 @@ from postlude.stores.sqlite.arriving import Arriving
 from postlude.stores.sqlite.departing import Departing
 from postlude.stores.sqlite.liveness import new_worker_id
 from postlude.stores.sqlite.location import key_of
+from postlude.stores.sqlite.notifying import Notifications
 from postlude.stores.sqlite.reader import Reader
 from postlude.stores.sqlite.writer import Writer, call, prepare
 
@@ -67,7 +68,8 @@ class SQLiteStore:
         except BaseException:
             await writer.stop()
             raise
-        self._open = _Open(writer, Reader(self._path, self._vfs), prepared)
+        notifications = Notifications(Path(f"{self._path}-listeners"))
+        self._open = _Open(writer, Reader(self._path, self._vfs), notifications, prepared)
         return prepared.description
 
     async def close(self) -> None:
@@ -75,6 +77,7 @@ class SQLiteStore:
         if self._open is None or self._open.process != os.getpid():
             return
         now, self._open = self._open, None
+        now.notifications.close()
         await now.reader.stop()
         # The last connection to close folds the write-ahead log into the file: it must be one that can write.
         await now.writer.stop()
@@ -241,10 +244,13 @@ class SQLiteStore:
     # -- notifications
 
     def notify(self, change: Change) -> None:
-        """Clause 41. Nobody is told: who shares the file finds it at the next look, within a second."""
+        """Clause 41."""
+        if self._open is not None and self._open.process == os.getpid():
+            self._open.notifications.notify(change)
 
     def listen(self, heard: Callable[[Change], None]) -> None:
-        """Clause 41. Nothing is heard."""
+        """Clause 41."""
+        self._now().notifications.listen(heard)
 
     # -- schedules
 
@@ -324,10 +330,11 @@ class SQLiteStore:
 class _Open:
     """What an open store has, in the process that opened it."""
 
-    __slots__ = ("description", "liveness", "process", "reader", "writer")
+    __slots__ = ("description", "liveness", "notifications", "process", "reader", "writer")
 
-    def __init__(self, writer: Writer, reader: Reader, prepared: Prepared) -> None:
+    def __init__(self, writer: Writer, reader: Reader, notifications: Notifications, prepared: Prepared) -> None:
         self.writer = writer
         self.reader = reader
+        self.notifications = notifications
         self.description, self.liveness = prepared
         self.process = os.getpid()
