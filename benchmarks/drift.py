@@ -106,6 +106,7 @@ async def _an_hour(file: Path, count: int) -> dict[str, float]:
         events=Events(),
         settled=told,
         retention=Retention(),
+        queues={},
     )
     postlude.service.wait = skip  # type: ignore[attr-defined]
     try:

@@ -14,6 +14,7 @@ from postlude.retries import RetryPolicy
 from postlude.scheduling import schedule
 from postlude.settings import Concurrency
 from postlude.tasks import task
+from postlude.within import TransactionTasks, Within
 
 __all__ = [
     "BackgroundTasks",
@@ -30,6 +31,8 @@ __all__ = [
     "Retry",
     "RetryPolicy",
     "Snooze",
+    "TransactionTasks",
+    "Within",
     "cancel_requested",
     "current_job",
     "progress",

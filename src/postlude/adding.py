@@ -1,19 +1,23 @@
-"""Calls that belong to no request: committed by themselves, or in the transaction of whoever adds them."""
+"""Calls that wait for no response: committed by themselves, or in the transaction of whoever adds them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from postlude.bound import LEFT, Bound, RolledBack, in_order, session_of
+from postlude.events import CallsLost
 from postlude.handle import Job
 from postlude.job import JobState
-from postlude.transactions import blocking
+from postlude.transactions import blocking, carried_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
     from uuid import UUID
 
+    from postlude.callers.contract import BlockingCaller
     from postlude.calls import Call, CallOptions
     from postlude.client import Jobs
+    from postlude.events import Events
     from postlude.opening import Opening
     from postlude.process import Process
     from postlude.staging import Staging
@@ -29,12 +33,23 @@ class Adding:
         staging: takes their snapshots.
         opening: has the store.
         jobs: what the jobs that are returned ask.
+        events: told of calls that are lost.
+        discard: told of calls that will not run, and why.
     """
 
-    def __init__(self, staging: Staging, opening: Opening, jobs: Jobs) -> None:
+    def __init__(
+        self,
+        staging: Staging,
+        opening: Opening,
+        jobs: Jobs,
+        events: Events,
+        discard: Callable[[Sequence[Call], BaseException], None],
+    ) -> None:
         self.staging: Staging = staging
         self.opening: Opening = opening
         self.jobs: Jobs = jobs
+        self.events: Events = events
+        self.discard: Callable[[Sequence[Call], BaseException], None] = discard
 
     async def enqueue(self, calls: Sequence[Given], options: CallOptions) -> list[Job[Any]]:
         """Commit them all together.
@@ -73,3 +88,20 @@ class Adding:
             )
             for call in calls
         ]
+
+    async def bind(self, session: object, origin: str) -> Bound:
+        """See `Desk.bind`."""
+        caller = session_of(session)
+        transactions = (await self.opening.process()).transactions
+        way = await transactions.way(caller)
+
+        def write(through: BlockingCaller, calls: Sequence[Call]) -> None:
+            carried_out(way.add(in_order(calls, self.staging.queue(calls, origin))), through)
+
+        return Bound(
+            caller.session,
+            write=write,
+            committed=lambda: transactions.committed(way),
+            dropped=lambda calls: self.discard(calls, RolledBack()),
+            left=lambda calls: self.events.emit(CallsLost(tuple(call.definition.name for call in calls), LEFT)),
+        )

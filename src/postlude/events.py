@@ -102,7 +102,7 @@ class CallsDiscarded(NamedTuple):
 
 
 class CallsLost(NamedTuple):
-    """Calls without a row that will not run: their process stops, or what they waited for did not succeed."""
+    """Calls without a row that will not run: their process stops, or what they waited for did not succeed or come."""
 
     tasks: tuple[str, ...]
     reason: str

@@ -19,6 +19,7 @@ from postlude.executors.inside import refuse_to_open, refuse_to_start
 from postlude.grace import Grace
 from postlude.handle import Job
 from postlude.introduction import Introduced, introduce, introduce_another, server_name
+from postlude.job import JobState
 from postlude.loops import in_background
 from postlude.opening import Opening
 from postlude.order import run_all
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
     from uuid import UUID
 
+    from postlude.bound import Bound
     from postlude.calls import Call, CallOptions, Chain
     from postlude.clock import Clock
     from postlude.dependencies import Overrides
@@ -95,7 +97,7 @@ class Runtime:
         )
         self.opening: Opening = Opening(self._open_process)
         """What is open in this process."""
-        self.adding: Adding = Adding(self._staging, self.opening, self.jobs)
+        self.adding: Adding = Adding(self._staging, self.opening, self.jobs, self.events, self.discard)
         """For calls that belong to no request."""
         self._place = place
         self.duty: Duty | None = None
@@ -220,9 +222,19 @@ class Runtime:
         """See `Staging.prepare`."""
         return self._staging.prepare(function, args, kwargs, options)
 
-    def handle(self, call: Call) -> Job[Any]:
+    def prepare_stored(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], options: CallOptions
+    ) -> Call:
+        """See `Staging.prepare_stored`."""
+        return self._staging.prepare_stored(function, args, kwargs, options)
+
+    async def bind(self, session: object, origin: str) -> Bound:
+        """See `Desk.bind`."""
+        return await self.adding.bind(session, origin)
+
+    def handle(self, call: Call, added: JobState = JobState.STAGED) -> Job[Any]:
         """What `add_task` returns."""
-        return Job(call.id, call.definition.name, self.jobs)
+        return Job(call.id, call.definition.name, self.jobs, added=added)
 
     async def commit(self, chain: Chain, calls: Sequence[Call]) -> None:
         """Commit the calls of a request together; afterwards each that is stored has its claim.

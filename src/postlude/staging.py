@@ -170,8 +170,8 @@ class Staging:
             jobs.append(_row(call.claim, call.terms))
         return jobs
 
-    def queue(self, calls: Sequence[Call]) -> list[NewJob]:
-        """The rows of calls that are not part of a request: each may run at once, by whoever claims it."""
+    def queue(self, calls: Sequence[Call], origin: str | None = None) -> list[NewJob]:
+        """The rows of calls that wait for no response: each may run at once, by whoever claims it."""
         now = self._clock.now()
         return [
             NewJob(
@@ -183,7 +183,7 @@ class Staging:
                 run_at=call.options.due(now),
                 policy=call.policy_text,
                 terms=call.terms,
-                origin=None if call.carried is None else with_carried(None, call.carried),
+                origin=origin if call.carried is None else with_carried(origin, call.carried),
             )
             for call in calls
         ]

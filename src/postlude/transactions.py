@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from postlude.callers.contract import Statement, is_async
 from postlude.errors import CallError
@@ -11,6 +13,7 @@ from postlude.stores.within import ToStore, way_to
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
+    from postlude.callers.alchemy import OfAsyncSession, OfSession
     from postlude.callers.contract import AsyncCaller, BlockingCaller, Caller
     from postlude.job import NewJob
     from postlude.relay import Relay
@@ -34,6 +37,8 @@ class Transactions:
         self._store = store
         self._relay = relay
         self._expect = expect
+        self._ways: WeakKeyDictionary[object, Way] = WeakKeyDictionary()
+        """Those of engines."""
 
     async def add(self, caller: Caller, jobs: Sequence[NewJob]) -> None:
         """Add jobs in the transaction of a caller; the statements of one that blocks are carried out by this thread.
@@ -50,15 +55,21 @@ class Transactions:
         """The same where nothing can be awaited; `ask` waits for what the store answers."""
         carried_out(self._adding(caller, jobs), caller, ask)
 
-    async def way(self, caller: Caller) -> Way:
-        """How this one adds jobs."""
-        return await awaited(self._way(caller), caller)
+    async def way(self, caller: OfSession | OfAsyncSession) -> Way:
+        """How the sessions of its engine add jobs; its own transaction is not touched for that.
 
-    def told(self, caller: Caller, way: Way) -> None:
-        """Something was written that way, and is committed before long."""
-        straight = isinstance(way, ToStore)
-        caller.on_commit(lambda: self._expect(straight))
-        self._expect(straight)
+        Raises:
+            CallError: they cannot; the message says why.
+        """
+        way = self._ways.get(caller.engine)
+        if way is None:
+            apart = caller.apart
+            way = self._ways[caller.engine] = await awaited(self._way(apart), apart)
+        return way
+
+    def committed(self, way: Way) -> None:
+        """What was written that way is committed, now or before long. In any thread."""
+        self._expect(isinstance(way, ToStore))
 
     def _way(self, caller: Caller) -> Steps[Way]:
         return way_to(self._store, self._relay.know, caller)
@@ -67,7 +78,8 @@ class Transactions:
         way = yield from self._way(caller)
         if jobs:
             yield from way.add(jobs)
-            self.told(caller, way)
+            caller.on_commit(partial(self.committed, way))
+            self.committed(way)
 
 
 async def awaited(steps: Steps[T], caller: Caller) -> T:
@@ -94,8 +106,10 @@ async def awaited(steps: Steps[T], caller: Caller) -> T:
             failed = error
 
 
-def carried_out(steps: Steps[T], caller: BlockingCaller, ask: Callable[[Coroutine[Any, Any, Any]], Any]) -> T:
-    """Carry them out on this thread, which waits."""
+def carried_out(
+    steps: Steps[T], caller: BlockingCaller, ask: Callable[[Coroutine[Any, Any, Any]], Any] | None = None
+) -> T:
+    """Carry them out on this thread, which waits; `ask` is for steps that have questions to the store."""
     answer: Any = None
     failed: BaseException | None = None
     while True:
@@ -106,7 +120,10 @@ def carried_out(steps: Steps[T], caller: BlockingCaller, ask: Callable[[Coroutin
             return done
         answer, failed = None, None
         try:
-            answer = caller.run(step) if isinstance(step, Statement) else ask(step())
+            if isinstance(step, Statement):
+                answer = caller.run(step)
+            elif ask is not None:
+                answer = ask(step())
         except BaseException as error:  # noqa: BLE001 - as above
             failed = error
 

@@ -14,12 +14,14 @@ import fastapi
 from fastapi import BackgroundTasks, FastAPI
 from starlette.types import ASGIApp, Message, Scope
 
+from postlude.bound import Bound
 from postlude.calls import Call, CallOptions, Chain
 from postlude.coverage import Coverage
 from postlude.errors import CallError, StoreUnavailable
 from postlude.fastapi import install
 from postlude.handle import Job
 from postlude.ids import new_job_id
+from postlude.job import JobState
 from postlude.settings import Settings
 
 with warnings.catch_warnings():
@@ -107,7 +109,12 @@ class RecordingDesk:
         self.calls.append(call)
         return call
 
-    def handle(self, call: Call) -> Job[Any]:
+    prepare_stored = prepare
+
+    async def bind(self, session: object, origin: str) -> Bound:
+        raise NotImplementedError
+
+    def handle(self, call: Call, added: JobState = JobState.STAGED) -> Job[Any]:
         return cast("Job[Any]", Handle(call))
 
     async def commit(self, chain: Chain, calls: Sequence[Call]) -> None:

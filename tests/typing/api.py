@@ -4,6 +4,7 @@ A mistake is marked with what both checkers say of it: an unused mark is an erro
 """
 
 import logging
+import sqlite3
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -29,6 +30,8 @@ from postlude import (
     Retry,
     RetryPolicy,
     Snooze,
+    TransactionTasks,
+    Within,
     cancel_requested,
     current_job,
     progress,
@@ -430,6 +433,10 @@ async def endpoint(tasks: BackgroundTasks, stock: Stock, same: BackgroundTasks =
     assert_type(await durable.options(run_at=datetime.now(UTC)).enqueue(shout, "text"), Job[str])
     assert_type(durable.blocking.options(delay=5, retries=RetryPolicy(1)).enqueue(add, 1), Job[int])
     tasks.options(delay="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with sqlite3.connect("app.db") as own:
+        assert_type(await durable.options(within=own).enqueue(shout, "text"), Job[str])
+        assert_type(durable.blocking.options(within=own, delay=1).enqueue(add, 1), Job[int])
+    durable.options(within="app.db")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     durable.options(ordered=False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     tasks.options(if_raised="always")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     tasks.options(order=False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -650,3 +657,14 @@ async def in_async_tests() -> None:
         await working.run_all()
         assert_type(working.now, datetime)
     assert_type(assert_enqueued(app, shout, "a"), Job[str])
+
+
+def bound(session: Annotated[str, Depends(shout)], tasks: Annotated[TransactionTasks, Within(shout)]) -> None:
+    helped(tasks)
+    assert_type(tasks.add_task(add, 1), Job[int])
+    assert_type(tasks.options(ordered=False).add_task(shout, session), Job[str])
+    tasks.add_task(add, "one")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def helped(tasks: Stock) -> None:
+    tasks.add_task(print, "as with FastAPI's own")

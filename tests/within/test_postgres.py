@@ -1,23 +1,24 @@
 """A job that is added in the caller's own transaction, on PostgreSQL: straight into the store, by one statement."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import anyio.to_thread
 import asyncpg
 import psycopg
 import pytest
 import sqlalchemy
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, HTTPException
 from fastapi.testclient import TestClient
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from postlude import JobNotFound, JobState, Postlude, task
+from postlude import JobNotFound, JobState, Postlude, TransactionTasks, Within, task
 from postlude.errors import CallError, StoreError
 from tests.face.holding import ran
 from tests.stores.places import new_namespace, open_place
-from tests.within.callers import new_database, of_sqlite3
+from tests.within.callers import NOTE, new_database, of_sqlite3
 from tests.within.servers import AWAITED, BLOCKING, caller, look, of_asyncpg
 from tests.within.tasks import note
 
@@ -167,6 +168,38 @@ async def test_a_savepoint_takes_its_jobs_along(dsn: str, durable: Postlude) -> 
     assert (await durable.jobs.get(kept.id)).id == kept.id
     with pytest.raises(JobNotFound):
         await durable.jobs.get(lost.id)
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+def test_the_rows_and_the_tasks_of_a_request_are_one_commit(
+    driver: str, dsn: str, app: FastAPI, running: Postlude
+) -> None:
+    engine = create_async_engine(dsn.replace("postgresql:", f"postgresql+{driver}:"), poolclass=sqlalchemy.NullPool)
+
+    async def get_session() -> AsyncIterator[AsyncSession]:
+        async with AsyncSession(engine) as session, session.begin():
+            yield session
+
+    session = Depends(get_session, scope="function")
+
+    @app.post("/{what}")
+    async def endpoint(
+        what: str, own: Annotated[AsyncSession, session], tasks: Annotated[TransactionTasks, Within(session)]
+    ) -> list[str]:
+        jobs = [tasks.add_task(note, f"{what} {n}") for n in range(2)]
+        await own.execute(sqlalchemy.text(NOTE))
+        if what == "raises":
+            raise HTTPException(400)
+        return [str(job.id) for job in jobs]
+
+    client = TestClient(app)  # beside the one that runs the worker
+    jobs = [running.blocking.jobs.wait(each, timeout=30) for each in client.post("/kept").json()]
+    assert [job.result for job in jobs] == ["noted kept 0", "noted kept 1"]
+    assert {job.chain for job in jobs} == {jobs[0].id}
+    assert client.post("/raises").status_code == 400
+    assert sum(running.blocking.jobs.count().values()) == 2
+    assert notes(dsn) == 1
+    assert ran == ["kept 0", "kept 1"]
 
 
 # What is refused

@@ -90,6 +90,35 @@ class OfSession(_OfEngine):
         """After the next commit."""
         _listen(self.session, "after_commit", hear)
 
+    @property
+    def apart(self) -> Caller:
+        """The same database, outside of the session's transaction, which is not even begun by that."""
+        return OfEngine(self.engine)
+
+
+class OfEngine(_OfEngine):
+    """Whatever connection an engine gives."""
+
+    def run(self, statement: Statement) -> Sequence[Row]:
+        """On the calling thread."""
+        with self.engine.connect() as connection:
+            return execute(connection, statement)
+
+    def on_commit(self, hear: Callable[[], None]) -> None:
+        """It has no transaction that lasts."""
+
+
+class OfAsyncEngine(OfEngine):
+    """The same for an engine whose connections are awaited, behind a session."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        super().__init__(_engine_of(session.sync_session))
+        self._session = session
+
+    async def run_async(self, statement: Statement) -> Sequence[Row]:
+        """On the running event loop."""
+        return await self._session.run_sync(lambda _: self.run(statement))
+
 
 class OfAsyncConnection(_OfEngine):
     """`sqlalchemy.ext.asyncio.AsyncConnection`."""
@@ -123,6 +152,11 @@ class OfAsyncSession(_OfEngine):
     def on_commit(self, hear: Callable[[], None]) -> None:
         """After the next commit."""
         _listen(self.session, "after_commit", hear)
+
+    @property
+    def apart(self) -> Caller:
+        """The same database, outside of the session's transaction, which is not even begun by that."""
+        return OfAsyncEngine(self._session)
 
 
 def execute(connection: Connection, statement: Statement) -> Sequence[Row]:

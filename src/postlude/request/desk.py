@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from postlude.job import JobState
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from postlude.bound import Bound
     from postlude.calls import Call, CallOptions, Chain
     from postlude.coverage import Coverage
     from postlude.handle import Job
@@ -34,8 +37,26 @@ class Desk(Protocol):
             NotStorable: it cannot be stored, and the settings are strict.
         """
 
-    def handle(self, call: Call) -> Job[Any]:
-        """What `add_task` returns for it."""
+    def prepare_stored(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], options: CallOptions
+    ) -> Call:
+        """The same for a call that has to be stored; it is not handed over afterwards.
+
+        Raises:
+            CallError: it could never run.
+            ArgumentsTooLarge: its arguments are too large to be stored.
+            NotStorable: it cannot be stored.
+        """
+
+    async def bind(self, session: object, origin: str) -> Bound:
+        """What takes the calls of a request that are to be committed by its session.
+
+        Raises:
+            CallError: the session cannot do it; the message says why.
+        """
+
+    def handle(self, call: Call, added: JobState = JobState.STAGED) -> Job[Any]:
+        """What `add_task` returns for it; `added` is the state in which it comes into the store."""
 
     async def commit(self, chain: Chain, calls: Sequence[Call]) -> None:
         """Store, in one group commit, all calls that need a row, and tie them to `chain` in their order.

@@ -22,7 +22,7 @@ from postlude.errors import InstallError, PostludeError
 from postlude.loops import in_background, running_loop
 from postlude.request.committing import Commits
 from postlude.request.entries import Entry, take_from, until_last_ephemeral
-from postlude.request.origin import is_traced
+from postlude.request.origin import is_traced, origin
 from postlude.request.refusal import CommitRefused, OneBeforeFailed, comes_of_refusal, not_stored, send_refusal
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from starlette.background import BackgroundTasks
     from starlette.types import Message, Scope, Send
 
+    from postlude.bound import Bound
     from postlude.calls import Call, WhenRaised
     from postlude.request.desk import Desk
 
@@ -74,6 +75,8 @@ class Exchange:
     """Where Starlette would have run the tasks."""
     _commits: Commits | None = None
     """None as long as there was nothing to commit."""
+    _bound: Sequence[Bound] = ()
+    """Where calls wait for the commits of sessions."""
     _scope: Scope
     _loop: asyncio.AbstractEventLoop
 
@@ -176,6 +179,12 @@ class Exchange:
         if self._commits is not None:
             calls += [*self._commits.waiting, *self._commits.committed]
         return {call.id for call in calls}
+
+    async def bind(self, session: object) -> Bound:
+        """What takes the calls that are to be committed by a session of this request."""
+        bound = await self.desk.bind(session, origin(self._scope))
+        self._bound = [*self._bound, bound]
+        return bound
 
     def unwinding(self, error: BaseException) -> bool:
         """Whether `error` is what has become of the exception that followed a 503."""
@@ -288,6 +297,8 @@ class Exchange:
         self.over = True
         # Two objects that point at each other would stay in memory until the garbage collector comes.
         self.tasks = self.raised = None
+        for bound in self._bound:
+            bound.end()
         commits = self._commits
         if commits is None:
             return ()

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, overload
 
 from postlude.adding import Adding
+from postlude.bound import LEFT, Bound, RolledBack, session_of
 from postlude.calls import NO_OPTIONS, CallOptions
+from postlude.errors import PostludeError
 from postlude.runtime import Runtime
 from postlude.testing.comparing import check_binds, missing, same_arguments, shown
 from postlude.testing.engine import engine_of
@@ -134,7 +136,7 @@ def capture(tested: Tested) -> Iterator[CapturedCalls]:
     # The hooks have this very object, so it is this one that has to change.
     engine.__class__ = _Capturing
     engine.captured = calls  # type: ignore[attr-defined]
-    engine.adding = _CapturingAdding(engine.adding, calls)
+    engine.adding = _CapturingAdding(engine, calls)
     try:
         yield calls
     finally:
@@ -166,8 +168,9 @@ class _Capturing(Runtime):
 class _CapturingAdding(Adding):
     """The same for calls that belong to no request."""
 
-    def __init__(self, real: Adding, calls: CapturedCalls) -> None:
-        super().__init__(real.staging, real.opening, real.jobs)
+    def __init__(self, engine: Runtime, calls: CapturedCalls) -> None:
+        real = engine.adding
+        super().__init__(real.staging, real.opening, real.jobs, real.events, engine.discard)
         self._calls = calls
 
     async def enqueue(self, calls: Sequence[Given], options: CallOptions) -> list[Job[Any]]:
@@ -182,6 +185,16 @@ class _CapturingAdding(Adding):
     ) -> list[Job[Any]]:
         """Take them, and store none."""
         return self._take(calls, options)
+
+    async def bind(self, session: object, origin: str) -> Bound:  # noqa: ARG002
+        """Take what the session commits, and store none."""
+        return Bound(
+            session_of(session).session,
+            write=lambda _, calls: self._calls.take(calls),
+            committed=lambda: None,
+            dropped=lambda calls: self.discard(calls, RolledBack()),
+            left=lambda calls: self._calls.note_discarded(calls, PostludeError(LEFT)),
+        )
 
     def _take(self, calls: Sequence[Given], options: CallOptions) -> list[Job[Any]]:
         prepared = [self.staging.prepare_stored(*call, options) for call in calls]
