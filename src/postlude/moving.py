@@ -81,6 +81,7 @@ class Move:
     ) -> None:
         self._store = source
         self._source = source.source
+        self._there = destination
         self._destination = destination.destination
         self._where = where
         self._clock = clock
@@ -196,6 +197,8 @@ class Move:
             pauses = [each for each in await self._store.pauses() if each.kind != "store"]
             await self._destination.receive_around(move, pauses, await self._source.starts(now=now))
         await self._carry_jobs(move, Stage.JOBS, arrived[Stage.JOBS], now)
+        for outbox in await self._store.outboxes():  # to say it again changes nothing
+            await self._there.put_outbox(outbox)
         if arrived[Stage.SCHEDULES].place == 0:
             await self._destination.receive_schedules(move, await self._store.schedules())
         if history:

@@ -16,8 +16,8 @@ Moving
         the ids that lead to it. Of a key that another job has come to hold meanwhile, one that has ended lets go.
     49. **Refused.** A parcel with the id of a job that is there already, or with a job that has not ended and whose key
         another one holds, raises `MoveRefused`, and nothing of it is written.
-    50. **Around them.** Pauses, starts that a rate still counts and schedules come along. Of a schedule that both
-        stores have, the row counts that has come further; one with another spec stays as it is: newer code declared it.
+    50. **Around them.** Pauses, starts that a rate still counts, outboxes and schedules come along. Of a schedule that
+        both stores have, the row counts that has come further; one with another spec stays: newer code declared it.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from postlude.clock import SystemClock
 from postlude.job import Event, JobState
 from postlude.moving import Move
 from postlude.pauses import Pause
+from postlude.stores.callers import Outbox
 from postlude.stores.contract import Firing, ScheduleRow, Store
 from postlude.stores.moving import Departure, MoveRefused, Stage, StoreMoved, StoreWithDestination
 from postlude.stores.sqlite import SQLiteStore
@@ -368,6 +369,16 @@ async def put(store: Store, row: tuple[float, float | None], *, spec: str = NIGH
     await store.put_schedules([NIGHTLY._replace(spec=spec, next_at=next_at if moment is None else moment)])
     if moment is not None:
         assert await store.fire(Firing(NIGHTLY.name, spec, moment, next_at, moment, []))
+
+
+async def test_clause_50_outboxes_come_along(
+    source: SQLiteStore, destination: StoreWithDestination, tmp_path: Path
+) -> None:
+    outbox = Outbox(str(tmp_path / "shop.db"), "sqlite3")
+    await source.put_outbox(outbox)
+    await carry(source, destination)
+    await carry(source, destination)
+    assert list(await destination.outboxes()) == [outbox]
 
 
 async def test_clause_50_a_newer_spec_stays(source: SQLiteStore, destination: StoreWithDestination) -> None:
