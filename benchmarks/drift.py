@@ -17,6 +17,7 @@ from benchmarks.machine import percentile
 from benchmarks.rounds import Figure, column
 from postlude import schedule
 from postlude.clock import wait
+from postlude.enlistment import Enlistment
 from postlude.events import Events
 from postlude.job import JobState
 from postlude.places import Places
@@ -96,14 +97,17 @@ async def _an_hour(file: Path, count: int) -> dict[str, float]:
 
     store = open_store(f"sqlite:///{file}")
     description = await store.open()
+    events = Events()
+    enlistment = Enlistment(store, events)
+    await enlistment.begin()
     process = Process(
         store=store,
         description=description,
-        owner=await store.enlist(),
+        enlistment=enlistment,
         registry=Registry(Path(__file__).parents[1]),
         places=Places.made(Concurrency(), dict),
         clock=clock,
-        events=Events(),
+        events=events,
         settled=told,
         retention=Retention(),
         queues={},

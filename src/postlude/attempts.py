@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 from postlude.admitted import Admitted
@@ -81,6 +82,8 @@ class Attempts:
         self._places = places
         self._running: dict[UUID, Admitted] = {}
         """Oldest first."""
+        self.runs: Callable[[UUID], bool] = self._running.__contains__
+        """Whether an attempt at this job runs here."""
         self._oversight = Oversight(store, owner, clock, events, self._running)
         self.rest: Rest = Rest(self._running)
         self._stuck: set[UUID] = set()
@@ -271,10 +274,9 @@ class Attempts:
         self._forget(attempt)
         self.endings.give_back(attempt, after=RECORD_AFTER)
         attempt.close_job()
-        line = attempt.line
-        if line.fails(attempt, self.clock):
+        if attempt.line.fails(attempt, self.clock):
             self._events.emit(ExecutorFailed(attempt.call.definition.executor, str(error)))
-        self._leave(line)
+        self._leave(attempt.line)
 
     def _forget(self, attempt: Admitted) -> None:
         call = attempt.call
@@ -324,8 +326,7 @@ class Attempts:
         for attempt in self._lines.take_overdue(before=self.clock.elapsed() - RECORD_AFTER):
             self.endings.give_back(attempt)
         self._let_in()  # where an executor is tried again
-        waiting = any(line.waiting for line in self._lines.values())
-        return RECORD_AFTER if delay is None and waiting else delay
+        return RECORD_AFTER if delay is None and any(line.waiting for line in self._lines.values()) else delay
 
     def _time_out(self, attempt: Admitted) -> None:
         if attempt.cancelled_because is None:  # else it ends for that reason
@@ -350,26 +351,27 @@ class Attempts:
         self._stuck.add(job_id)
         stuck = self._stuck & self._running.keys()
         if len(stuck) == self._places.concurrency.threads:
-            names = {each.call.definition.name for each in self._running.values() if each.abandoned}
-            names.update(self._running[each].call.definition.name for each in stuck)
-            self._events.emit(ThreadsExhausted(tuple(sorted(names))))
+            lost = [each for each in self._running.values() if each.abandoned or each.call.id in stuck]
+            self._events.emit(ThreadsExhausted(tuple(sorted({each.call.definition.name for each in lost}))))
 
     def look_for_cancellations(self) -> None:
         """Somebody was asked to cancel: look soon who it was."""
         self._oversight.look_for_cancellations()
         self.watch()
 
+    def supersede(self, old: int, new: int) -> None:
+        """Go on for a new owner, and let go of what is here for the old one, which was given up for dead."""
+        for attempt in self._lines.take_overdue(before=inf):
+            self.endings.give_back(attempt)
+        self._oversight.supersede(old, new)
+
     # Stopping
 
     async def stop(self, grace: float) -> Collection[str]:
-        """Start nothing more, let what runs end in time, give back the rest.
-
-        Args:
-            grace: seconds that running attempts have.
+        """Start nothing more, let what runs end within a grace in seconds, give back the rest.
 
         Returns:
-            The tasks that could not be made to end: they run on in daemon threads, and their jobs are given to others
-            when this process is gone.
+            The tasks that could not be made to end: in daemon threads, and given to others when this process is gone.
         """
         self._stopping = self.endings.stopping = True
         for attempt in self._lines.take_all():

@@ -206,6 +206,13 @@ class ServiceFailed(NamedTuple):
     failure: Failure
 
 
+class WorkerReplaced(NamedTuple):
+    """This process was given up for dead by others, and goes on as another worker."""
+
+    old: int
+    new: int
+
+
 class StopDelayed(NamedTuple):
     """These attempts were still running when the grace was over."""
 
@@ -237,6 +244,7 @@ Event = (
     | ExecutorFailed
     | ExecutorRecovered
     | ServiceFailed
+    | WorkerReplaced
     | StopDelayed
 )
 

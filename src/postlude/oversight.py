@@ -89,6 +89,20 @@ class Oversight:
         if attempt.could_end:
             self._told.setdefault(attempt.call.id, self._clock.elapsed())
 
+    def supersede(self, old: int, new: int) -> None:
+        """Tell all to end that run for an owner which was given up for dead: others have their jobs, or are about to.
+
+        Args:
+            old: the owner.
+            new: that of what begins from now on.
+        """
+        self._owner = new
+        for attempt in tuple(self._running.values()):
+            if attempt.call.claim is not None and attempt.call.claim.owner == old:
+                # As long as nobody has taken it up, that gives it back; a cancelled job would be one that is lost.
+                attempt.given_back = True
+                self.tell(attempt, SUPERSEDED)
+
     def reported(self, attempt: Admitted) -> None:
         """An attempt has something to report."""
         if attempt.call.id in self._running:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from postlude.attempts import Attempts
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from postlude.calls import Call
     from postlude.clock import Clock
+    from postlude.enlistment import Enlistment
     from postlude.events import Events
     from postlude.job import Settlement
     from postlude.places import Places
@@ -57,7 +59,7 @@ class Process:
     Args:
         store: opened.
         description: what the store said of itself.
-        owner: the id under which this process owns jobs.
+        enlistment: which worker this process is; begun.
         registry: its tasks.
         places: where attempts run; closed with the process.
         clock: what time it is.
@@ -72,7 +74,7 @@ class Process:
         *,
         store: Store,
         description: Description,
-        owner: int,
+        enlistment: Enlistment,
         registry: Registry,
         places: Places,
         clock: Clock,
@@ -84,7 +86,9 @@ class Process:
         self.pid: int = os.getpid()
         self.store = store
         self.description = description
-        self.owner = owner
+        self.enlistment = enlistment
+        enlistment.on_lost = self._lost
+        enlistment.on_replaced = self._replaced
         self._clock = clock
         self._events = events
         self._settled = settled
@@ -97,7 +101,7 @@ class Process:
         self.attempts: Attempts = self._new_attempts(self._settling)
         self.worker: Worker = Worker(
             store=store,
-            owner=owner,
+            owner=enlistment.owner,
             registry=registry,
             attempts=self.attempts,
             settling=self._settling,
@@ -120,6 +124,9 @@ class Process:
         self.relay: Relay = Relay(store, queued=self.wake)
         self._relays = Service("relay", self.relay, events)
         self.transactions: Transactions = Transactions(store, self.relay, self._expect)
+        self._enlists = Service("enlistment", enlistment, events)
+        self._runners: dict[Attempts, asyncio.AbstractEventLoop] = {}
+        """What runs calls on loops on which the worker does not."""
         self._stopping: asyncio.Task[Collection[str]] | None = None
         self._announcing: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
@@ -140,11 +147,32 @@ class Process:
         attempts.watch = watch.wake
         watch.start()
         end_listening = listen()
+        self._runners[attempts] = asyncio.get_running_loop()
         try:
             yield attempts
         finally:
+            del self._runners[attempts]
             end_listening()
             await watch.stop()
+
+    @property
+    def owner(self) -> int:
+        """The id under which this process owns jobs."""
+        return self.enlistment.owner
+
+    def _lost(self) -> None:
+        """It was given up for dead; on any thread. Where no worker runs, whoever adds jobs next sees to it."""
+        self._on_loop(self._enlists.wake)
+
+    def _replaced(self, old: int, new: int) -> None:
+        """It has another id; on any loop."""
+        self.worker.owner, self.worker.was_another = new, True
+        if self.loop is None:
+            _supersede(self.attempts, old, new)
+        self._on_loop(partial(_supersede, self.attempts, old, new))
+        for attempts, loop in tuple(self._runners.items()):
+            with contextlib.suppress(RuntimeError):  # it was closed: nothing runs there any more
+                loop.call_soon_threadsafe(_supersede, attempts, old, new)
 
     def cancel(self, call: Call, reason: str) -> None:
         """End a call that will not run here, if it has a row that nobody has ended yet."""
@@ -186,6 +214,7 @@ class Process:
         self._prunes.start()
         self._schedules.start()
         self._relays.start()
+        self._enlists.start()
         self.worker.start()
         self._loaded.freeze()
         return self._rescue.rescued
@@ -263,6 +292,7 @@ class Process:
             self._schedules.stop(),
             self._prunes.stop(),
             self._relays.stop(),
+            self._enlists.stop(),
         )
         return left
 
@@ -310,6 +340,14 @@ class Process:
     async def _leave(self) -> None:
         await self._tried("leaving", self.store.dismiss(self.owner))
         await self.store.close()
+
+
+def _supersede(attempts: Attempts, old: int, new: int) -> None:
+    """Have these go on for another owner: what they have of the old one is others' by now."""
+    before = attempts.belongs_in_queue
+    # A request that is open yet may bring calls that it added long ago: those are others' too.
+    attempts.belongs_in_queue = lambda call: (call.claim is not None and call.claim.owner == old) or before(call)
+    attempts.supersede(old, new)
 
 
 def attempts_without_store(store: Store, places: Places, clock: Clock, events: Events) -> Attempts:

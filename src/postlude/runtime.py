@@ -12,6 +12,7 @@ from postlude import telemetry
 from postlude.adding import Adding
 from postlude.client import Jobs
 from postlude.elsewhere import nowhere
+from postlude.enlistment import Enlistment
 from postlude.errors import PostludeError, StoreError
 from postlude.events import CallsDiscarded, CallsUnsaved, Events, StoreFailed
 from postlude.execution import release
@@ -123,7 +124,8 @@ class Runtime:
         store = self._new_store()
         try:
             description = await store.open()
-            owner = await store.enlist()
+            enlistment = Enlistment(store, self.events)
+            await enlistment.begin()
         except BaseException:
             with contextlib.suppress(StoreError):
                 await store.close()
@@ -131,7 +133,7 @@ class Runtime:
         return Process(
             store=store,
             description=description,
-            owner=owner,
+            enlistment=enlistment,
             registry=self.registry,
             places=self._places(),
             clock=self.clock,
@@ -255,6 +257,8 @@ class Runtime:
                 self._refuse("opening it for the tasks of a request", calls, error)
                 return
         process.withdrawals.go_on()
+        if process.enlistment.lost:
+            await self._replace(process)
         jobs = self._staging.stage(chain, new, process.owner)
         if chain.unconfirmed:
             # The first time was cut off, and its write may still arrive: what has this order cannot be doubled.
@@ -262,6 +266,12 @@ class Runtime:
             await self._insert(process, chain, jobs, calls, after=process.store.withdraw(chain.unconfirmed))
         elif jobs:
             await self._insert(process, chain, jobs, calls)
+
+    async def _replace(self, process: Process) -> None:
+        """Let a process that was given up for dead have a new id, under which its jobs are not taken for orphans."""
+        # If the store does not answer, what is added now will not be stored either, and that is said then.
+        with contextlib.suppress(StoreError):
+            await process.enlistment.replace()
 
     async def _insert(
         self,

@@ -14,7 +14,7 @@ from postlude.ids import new_job_id
 from postlude.job import DEFAULT_TERMS, JobState, NewJob
 from postlude.schedules import GRACE, due
 from postlude.scheduling import scheduled_tasks
-from postlude.stores.contract import Firing, ScheduleRow
+from postlude.stores.moments import Firing, ScheduleRow
 from postlude.terms import NO_TERMS, NOTHING
 
 if TYPE_CHECKING:

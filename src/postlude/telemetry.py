@@ -36,6 +36,7 @@ from postlude.events import (
     ThreadsExhausted,
     ValueNotCarried,
     WorkerEnded,
+    WorkerReplaced,
 )
 from postlude.logs import is_heard
 
@@ -212,5 +213,11 @@ def _record_of(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912
             return logging.WARNING, f"the executor {executor!r} works again"
         case ServiceFailed(service, failure):
             return logging.ERROR, f"the service {service!r} failed and goes on\n{failure.traceback.rstrip()}"
+        case WorkerReplaced():
+            text = (
+                "this process was given up for dead, since it did not extend its lease in time: it was stopped, or cut "
+                "off from the database. What it ran is run by others, and ends here; it goes on as a new worker"
+            )
+            return logging.ERROR, text
         case StopDelayed(tasks):
             return logging.WARNING, f"still running when the grace was over: {', '.join(tasks)}"

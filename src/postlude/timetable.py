@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from postlude.errors import ScheduleDeclared, ScheduleNotFound
 from postlude.scheduling import scheduled_tasks
-from postlude.stores.contract import ScheduleRow
+from postlude.stores.moments import ScheduleRow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -64,7 +64,10 @@ class Worker:
         events: Events,
     ) -> None:
         self._store = store
-        self._owner = owner
+        self.owner: int = owner
+        """The worker's id."""
+        self.was_another: bool = False
+        """Whether it had another id before, under which it was given up for dead."""
         self._registry = registry
         self._attempts = attempts
         self._settling = settling
@@ -198,7 +201,7 @@ class Worker:
         idle = self._attempts.idle
         self._more.discard(executor)
         taken = await self._store.claim(
-            owner=self._owner,
+            owner=self.owner,
             tasks=tasks,
             limit=free,
             now=now,
@@ -240,6 +243,11 @@ class Worker:
             self._attempts.endings.end(claim, failed(error))
 
     def _begin(self, claim: Claim) -> None:
+        if self.was_another and self._attempts.runs(claim.job_id):
+            # What was taken from it then, and cannot be made to end: the same job must not run here twice at once.
+            now = self._clock.now()
+            self._settling.put(release(claim, now + POLL)._replace(at=now))
+            return
         alone = runs_alone(claim)
         if alone and not self._attempts.idle:
             # A request's call has begun while the claim was under way: once more, when that has ended.

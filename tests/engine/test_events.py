@@ -35,6 +35,7 @@ from postlude.events import (
     ThreadsExhausted,
     ValueNotCarried,
     WorkerEnded,
+    WorkerReplaced,
 )
 from postlude.ids import new_job_id
 from postlude.job import Failure
@@ -247,6 +248,14 @@ LINES: list[tuple[Event, int, str]] = [
         WorkerEnded("could not be started: no room", 2.0),
         logging.ERROR,
         "the worker's process could not be started: no room: another is started in 2 s, and runs again what it was at",
+    ),
+    (
+        WorkerReplaced(1, 2),
+        logging.ERROR,
+        (
+            "this process was given up for dead, since it did not extend its lease in time: it was stopped, or cut off "
+            "from the database. What it ran is run by others, and ends here; it goes on as a new worker"
+        ),
     ),
     (
         StopDelayed(("main:f", "main:g")),

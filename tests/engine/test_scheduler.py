@@ -21,7 +21,8 @@ from postlude.scheduler import LOOK_EVERY, Scheduler
 from postlude.schedules import GRACE
 from postlude.service import Service
 from postlude.stores import open_store
-from postlude.stores.contract import Filter, ScheduleRow, Store
+from postlude.stores.contract import Filter, Store
+from postlude.stores.moments import ScheduleRow
 from tests.engine.conftest import Engine
 from tests.engine.fakes import turns
 from tests.stores.making import keyed as job_with_key

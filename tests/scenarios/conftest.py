@@ -1,5 +1,6 @@
 """Servers for the scenarios; whatever a test leaves running is ended with it."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +10,12 @@ import pytest
 from tests.scenarios.server import Server
 
 Serve = Callable[..., Server]
+
+
+@pytest.fixture
+def database(postgres: str) -> dict[str, str]:
+    """What leads a server to an empty place in PostgreSQL."""
+    return {"POSTLUDE_URL": postgres, "POSTLUDE_NAMESPACE": uuid.uuid4().hex}
 
 
 @pytest.fixture

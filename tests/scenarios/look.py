@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 from postlude import Job, Jobs, JobState, Postlude
 from postlude.job import Attempt
 from postlude.loglines import LogLine
+from tests.scenarios.server import Server
 
 T = TypeVar("T")
 
@@ -21,13 +22,27 @@ class Look:
     Args:
         folder: the server's; the store is in its default place there.
         path: where it is if not there.
+        database: the URL and the namespace in PostgreSQL, if it is there.
     """
 
-    def __init__(self, folder: Path, path: Path | None = None) -> None:
+    def __init__(self, folder: Path, path: Path | None = None, database: tuple[str, str] | None = None) -> None:
         self._path = path or folder / ".postlude" / "jobs.db"
+        self._database = database
         self._runner = asyncio.Runner()
 
+    @classmethod
+    def into(cls, server: Server) -> Self:
+        """That of a server, whichever it was given."""
+        url, namespace = (server.env.get(f"POSTLUDE_{name}") for name in ("URL", "NAMESPACE"))
+        if url is None or namespace is None:
+            return cls(server.folder, None if url is None else Path(url.removeprefix("sqlite:///")))
+        return cls(server.folder, database=(url, namespace))
+
     def __enter__(self) -> Self:
+        if self._database is not None:
+            url, namespace = self._database
+            self._durable = Postlude(url=url, namespace=namespace, worker="off")
+            return self
         assert self._path.exists(), f"there is no store at {self._path}"
         self._durable = Postlude(url=f"sqlite:///{self._path}", worker="off")
         return self

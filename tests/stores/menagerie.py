@@ -12,7 +12,8 @@ from postlude.job import Event, Progress, Report, Terms
 from postlude.limits import Limit, Rate
 from postlude.loglines import LogLine
 from postlude.pauses import Pause
-from postlude.stores.contract import ScheduleRow, Store
+from postlude.stores.contract import Store
+from postlude.stores.moments import ScheduleRow
 from tests.stores.making import ask, chain_of, claim_of, ended, keyed, queued, staged
 
 LATER = 1e10

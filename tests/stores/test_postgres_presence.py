@@ -1,6 +1,7 @@
 """A worker's lock and lease in PostgreSQL: what each of them says, and when it is believed."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,12 +10,12 @@ import asyncpg
 import pytest
 
 from postlude.errors import StoreUnavailable
-from postlude.job import Event
+from postlude.job import Event, NewJob
 from postlude.stores.contract import Filter
 from postlude.stores.postgres import PostgresStore
 from postlude.stores.postgres.location import Location
 from postlude.stores.postgres.presence import Patience
-from tests.stores.making import claim_of, ended, staged
+from tests.stores.making import claim_of, ended, queued, staged
 from tests.stores.places import new_namespace
 
 DEADLINE = 15.0
@@ -77,6 +78,40 @@ async def test_a_lease_that_has_passed_is_the_end_though_the_lock_is_held(place:
             (orphan,) = await other.orphans(limit=9)
             await other.settle([ended(orphan, Event.RESCUE)])
         assert await store.settle([ended(claim_of(job), Event.SUCCEED)]) == {job.id}
+
+
+async def test_who_was_given_up_is_told_and_another_worker_takes_its_place(place: tuple[str, str]) -> None:
+    told = threading.Event()
+    async with opened(place, Patience(extend_every=0.05)) as store:
+        owner = await store.enlist(told.set)
+        job = queued()
+        await store.insert([job])
+        connection = await asyncpg.connect(place[0])
+        await connection.execute("UPDATE postlude.workers SET fenced = true WHERE id = $1", owner)
+        await connection.close()
+        assert await asyncio.to_thread(told.wait, DEADLINE)
+        assert await claimed(store, owner, job) == []
+        another = await store.enlist()
+        await store.dismiss(owner)
+        assert await claimed(store, another, job) == [job.id]
+
+
+async def test_who_may_have_been_given_up_gets_no_claims(place: tuple[str, str]) -> None:
+    """Before it has learnt of that: by its own clock its lease may be over."""
+    async with opened(place, Patience(lease=0.3, extend_every=3600.0)) as store:
+        owner = await store.enlist()
+        await store.insert([staged(owner)])
+        async with opened(place, Patience(second_look=0.0, calm=0.0)) as other:
+            await orphans_of(other)
+        job = queued()
+        await store.insert([job])
+        assert await claimed(store, owner, job) == []
+        assert await claimed(store, await store.enlist(), job) == [job.id]
+
+
+async def claimed(store: PostgresStore, owner: int, job: NewJob) -> list[object]:
+    taken = await store.claim(owner=owner, tasks=[job.task], limit=1, now=job.run_at + 1, idle=True)
+    return [claim.job_id for claim in taken.claims]
 
 
 async def test_a_connection_that_is_cut_while_its_process_is_well_doubles_nothing(place: tuple[str, str]) -> None:

@@ -123,6 +123,11 @@ Reports
         over all attempts. `logs` gives the newest of them: at most `MAX_LINES`, and `MAX_BYTES` by `LogLine.size`.
     40. **Handed on.** What was saved last is in every later claim of the job (`Claim.saved`), however the attempt that
         saved it ended, and in its record.
+
+Leases
+    51. **Given up.** A worker whose process lives, but could not be heard for so long that the others took it for dead,
+        is told: what it gave to `enlist` is called. From the moment on at which that may be so, `claim` gives it
+        nothing. What it owned goes to others as in clause 18. A store without leases never calls it.
 """
 
 from __future__ import annotations
@@ -133,13 +138,14 @@ from postlude.stores.callers import CallerStore
 from postlude.stores.notifying import NotificationStore
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from uuid import UUID
 
     from postlude.job import Attempt, Claim, JobState, NewJob, Record, Report, Settlement
     from postlude.limits import Limit
     from postlude.loglines import LogLine
     from postlude.pauses import Pause
+    from postlude.stores.moments import Firing, ScheduleRow
 
 
 class Filter(NamedTuple):
@@ -170,36 +176,6 @@ class Pruned(NamedTuple):
     """How many were removed."""
     place: int | None
     """Where the next portion begins; None: there is nothing more that could be old enough."""
-
-
-class ScheduleRow(NamedTuple):
-    """How far a schedule has come."""
-
-    name: str
-    task: str
-    """The name under which a worker finds the function."""
-    spec: str
-    """`Schedule.spec()`: which moments it has."""
-    next_at: float
-    """The first moment that was not decided on; seconds since the epoch, infinity when there is none any more."""
-    last_moment: float | None = None
-    """The latest moment that was decided on, whether it made a job or not; None: there was none."""
-    last_job: UUID | None = None
-    """The last job that it made, or that answered in place of that one (clause 26); it may be gone by now."""
-
-
-class Firing(NamedTuple):
-    """The step of a schedule from one moment to a later one."""
-
-    name: str
-    spec: str
-    expected: float
-    """The row's `next_at` as it was read."""
-    next_at: float
-    moment: float
-    """The latest moment that this decides on: `last_moment` from now on."""
-    jobs: Sequence[NewJob]
-    """The jobs of its moments, earliest first; empty when they make none."""
 
 
 class Description(NamedTuple):
@@ -337,8 +313,11 @@ class PauseStore(Protocol):
 class WorkerStore(Protocol):
     """The operations on workers."""
 
-    async def enlist(self) -> int:
-        """Take the proof of life, then write the worker's row; returns the worker's id (clause 17)."""
+    async def enlist(self, given_up: Callable[[], None] = ...) -> int:
+        """Take the proof of life, then write the worker's row; returns the worker's id (clause 17).
+
+        `given_up`: called on any thread, and is to return at once, when others have taken it for dead (clause 51).
+        """
         ...
 
     def silence(self) -> float:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from postlude.pauses import Pause
-    from postlude.stores.contract import ScheduleRow
+    from postlude.stores.moments import ScheduleRow
 
 
 class StoreMoved(StoreUnavailable):

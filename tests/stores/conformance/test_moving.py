@@ -15,7 +15,8 @@ from postlude.job import Event, JobState
 from postlude.moving import Move
 from postlude.pauses import Pause
 from postlude.stores.callers import Outbox
-from postlude.stores.contract import Firing, ScheduleRow, Store
+from postlude.stores.contract import Store
+from postlude.stores.moments import Firing, ScheduleRow
 from postlude.stores.moving import Departure, MoveRefused, Stage, StoreMoved, StoreWithDestination
 from postlude.stores.sqlite import SQLiteStore
 from tests.stores.making import chain_of, claim_all, claim_of, ended, keyed, queued, read, staged, states

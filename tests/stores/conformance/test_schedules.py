@@ -7,7 +7,8 @@ from math import inf
 import pytest
 
 from postlude.job import JobState, NewJob
-from postlude.stores.contract import Filter, Firing, ScheduleRow, Store
+from postlude.stores.contract import Filter, Store
+from postlude.stores.moments import Firing, ScheduleRow
 from tests.stores.making import claim_all, keyed, queued, read, states
 from tests.stores.other_process import OtherProcess
 from tests.stores.places import open_place

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from postlude.pauses import Pause
-    from postlude.stores.contract import ScheduleRow
+    from postlude.stores.moments import ScheduleRow
     from postlude.stores.moving import KeyHeld, Parcel, Start, Whole
     from postlude.stores.postgres.session import Session
 

@@ -20,6 +20,7 @@ import asyncpg
 from postlude.clock import pause
 from postlude.errors import PostludeError
 from postlude.stores.postgres.bridge import Bridge
+from postlude.stores.postgres.leases import Leases, moment
 from postlude.stores.postgres.notifications import NOT_AGAIN_FOR, Notifications, channel_of
 from postlude.stores.postgres.statements import sql
 from postlude.stores.postgres.trouble import translated
@@ -62,9 +63,7 @@ class Presence:
         self._workers: set[int] = set()
         self._servers: dict[int, bool] = {}
         """Those that were asked about, and whether this process speaks for them."""
-        self._lost: set[int] = set()
-        """Workers that others have given up for dead."""
-        self._extended_at = time.monotonic()
+        self.leases: Leases = Leases(patience.lease)
         self._changed = asyncio.Event()
         self._connecting = asyncio.Lock()
         self._using = asyncio.Lock()
@@ -81,9 +80,11 @@ class Presence:
 
     # From any event loop
 
-    async def hold(self, worker: int, enlist: Callable[[asyncpg.Connection], Any]) -> None:
+    async def hold(
+        self, worker: int, enlist: Callable[[asyncpg.Connection], Any], given_up: Callable[[], None]
+    ) -> None:
         """Take the proof of life of a worker, and only then let its row be seen."""
-        await self._bridge.call(lambda: self._hold(worker, enlist))
+        await self._bridge.call(lambda: self._hold(worker, enlist, given_up))
 
     async def give_up(self, worker: int) -> None:
         """Let go of it."""
@@ -120,21 +121,20 @@ class Presence:
         return self._calm_at is not None and time.monotonic() >= self._calm_at
 
     @property
-    def silence(self) -> float:
-        """Seconds since the last extension of the lease; 0 where no worker of this process is alive."""
-        return time.monotonic() - self._extended_at if self._workers else 0.0
-
-    @property
     def workers(self) -> frozenset[int]:
         """Those that live in this process."""
-        return frozenset(self._workers - self._lost)
+        return frozenset(self._workers - self.leases.lost)
 
     # On the thread
 
-    async def _hold(self, worker: int, enlist: Callable[[asyncpg.Connection], Any]) -> None:
+    async def _hold(
+        self, worker: int, enlist: Callable[[asyncpg.Connection], Any], given_up: Callable[[], None]
+    ) -> None:
         connection = await self._connected()
         async with self._using:
+            at = moment()
             await self._take(connection, worker, enlist)
+        self.leases.begin(worker, given_up, at=at)
         self._changed.set()
 
     async def _take(
@@ -154,6 +154,7 @@ class Presence:
     async def _give_up(self, worker: int) -> None:
         if worker in self._workers:
             self._workers.discard(worker)
+            self.leases.end(worker)
             async with self._using:
                 if self._connection is not None:
                     with suppress(*_GONE):
@@ -211,15 +212,14 @@ class Presence:
                 await asyncio.wait_for(self._changed.wait(), wait)
 
     async def _extend(self, connection: asyncpg.Connection) -> None:
-        workers = self._workers - self._lost
+        workers = self._workers - self.leases.lost
         if workers:
             async with self._using:
+                at = moment()
                 with translated(self._location.shown):
                     statement = sql("extend", self._location.schema)
                     rows = await connection.fetch(statement, list(workers), self._patience.lease)
-            self._lost |= workers - {row["id"] for row in rows}
-            if rows:
-                self._extended_at = time.monotonic()
+            self.leases.extended(workers, {row["id"] for row in rows}, at=at)
 
     async def _attend(self, connection: asyncpg.Connection) -> None:
         async with self._using:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from postlude.stores.contract import ScheduleRow
+from postlude.stores.moments import ScheduleRow
 from postlude.stores.postgres.writing import insert
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from postlude.stores.contract import Firing
+    from postlude.stores.moments import Firing
     from postlude.stores.postgres.session import Session
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import asyncpg
 
 from postlude.ids import new_token
+from postlude.stores.contract import Claimed
 from postlude.stores.postgres import by_hand, claiming, logs, pruning, reading, scheduling, workers, writing
 from postlude.stores.postgres.arriving import Arriving
 from postlude.stores.postgres.bridge import Bridge, Group
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from postlude.limits import Limit
     from postlude.loglines import LogLine
     from postlude.pauses import Pause
-    from postlude.stores.contract import Claimed, Description, Filter, Firing, Pruned, ScheduleRow
+    from postlude.stores.contract import Description, Filter, Pruned
     from postlude.stores.lanes import Cursors
+    from postlude.stores.moments import Firing, ScheduleRow
     from postlude.stores.notifying import Change
     from postlude.stores.postgres.location import Location
     from postlude.stores.postgres.presence import Presence
@@ -122,7 +124,9 @@ class PostgresStore(ForCallers):
         limits: Mapping[str, Limit] = _NONE,
         queues: Mapping[str, int | None] = _NONE,
     ) -> Claimed:
-        """Clauses 6 to 9, 23 to 25 and 46."""
+        """Clauses 6 to 9, 23 to 25, 46 and 51."""
+        if not self._now().presence.leases.sure_of(owner):
+            return Claimed([])
         return await self._do(
             claiming.Claiming(owner, frozenset(tasks), limits, limit, now, idle, self._cursors, self._fronts, queues)
         )
@@ -212,16 +216,16 @@ class PostgresStore(ForCallers):
 
     # -- workers
 
-    async def enlist(self) -> int:
-        """Clause 17."""
+    async def enlist(self, given_up: Callable[[], None] = lambda: None) -> int:
+        """Clauses 17 and 51."""
         now, worker = self._now(), (new_token() >> 1) or 1
         write = workers.enlisting(worker, self._patience.lease)
-        await now.presence.hold(worker, lambda connection: write(now.session(connection)))
+        await now.presence.hold(worker, lambda connection: write(now.session(connection)), given_up)
         return worker
 
     def silence(self) -> float:
         """Clause 17."""
-        return self._now().presence.silence
+        return self._now().presence.leases.silence
 
     async def announce_stop(self, owner: int) -> None:
         """Clause 20."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from apsw import Connection, SQLiteValue
 
     from postlude.pauses import Pause
-    from postlude.stores.contract import ScheduleRow
+    from postlude.stores.moments import ScheduleRow
     from postlude.stores.moving import KeyHeld, Parcel, Start, Whole
     from postlude.stores.sqlite.rows import Row
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from postlude.stores.contract import ScheduleRow
+from postlude.stores.moments import ScheduleRow
 from postlude.stores.sqlite.rows import id_of
 from postlude.stores.sqlite.statements import sql
 from postlude.stores.sqlite.writing import insert
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from apsw import Connection
 
-    from postlude.stores.contract import Firing
+    from postlude.stores.moments import Firing
     from postlude.stores.sqlite.rows import Row
 
 

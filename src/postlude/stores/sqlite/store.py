@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from postlude.loglines import LogLine
     from postlude.pauses import Pause
     from postlude.stores.callers import Direct, Outbox
-    from postlude.stores.contract import Claimed, Description, Filter, Firing, ScheduleRow
+    from postlude.stores.contract import Claimed, Description, Filter
     from postlude.stores.lanes import Cursors
+    from postlude.stores.moments import Firing, ScheduleRow
     from postlude.stores.notifying import Change
     from postlude.stores.sqlite.writer import Prepared
 
@@ -200,8 +201,8 @@ class SQLiteStore:
 
     # -- workers
 
-    async def enlist(self) -> int:
-        """Clause 17."""
+    async def enlist(self, given_up: Callable[[], None] = lambda: None) -> int:  # noqa: ARG002 - nobody ever is
+        """Clauses 17 and 51."""
         worker = new_worker_id()
         liveness = self._now().liveness
         try:
