@@ -23,22 +23,46 @@ class Clock(Protocol):
         ...
 
 
+class FollowingClock(Clock, Protocol):
+    """One that can be told by how much another one is ahead, and goes by that one then."""
+
+    def set_ahead(self, seconds: float) -> None:
+        """From now on `now` is the machine's time and so many seconds. From any thread."""
+        ...
+
+
+def machine_time() -> float:
+    """Seconds since the epoch by the machine's own clock, whatever others go by."""
+    return time.time()
+
+
 class SystemClock:
-    """The clock of the machine."""
+    """The clock of the machine, or of the database that several machines share."""
 
     # Bound once: both are called several times for each job.
     now: Callable[[], float] = staticmethod(time.time)
     elapsed: Callable[[], float] = staticmethod(time.perf_counter)
 
+    def __init__(self) -> None:
+        self._own = self.now
+        self._is_replaced = False
+
+    def set_ahead(self, seconds: float) -> None:
+        """See `FollowingClock`."""
+        self._own = lambda: time.time() + seconds
+        if not self._is_replaced:
+            self.now = self._own
+
     @contextlib.contextmanager
     def replaced_by(self, other: Clock) -> Iterator[None]:
         """For the length of a block, give everybody who has this clock the time of another; for tests."""
-        before = self.now, self.elapsed
-        self.now, self.elapsed = other.now, other.elapsed
+        was_replaced, now, elapsed = self._is_replaced, self.now, self.elapsed
+        self._is_replaced, self.now, self.elapsed = True, other.now, other.elapsed
         try:
             yield
         finally:
-            self.now, self.elapsed = before
+            # Its own may have been set in the meantime.
+            self._is_replaced, self.now, self.elapsed = was_replaced, now if was_replaced else self._own, elapsed
 
 
 async def pause(seconds: float) -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from postlude.bound import Bound
     from postlude.calls import Call, CallOptions, Chain
-    from postlude.clock import Clock
+    from postlude.clock import FollowingClock
     from postlude.dependencies import Overrides
     from postlude.duty import Duty
     from postlude.elsewhere import Place
@@ -64,7 +64,7 @@ class Runtime:
     Args:
         settings: of the application.
         registry: its tasks.
-        clock: what time it is.
+        clock: what time it is; set from the store.
         dependency_overrides: those of the applications that it is installed in, as they are at that moment.
         open_calls: the ids of the jobs that the current request has added.
         place: gives where another process finds the application.
@@ -74,7 +74,7 @@ class Runtime:
         self,
         settings: Settings,
         registry: Registry,
-        clock: Clock,
+        clock: FollowingClock,
         open_calls: Callable[[], Collection[UUID]],
         dependency_overrides: Callable[[], Overrides] = dict,
         place: Callable[[], Place] = nowhere,
@@ -123,7 +123,7 @@ class Runtime:
         self._staging.find_carried()
         store = self._new_store()
         try:
-            description = await store.open()
+            description = await store.open(self.clock.set_ahead)
             enlistment = Enlistment(store, self.events)
             await enlistment.begin()
         except BaseException:

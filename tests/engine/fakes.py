@@ -25,6 +25,9 @@ class FakeClock:
     def elapsed(self) -> float:
         return self.passed
 
+    def set_ahead(self, seconds: float) -> None:
+        raise NotImplementedError
+
     def advance(self, seconds: float) -> None:
         self.time += seconds
         self.passed += seconds

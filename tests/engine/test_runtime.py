@@ -54,10 +54,10 @@ class Openings:
         store = open_store(url)
         really = store.open
 
-        async def slowly() -> Description:
+        async def slowly(ahead: Callable[[float], None] = lambda _: None) -> Description:
             self.reached.set()
             await self.go_on.wait()
-            return await really()
+            return await really(ahead)
 
         if self.held:
             store.open = slowly  # type: ignore[method-assign]

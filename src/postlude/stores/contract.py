@@ -128,6 +128,11 @@ Leases
     51. **Given up.** A worker whose process lives, but could not be heard for so long that the others took it for dead,
         is told: what it gave to `enlist` is called. From the moment on at which that may be so, `claim` gives it
         nothing. What it owned goes to others as in clause 18. A store without leases never calls it.
+
+Time
+    52. **One clock.** Where several machines share a store, its clock is that of all: what `open` is given is called
+        with the seconds by which it is ahead of the machine's, at the opening and whenever that has changed. Every
+        moment that comes in as a parameter is read on it. A store of one machine never calls it.
 """
 
 from __future__ import annotations
@@ -364,8 +369,8 @@ class ScheduleStore(Protocol):
 class Store(JobStore, JobReader, NotificationStore, PauseStore, ScheduleStore, WorkerStore, CallerStore, Protocol):
     """Everything that the engine asks of persistence."""
 
-    async def open(self) -> Description:
-        """Find or make the place, migrate it, and be ready.
+    async def open(self, ahead: Callable[[float], None] = ...) -> Description:
+        """Find or make the place, migrate it, and be ready; `ahead` is called on any thread (clause 52).
 
         Raises:
             StoreLocationError: the place cannot be used.

@@ -16,10 +16,10 @@ SAMPLES: Final = 3
 """Commits that are measured."""
 
 
-async def describe(session: Session, location: Location) -> Description:
-    """Ask the server, and try it."""
+async def describe(session: Session, location: Location, of_clock: str | None) -> Description:
+    """Ask the server, and try it; `of_clock`: what somebody should know of its time."""
     shown = f"{location.shown}, namespace {location.namespace!r}"
-    return Description(shown, await _commit_seconds(session), await _warnings(session.connection))
+    return Description(shown, await _commit_seconds(session), await _warnings(session.connection, of_clock))
 
 
 async def _commit_seconds(session: Session) -> float:
@@ -31,8 +31,8 @@ async def _commit_seconds(session: Session) -> float:
     return statistics.median(seconds)
 
 
-async def _warnings(connection: Connection) -> tuple[str, ...]:
-    found = []
+async def _warnings(connection: Connection, of_clock: str | None) -> tuple[str, ...]:
+    found = [] if of_clock is None else [of_clock]
     if await connection.fetchval("SHOW fsync") == "off":
         found.append("fsync is off on this server: a crash of its machine loses what was acknowledged. Turn it on.")
     if await connection.fetchval("SHOW synchronous_commit") == "off":

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import asyncpg
 
-from postlude.clock import pause
+from postlude.clock import machine_time, pause
 from postlude.errors import PostludeError
+from postlude.stores.postgres.ahead import Ahead
 from postlude.stores.postgres.bridge import Bridge
 from postlude.stores.postgres.leases import Leases, moment
 from postlude.stores.postgres.notifications import NOT_AGAIN_FOR, Notifications, channel_of
@@ -64,6 +65,7 @@ class Presence:
         self._servers: dict[int, bool] = {}
         """Those that were asked about, and whether this process speaks for them."""
         self.leases: Leases = Leases(patience.lease)
+        self.ahead: Ahead = Ahead()
         self._changed = asyncio.Event()
         self._connecting = asyncio.Lock()
         self._using = asyncio.Lock()
@@ -215,10 +217,12 @@ class Presence:
         workers = self._workers - self.leases.lost
         if workers:
             async with self._using:
-                at = moment()
+                at, asked = moment(), machine_time()
                 with translated(self._location.shown):
                     statement = sql("extend", self._location.schema)
                     rows = await connection.fetch(statement, list(workers), self._patience.lease)
+            if rows:
+                self.ahead.compare(asked, rows[-1]["at"], machine_time())
             self.leases.extended(workers, {row["id"] for row in rows}, at=at)
 
     async def _attend(self, connection: asyncpg.Connection) -> None:
@@ -284,6 +288,7 @@ def presence_at(location: Location, patience: Patience) -> Presence:
 async def leave(presence: Presence, store: object) -> None:
     """One store less uses it. It stays while there is another, or a worker of this process that may still write."""
     presence.end_listening(store)
+    presence.ahead.leave(store)
     with _guard:
         presence.users -= 1
         if presence.users or presence.workers:

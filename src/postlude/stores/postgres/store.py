@@ -76,11 +76,12 @@ class PostgresStore(ForCallers):
         self._cursors: Cursors = {}
         self._fronts = fronts or Fronts()
 
-    async def open(self) -> Description:
+    async def open(self, ahead: Callable[[float], None] = lambda _: None) -> Description:
         """Make the schema ready, or say why not."""
         if self._open is None:
             bridge = Bridge(f"postlude {self._location.shown}")
             presence = presence_at(self._location, self._patience)
+            presence.ahead.follow(self, ahead)
             opened = _Open(self._location, bridge, presence, migrates=self._migrates)
             try:
                 await bridge.call(opened.connect)
@@ -345,7 +346,10 @@ class _Open:
             async with self._pool.acquire() as connection:
                 await (migrate if self._migrates else check)(connection, self._location)
                 self._namespace = await self._find_namespace(connection)
-                self.description = await describe(self.session(connection), self._location)
+                await self.presence.ahead.ask(connection)
+                self.description = await describe(
+                    self.session(connection), self._location, self.presence.ahead.warning()
+                )
 
     async def disconnect(self) -> None:
         """On the bridge's loop: let go of every connection."""

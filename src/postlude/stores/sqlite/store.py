@@ -59,7 +59,7 @@ class SQLiteStore:
         self._open: _Open | None = None
         self._cursors: Cursors = {}
 
-    async def open(self) -> Description:
+    async def open(self, ahead: Callable[[float], None] = lambda _: None) -> Description:  # noqa: ARG002 - one machine
         """Make the file ready, or say why not."""
         if self._open is not None:
             return self._now().description
