@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from postlude.cli.demo.story import tell
+from postlude.cli.migrating import bring_up_to_date
 from postlude.cli.move import ends_of, move_jobs
 from postlude.cli.working import work
 
@@ -133,3 +134,29 @@ def move(
     if ends is None:
         raise typer.Exit(2)
     raise typer.Exit(move_jobs(ends, drain=drain, history=history, undo=undo, console=console))
+
+
+@commands.command()
+def migrate(
+    url: Annotated[
+        str | None,
+        typer.Argument(metavar="[URL]", show_default=False, help="Where jobs are kept. Default: POSTLUDE_URL."),
+    ] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is missing, and change nothing.")] = False,
+    sql: Annotated[
+        bool, typer.Option("--sql", help="Print the SQL that carries out what is missing, and change nothing.")
+    ] = False,
+    schema: Annotated[
+        str | None,
+        typer.Option(show_default=False, help="The schema of a PostgreSQL database. Default: POSTLUDE_SCHEMA."),
+    ] = None,
+) -> None:
+    """Make the tables of a store, or bring them up to what this release needs.
+
+    Not needed where the application may do that itself, which is the default. Run it before the new release starts; the
+    one before works on with the result. POSTLUDE_PASSWORD is heeded, POSTLUDE_MIGRATE is not.
+
+    Exit code: 0; 1 if it cannot be done, and nothing was changed then; 2 when the URL names no store.
+    """
+    raise typer.Exit(bring_up_to_date(url, schema, dry_run=dry_run, sql=sql))

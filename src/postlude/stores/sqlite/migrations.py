@@ -82,18 +82,32 @@ def _prepare_file(connection: apsw.Connection) -> None:
 
 
 def _migrate(connection: apsw.Connection, path: Path, migrations: tuple[Migration, ...]) -> None:
+    for migration in missing(connection, path, migrations):
+        connection.execute(script_of(migration))
+
+
+def missing(
+    connection: apsw.Connection, path: Path, migrations: tuple[Migration, ...] = MIGRATIONS
+) -> tuple[Migration, ...]:
+    """Those that were not carried out yet.
+
+    Raises:
+        SchemaTooNew: a later release changed the file beyond what this one can work with.
+    """
     found = connection.pragma("user_version")
     known = migrations[-1].version
     if found > known:
         needs = connection.execute(sql("needs")).get
         if needs > known:
             raise _too_new(path, found, needs, known)
-        return
-    for migration in migrations:
-        if migration.version > found:
-            connection.execute(sql(f"migrations/{migration.version:04}"))
-            connection.execute(sql("add_migration"), tuple(migration))
-            connection.pragma("user_version", migration.version)
+    return tuple(migration for migration in migrations if migration.version > found)
+
+
+def script_of(migration: Migration) -> str:
+    """All statements of one step."""
+    version, needs = map(str, migration)
+    note = sql("add_migration").replace("?", version, 1).replace("?", needs, 1).rstrip()
+    return f"{sql(f'migrations/{migration.version:04}')}\n{note};\nPRAGMA user_version = {version};\n"
 
 
 def _too_new(path: Path, found: int, needs: int, known: int) -> SchemaTooNew:

@@ -1,0 +1,45 @@
+"""What a schema in PostgreSQL lacks, seen by somebody who does not open the store: for the command line."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from postlude.stores.postgres.migrations import MIGRATIONS, migrate, missing, script_of, version_of
+from postlude.stores.postgres.statements import sql
+from postlude.stores.postgres.trouble import translated
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from postlude.stores.postgres.location import Location
+
+
+async def lacking_at(location: Location) -> tuple[str, int, int, str]:
+    """Where, at which migration it is, which is the last one, and the SQL of those that are missing."""
+    async with _connected(location) as connection:
+        found, _ = await version_of(connection, location.schema)
+        steps = await missing(connection, location)
+    script = "".join(script_of(migration, location.schema) for migration in steps)
+    lock = sql("lock_migrations", location.schema).strip().replace("$1", f"'{location.schema}'")
+    whole = f"BEGIN;\n{lock};\n{script}COMMIT;\n" if script else ""
+    return f"{location.shown}, schema {location.schema!r}", found, MIGRATIONS[-1].version, whole
+
+
+async def migrate_at(location: Location) -> None:
+    """Carry them out."""
+    async with _connected(location) as connection:
+        await migrate(connection, location)
+
+
+@asynccontextmanager
+async def _connected(location: Location) -> AsyncIterator[asyncpg.Connection]:
+    with translated(location.shown):
+        # Without a time limit for a statement: to build an index may take long.
+        connection = await asyncpg.connect(**location.options(), timeout=10)
+        try:
+            yield connection
+        finally:
+            await connection.close()
