@@ -221,7 +221,7 @@ class JobStore(Protocol):
     ) -> Claimed:
         """Take up to `limit` due jobs (clauses 6 to 9, 23 to 25); with 0 it only looks, and waits for no writer.
 
-        `idle`: the worker runs nothing else just now. `limits`: of those tasks that have some. `queues`: clause 46.
+        `idle`: the worker runs nothing else just now. `limits`: of those tasks that have some. `queues`: clause 53.
         """
         ...
 

@@ -1,8 +1,8 @@
 """From which queues a claim takes, and how many jobs of each: what `postlude worker --queues` says of one worker.
 
-Clause 46 of the contract, beside those of `contract.py`:
+Clause 53 of the contract, beside those of `contract.py`:
 
-    46. **Of these queues.** With `queues`, `claim` gives jobs of those alone, and none makes more jobs of a queue
+    53. **Of these queues.** With `queues`, `claim` gives jobs of those alone, and none makes more jobs of a queue
         belong to its owner at once than it says, if it says a number. `Claimed.held_back` says that a queue is full.
 """
 

@@ -1,4 +1,4 @@
-"""Clause 46."""
+"""Clause 53."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ def ids(jobs: list[NewJob]) -> set[object]:
 
 
 @pytest.mark.parametrize("most", [None, 100])
-async def test_clause_46_no_other_queue_gives_a_job(store: Store, owner: int, most: int | None) -> None:
+async def test_clause_53_no_other_queue_gives_a_job(store: Store, owner: int, most: int | None) -> None:
     mail, reports = [of("mail") for _ in range(3)], [of("reports") for _ in range(3)]
     await store.insert([*mail, *reports])
     taken = await claim(store, owner, {"mail": most, "empty": None})
@@ -49,7 +49,7 @@ async def test_clause_46_no_other_queue_gives_a_job(store: Store, owner: int, mo
     assert await store.waiting_tasks() == {"app:work": 1.0}
 
 
-async def test_clause_46_never_more_of_a_queue_than_it_says(store: Store, owner: int) -> None:
+async def test_clause_53_never_more_of_a_queue_than_it_says(store: Store, owner: int) -> None:
     mail, reports = [of("mail") for _ in range(5)], [of("reports") for _ in range(5)]
     await store.insert([*mail, *reports])
     queues = {"mail": 2, "reports": None}
@@ -66,7 +66,7 @@ async def test_clause_46_never_more_of_a_queue_than_it_says(store: Store, owner:
     assert next_one.job_id == mail[2].id
 
 
-async def test_clause_46_it_counts_what_belongs_to_the_same_worker_alone(store: Store, owner: int) -> None:
+async def test_clause_53_it_counts_what_belongs_to_the_same_worker_alone(store: Store, owner: int) -> None:
     await store.insert([of("mail") for _ in range(4)])
     other = await store.enlist()
     assert len((await claim(store, owner, {"mail": 2})).claims) == 2
@@ -75,14 +75,14 @@ async def test_clause_46_it_counts_what_belongs_to_the_same_worker_alone(store: 
     await store.dismiss(other)
 
 
-async def test_clause_46_priorities_hold_between_the_queues(store: Store, owner: int) -> None:
+async def test_clause_53_priorities_hold_between_the_queues(store: Store, owner: int) -> None:
     late, urgent, plain = of("reports", rank=5), of("reports", rank=-5), of("mail")
     await store.insert([late, plain, urgent])
     taken = await claim(store, owner, {"mail": 5, "reports": 5}, limit=2)
     assert [each.job_id for each in taken.claims] == [urgent.id, plain.id]
 
 
-async def test_clause_46_over_several_lanes_of_one_queue(store: Store, owner: int) -> None:
+async def test_clause_53_over_several_lanes_of_one_queue(store: Store, owner: int) -> None:
     jobs = [of("mail", rank=rank) for rank in (0, 1, 0, 1)]
     other = [job._replace(task="app:other") for job in (of("mail"), of("mail"))]
     await store.insert([*jobs, *other])
@@ -90,7 +90,7 @@ async def test_clause_46_over_several_lanes_of_one_queue(store: Store, owner: in
     assert {each.job_id for each in taken.claims} == {jobs[0].id, jobs[2].id, other[0].id}
 
 
-async def test_clause_46_together_with_limits(store: Store, owner: int) -> None:
+async def test_clause_53_together_with_limits(store: Store, owner: int) -> None:
     jobs = [of("mail", partition=name) for name in ("a", "a", "b", "c")]
     await store.insert(jobs)
     limits = {"app:work": Limit(max_running=1)}
@@ -102,7 +102,7 @@ async def test_clause_46_together_with_limits(store: Store, owner: int) -> None:
     assert {each.job_id for each in taken.claims} == {jobs[1].id, jobs[3].id}
 
 
-async def test_clause_46_one_that_has_expired_takes_no_room(store: Store, owner: int) -> None:
+async def test_clause_53_one_that_has_expired_takes_no_room(store: Store, owner: int) -> None:
     stale, fresh = of("mail", expires_at=5.0), of("mail")
     await store.insert([stale, fresh])
     taken = await claim(store, owner, {"mail": 1})
@@ -112,7 +112,7 @@ async def test_clause_46_one_that_has_expired_takes_no_room(store: Store, owner:
 
 
 @pytest.mark.parametrize(("queues", "claimed"), [({"reports": None}, 0), ({"mail": None}, 1), ({"mail": 1}, 1)])
-async def test_clause_46_a_job_that_must_run_alone(
+async def test_clause_53_a_job_that_must_run_alone(
     store: Store, owner: int, queues: Mapping[str, int | None], claimed: int
 ) -> None:
     await store.insert([of("mail")])

@@ -125,7 +125,7 @@ class PostgresStore(ForCallers):
         limits: Mapping[str, Limit] = _NONE,
         queues: Mapping[str, int | None] = _NONE,
     ) -> Claimed:
-        """Clauses 6 to 9, 23 to 25, 46 and 51."""
+        """Clauses 6 to 9, 23 to 25, 51 and 53."""
         if not self._now().presence.leases.sure_of(owner):
             return Claimed([])
         return await self._do(

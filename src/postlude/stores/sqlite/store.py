@@ -109,7 +109,7 @@ class SQLiteStore:
         limits: Mapping[str, Limit] = _NO_LIMITS,
         queues: Mapping[str, int | None] = _EVERY_QUEUE,
     ) -> Claimed:
-        """Clauses 6 to 9, 23 to 25 and 46."""
+        """Clauses 6 to 9, 23 to 25 and 53."""
         claiming_some = claiming.Claiming(owner, tasks, limits, limit, now, idle, self._cursors, queues)
         # A worker without a free slot asks only whether it should come to rest, and that locks nothing.
         return await (self._write if limit > 0 else self._read)(claiming_some)
