@@ -187,6 +187,11 @@ class Runtime:
         """Whether this process does, and does not only add them."""
         return self.duty is not None or self.settings.worker == "embedded"
 
+    @property
+    def _left_to_others(self) -> bool:
+        """Whether a request's calls are. Where no lifespan runs there is no child, and the request runs its own."""
+        return self.duty is None and (self.settings.worker == "off" or self.grace.supervisor is not None)
+
     def take(self, duty: Duty, **options: Any) -> None:
         """Do nothing but run jobs in this process, whatever `worker` says of a server; before it starts.
 
@@ -351,7 +356,7 @@ class Runtime:
             places.close()
 
     async def _run_to_end(self, process: Process, calls: Sequence[Call]) -> bool:
-        if not self.runs_jobs and all(_is_stored(call) for call in calls):
+        if self._left_to_others and all(_is_stored(call) for call in calls):
             settling = process.settling()
             # What comes after another of them in order goes with that one.
             here = {call.id for call in calls if call.answered is None}

@@ -434,3 +434,15 @@ def test_arguments_that_are_too_large_are_refused_at_the_line(make: Make) -> Non
 def test_the_public_names() -> None:
     assert postlude.__all__ == sorted(postlude.__all__)
     assert all(hasattr(postlude, name) for name in postlude.__all__)
+
+
+def test_where_no_lifespan_runs_there_is_no_child_and_the_request_runs_its_tasks(make: Make) -> None:
+    app, _ = make(worker="process")
+
+    @app.post("/")
+    async def endpoint(tasks: BackgroundTasks) -> None:
+        tasks.add_task(note, "stored")
+        tasks.add_task(lambda: note("not stored"))
+
+    TestClient(app).post("/")
+    assert ran == ["stored", "not stored"]
