@@ -17,6 +17,8 @@ KINDS = {
     "python": "runs here",
     "text": "is compared here",
     "console": "is typed in test_consoles.py",
+    "ini": "is read in test_workers_page.py",
+    "yaml": "is read in test_workers_page.py",
     "mermaid": "is compared in test_lifecycle.py",
     "": "is a sketch",
 }
