@@ -52,6 +52,8 @@ class Program:
         self._engine = found.engine
         self._code = STOPPED
         self._signals = 0
+        self._asked = False
+        """Whether somebody wants it to end; perhaps before there is a loop that could be told."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told = asyncio.Event()
 
@@ -70,6 +72,8 @@ class Program:
         """Return the exit code, when the application has shut down."""
         telemetry.make_heard()
         self._loop = asyncio.get_running_loop()
+        if self._asked:
+            self._end()
         unsubscribe = self._engine.events.subscribe(self._look_for_stuck)
         lifespan = Lifespan(self._found.app)
         try:
@@ -107,6 +111,7 @@ class Program:
 
     def stop(self) -> None:
         """End, within the grace; in any thread, or a signal handler."""
+        self._asked = True
         self._engine.grace.begin()
         self._on_loop(self._end)
 
