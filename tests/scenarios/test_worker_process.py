@@ -10,7 +10,7 @@ import pytest
 from postlude import JobState
 from tests.scenarios.conftest import Serve
 from tests.scenarios.look import Look
-from tests.scenarios.server import Server, gone, uvicorn
+from tests.scenarios.server import Server, gone, gunicorn, uvicorn
 from tests.scenarios.test_workers import pids
 from tests.scenarios.waiting import wait_until
 
@@ -126,6 +126,37 @@ def test_what_cannot_be_stored_runs_in_the_server(serve: Serve) -> None:
     server.post("/add-unstorable/a")
     server.await_effect("ended", "a")
     assert pids(server, "ended") == {server.pid}
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["plain", "preload"])
+def test_each_process_of_gunicorn_has_one(serve: Serve, options: tuple[str, ...]) -> None:
+    server = serve(gunicorn("worked", "--workers", "2", *options), POSTLUDE_WORKER="process").start()
+    server.await_effect("began", "lifespan", times=4)
+    server.post("/add/on_loop/a")
+    child = child_at(server, "a")
+    server.open_gate("a")
+    server.await_effect("ended", "a")
+    everybody = pids(server, "began")
+    assert child in everybody
+    server.terminate()
+    assert all(map(gone, everybody))
+
+
+def test_06_a_reload_waits_for_nobody(serve: Serve) -> None:
+    """The child is told at once, gives back what it is at, and the child of the next process goes on with it."""
+    (code := serve(()).folder / "code.py").touch()
+    server = served(serve, "--reload", "--reload-dir", str(code.parent))
+    server.post("/add/on_loop/a")
+    first = child_at(server, "a")
+    os.utime(code, (code.stat().st_mtime + 9,) * 2)
+    second = child_at(server, "a", times=2)
+    assert first != second
+    assert gone(first)
+    server.open_gate("a")
+    server.await_effect("ended", "a")
+    with Look(server.folder) as look:
+        wait_until(lambda: look.job().state is JobState.SUCCEEDED, "the job has succeeded")
+        assert look.job().interruptions == 0
 
 
 SCRIPT = """\
