@@ -21,7 +21,7 @@ from postlude.stores.rooms import Rooms, is_bounded
 from postlude.stores.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import asyncpg
 
@@ -90,11 +90,11 @@ class Claiming:
         if expired:
             return [], expired
         taken = [row for row in rows if row["id"] is not None]
-        self._reached(list(firsts), taken)
+        self._reached(firsts, taken)
         return [claim_of(row) for row in taken], ()
 
-    def _reached(self, places: Sequence[Place], taken: Sequence[asyncpg.Record]) -> None:
-        last = {places[row["number"] - 1]: (row["run_at"], row["place"]) for row in taken}
+    def _reached(self, places: Iterable[Place], taken: Sequence[asyncpg.Record]) -> None:
+        last = {(row["queue"], row["task"], row["rank"]): (row["run_at"], row["seq"]) for row in taken}
         for place in places:
             if len(taken) < self.limit:
                 self.fronts.reached(place, (self.now, 0), self.now)

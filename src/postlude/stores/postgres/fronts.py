@@ -48,14 +48,14 @@ class Allowance:
         clock: seconds, on a clock that never goes backwards.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
         self._left = AT_ONCE
         self._counted_at = clock()
 
     def is_left(self) -> bool:
         """Whether it may be done now."""
-        now = self._clock()
+        now = self.clock()
         self._left = min(AT_ONCE, self._left + SHARE * (now - self._counted_at))
         self._counted_at = now
         return self._left > 0

@@ -19,10 +19,11 @@ _STATES = {state.value: state for state in JobState}
 
 def columns_of(jobs: Sequence[NewJob]) -> list[list[Any]]:
     """The parameters of `insert.sql` behind the namespace: a list for each column of `parts/new_columns.sql`."""
-    return [list(column) for column in zip(*map(_new_job_values, jobs), strict=True)]
+    return [list(column) for column in zip(*map(values_of, jobs), strict=True)]
 
 
-def _new_job_values(job: NewJob) -> tuple[Any, ...]:
+def values_of(job: NewJob) -> tuple[Any, ...]:
+    """A value for each column of `parts/new_columns.sql`."""
     terms = job.terms
     return (
         job.id,

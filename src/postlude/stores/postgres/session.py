@@ -41,6 +41,12 @@ class Session(NamedTuple):
         status: str = await self.connection.execute(sql(name, self.schema), *values)
         return int(status.rpartition(" ")[2])
 
+    async def copy(self, table: str, columns: str, rows: Iterable[tuple[object, ...]]) -> None:
+        """Append rows of this namespace, in one statement; `columns` names the part with the columns behind it."""
+        names = ["namespace", *sql(columns, self.schema).strip().split(", ")]
+        records = [(self.namespace, *row) for row in rows]
+        await self.connection.copy_records_to_table(table, records=records, columns=names, schema_name=self.schema)
+
     async def lock(self, what: Iterable[object]) -> None:
         """Wait until no other transaction holds any of these, and hold them until the end of this one.
 
@@ -50,6 +56,15 @@ class Session(NamedTuple):
         numbers = sorted({_number(self.schema, self.namespace, each) for each in what})
         if numbers:
             await self.rows("lock", numbers)
+
+
+async def set_up(connection: Connection) -> None:
+    """Have the plans of statements go by indexes, however few jobs there were when they were made.
+
+    A queue is empty at one moment and long at the next, and a plan that was made for the first would go through the
+    whole table at the second.
+    """
+    await connection.execute("SET enable_seqscan = off; SET jit = off")
 
 
 def _number(schema: str, namespace: int, what: object) -> int:

@@ -15,11 +15,11 @@ from postlude.stores.postgres.arriving import Arriving
 from postlude.stores.postgres.bridge import Bridge, Group
 from postlude.stores.postgres.callers import ForCallers
 from postlude.stores.postgres.description import describe
-from postlude.stores.postgres.fronts import Fronts
+from postlude.stores.postgres.fronts import Allowance, Fronts
 from postlude.stores.postgres.looking import read_pauses
 from postlude.stores.postgres.migrations import check, migrate
 from postlude.stores.postgres.presence import Patience, leave, presence_at
-from postlude.stores.postgres.session import Session
+from postlude.stores.postgres.session import Session, set_up
 from postlude.stores.postgres.statements import sql
 from postlude.stores.postgres.trouble import AGAIN, is_of_one, translated
 from postlude.stores.reasons import inherited, not_open
@@ -75,6 +75,7 @@ class PostgresStore(ForCallers):
         self._open: _Open | None = None
         self._cursors: Cursors = {}
         self._fronts = fronts or Fronts()
+        self._thorough = Allowance()
 
     async def open(self, ahead: Callable[[float], None] = lambda _: None) -> Description:
         """Make the schema ready, or say why not."""
@@ -170,8 +171,8 @@ class PostgresStore(ForCallers):
 
     async def orphans(self, *, limit: int) -> list[Claim]:
         """Clause 18."""
-        presence = self._now().presence
-        return await self._do(lambda session: workers.orphans(session, presence, self._patience, limit))
+        mourning = self._mourning()
+        return await self._do(lambda session: workers.orphans(session, mourning, limit))
 
     async def waiting_tasks(self, queues: Collection[str] = ()) -> Mapping[str, float]:
         """Every name under which a job is queued."""
@@ -243,8 +244,8 @@ class PostgresStore(ForCallers):
 
     async def bury(self) -> int:
         """Clause 19."""
-        presence = self._now().presence
-        return await self._do(lambda session: workers.bury(session, presence, self._patience))
+        mourning = self._mourning()
+        return await self._do(lambda session: workers.bury(session, mourning))
 
     async def speaks_for(self, server: str) -> bool:
         """Clause 22."""
@@ -287,6 +288,9 @@ class PostgresStore(ForCallers):
         return Arriving(self._change)
 
     # -- inside
+
+    def _mourning(self) -> workers.Mourning:
+        return workers.Mourning(self._now().presence, self._patience, self._thorough)
 
     async def _do(self, operation: Callable[[Session], Awaitable[T]]) -> T:
         """Carry out one operation with a connection of its own."""
@@ -340,6 +344,7 @@ class _Open:
                 timeout=10,
                 statement_cache_size=300,
                 max_cached_statement_lifetime=0,
+                init=set_up,
                 reset=_leave_as_it_is,
             )
             self._connected = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from postlude.clock import pause
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from postlude.job import Claim
+    from postlude.stores.postgres.fronts import Allowance
     from postlude.stores.postgres.presence import Patience, Presence
     from postlude.stores.postgres.session import Session
 
@@ -23,23 +25,39 @@ def enlisting(worker: int, lease: float) -> Callable[[Session], Awaitable[int]]:
     return lambda session: session.do("enlist", worker, session.namespace, os.uname().nodename, os.getpid(), lease)
 
 
-async def orphans(session: Session, presence: Presence, patience: Patience, limit: int) -> list[Claim]:
+@dataclass(frozen=True, slots=True)
+class Mourning:
+    """How the dead are told from the living.
+
+    Args:
+        presence: the workers of this process.
+        patience: when a silence means something.
+        thorough: for looks at the claims themselves, which take long while a transaction is open for long.
+    """
+
+    presence: Presence
+    patience: Patience
+    thorough: Allowance
+
+
+async def orphans(session: Session, mourning: Mourning, limit: int) -> list[Claim]:
     """The claims of dead workers (clause 18)."""
-    dead = await _dead(session, presence, patience)
+    dead = await _dead(session, mourning)
     if not dead:
         return []
     return [orphan_of(row) for row in await session.rows("claims_of", session.namespace, list(dead), limit)]
 
 
-async def bury(session: Session, presence: Presence, patience: Patience) -> int:
+async def bury(session: Session, mourning: Mourning) -> int:
     """Remove the rows of dead workers that own no job any more (clause 19)."""
-    dead = await _dead(session, presence, patience)
+    dead = await _dead(session, mourning)
     return await session.do("dismiss", session.namespace, list(dead)) if dead else 0
 
 
-async def _dead(session: Session, presence: Presence, patience: Patience) -> Collection[int]:
+async def _dead(session: Session, mourning: Mourning) -> Collection[int]:
     """Those who are given up for dead from now on: none of them can extend its lease any more."""
-    owners = [row for row in await session.rows("owners", session.namespace) if row["id"] not in presence.workers]
+    presence, patience = mourning.presence, mourning.patience
+    owners = [row for row in await _owners(session, mourning.thorough) if row["id"] not in presence.workers]
     if not owners:
         return ()
     gone = {row["id"] for row in owners if row["fenced"]}
@@ -50,6 +68,14 @@ async def _dead(session: Session, presence: Presence, patience: Patience) -> Col
     if silent:
         await session.do("fence", list(silent))
     return gone | silent
+
+
+async def _owners(session: Session, thorough: Allowance) -> list[asyncpg.Record]:
+    thoroughly, begin = thorough.is_left(), thorough.clock()
+    rows = await session.rows("owners", session.namespace, thoroughly)
+    if thoroughly:
+        thorough.spend(thorough.clock() - begin)
+    return rows
 
 
 async def _silent(session: Session, owners: list[asyncpg.Record], presence: Presence, patience: Patience) -> set[int]:

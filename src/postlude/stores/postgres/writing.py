@@ -10,7 +10,7 @@ from asyncpg import UniqueViolationError
 
 from postlude.job import Event, Followers, JobState, transition
 from postlude.stores.postgres import chains, keys, logs
-from postlude.stores.postgres.rows import columns_of, plain
+from postlude.stores.postgres.rows import columns_of, plain, values_of
 from postlude.stores.reasons import there_already
 from postlude.stores.texts import dumps
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from postlude.job import Claim, NewJob, Report, Settlement
     from postlude.stores.postgres.session import Session
+
+MANY: Final = 10
+"""Jobs from which on COPY is faster; it takes one round trip more."""
 
 _NONE: Final[Mapping[UUID, UUID]] = MappingProxyType({})
 
@@ -47,10 +50,9 @@ async def insert(session: Session, payloads: Sequence[Sequence[NewJob]]) -> Sequ
 
 async def _insert_all(session: Session, payloads: Sequence[Sequence[NewJob]]) -> Sequence[Mapping[UUID, UUID]]:
     """Write the new jobs of all callers, in as few statements as there can be."""
-    payloads = [_in_chains(some) for some in payloads]
-    jobs = [job for some in payloads for job in some]
+    jobs = [job for some in payloads for job in _in_chains(some)]
     if all(job.terms.key is None for job in jobs) and not any(True for _ in _late(jobs)):
-        await session.do("insert", session.namespace, *columns_of(jobs))
+        await _write(session, jobs)
         return [_NONE] * len(payloads)
     async with session.connection.transaction():
         await session.lock(keys.locked_for(jobs))
@@ -65,15 +67,24 @@ async def insert_in(session: Session, jobs: Sequence[NewJob]) -> None:
 
 async def _insert(session: Session, jobs: Sequence[NewJob], *, carefully: bool = False) -> Mapping[UUID, UUID]:
     """Write those of one caller; `carefully`: leave those as they are that came with an earlier insert."""
+    jobs = _in_chains(jobs)
     written, answered = jobs, _NONE
     await session.lock(("chain", job.chain or after) for job, after in _late(jobs))
     if carefully or any(job.terms.key is not None for job in jobs):
         written, answered = await keys.insert_unique(session, jobs)
     elif jobs:
-        await session.do("insert", session.namespace, *columns_of(jobs))
+        await _write(session, jobs)
     for job, after in _late(written):
         await chains.tie_on(session, job, after)
     return answered
+
+
+async def _write(session: Session, jobs: Sequence[NewJob]) -> None:
+    """In one statement; of many rows COPY takes the smaller part of the work, on both sides."""
+    if len(jobs) < MANY:
+        await session.do("insert", session.namespace, *columns_of(jobs))
+    else:
+        await session.copy("jobs", "parts/new_columns", [values_of(job) for job in jobs])
 
 
 def _in_chains(jobs: Sequence[NewJob]) -> Sequence[NewJob]:

@@ -1,6 +1,7 @@
--- Everyone who may hold a claim. The distinct owners come from a loose scan: one step for each, however many claims.
+-- Everyone who may hold a claim: those that have a row, and with $2 also those that had one when they began a write that
+-- came after its end. Their distinct ids come from a loose scan: one step for each, however many claims.
 WITH RECURSIVE owner (id) AS (
-    SELECT min(owner) FROM {schema}.jobs WHERE namespace = $1 AND state IN ('staged', 'running')
+    SELECT min(owner) FROM {schema}.jobs WHERE $2 AND namespace = $1 AND state IN ('staged', 'running')
     UNION ALL
     SELECT (SELECT min(jobs.owner) FROM {schema}.jobs
             WHERE namespace = $1 AND state IN ('staged', 'running') AND jobs.owner > owner.id)

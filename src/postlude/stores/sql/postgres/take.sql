@@ -1,8 +1,8 @@
 -- The first of several lanes in one statement: each from the first job that is seen there, in the order of clause 7.
--- Where something of that has expired nothing is taken, and the places of what has expired are the only row.
+-- Where something of that has expired nothing is taken, and the numbers of what has expired are in the only row.
 WITH found AS MATERIALIZED (
-    SELECT lane.number, first.* FROM unnest($2::text[], $3::text[], $4::integer[], $5::float8[], $6::bigint[])
-        WITH ORDINALITY AS lane (queue, task, rank, run_at, seq, number),
+    SELECT first.* FROM unnest($2::text[], $3::text[], $4::integer[], $5::float8[], $6::bigint[])
+        AS lane (queue, task, rank, run_at, seq),
     LATERAL (
         SELECT jobs.rank, jobs.run_at, jobs.seq, jobs.expires_at FROM {schema}.jobs
         WHERE namespace = $1 AND state = 'queued' AND NOT waiting AND NOT alone AND partition IS NULL
@@ -15,11 +15,11 @@ WITH found AS MATERIALIZED (
 ), taken AS (
     UPDATE {schema}.jobs SET
         state = $9, owner = $10, claim = $11, started_at = $7, attempt = attempt + 1, progress = NULL
-    FROM found
-    WHERE jobs.seq = found.seq AND jobs.state = 'queued' AND NOT jobs.waiting
-        AND NOT EXISTS (SELECT 1 FROM found AS other WHERE other.expires_at <= $7)
-    RETURNING found.number, found.rank, found.run_at, jobs.seq AS place, CLAIM
+    -- By an array, which is looked up in the index whatever the statistics say. They were queued when they were locked.
+    WHERE jobs.seq = ANY(ARRAY(SELECT seq FROM found))
+        AND NOT EXISTS (SELECT 1 FROM found WHERE expires_at <= $7)
+    RETURNING jobs.queue, jobs.rank, jobs.run_at, jobs.seq, CLAIM
 )
-SELECT taken.*, expired.places AS expired
-FROM taken RIGHT JOIN (SELECT coalesce(array_agg(seq), '{}') FROM found WHERE expires_at <= $7) AS expired (places) ON true
-ORDER BY taken.rank, taken.run_at, taken.place
+SELECT taken.*, expired.seqs AS expired
+FROM taken RIGHT JOIN (SELECT coalesce(array_agg(seq), '{}') FROM found WHERE expires_at <= $7) AS expired (seqs) ON true
+ORDER BY taken.rank, taken.run_at, taken.seq

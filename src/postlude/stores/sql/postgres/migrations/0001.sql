@@ -58,7 +58,9 @@ CREATE INDEX jobs_waiting ON {schema}.jobs (after) WHERE waiting AND state IN ('
 CREATE INDEX jobs_to_cancel ON {schema}.jobs (owner) WHERE cancel_requested AND state IN ('staged', 'running');
 CREATE INDEX jobs_cancelled_by ON {schema}.jobs (cancelled_by) WHERE cancelled_by IS NOT NULL;
 CREATE INDEX jobs_of_chain ON {schema}.jobs (chain) WHERE chain IS NOT NULL;
-CREATE INDEX jobs_by_state ON {schema}.jobs (namespace, state, seq) WHERE state IN ('queued', 'failed', 'cancelled');
+-- Without what is queued: with it, this would seem to be a way to the jobs of a lane whenever few were queued as the
+-- statistics were gathered.
+CREATE INDEX jobs_by_state ON {schema}.jobs (namespace, state, seq) WHERE state IN ('failed', 'cancelled');
 
 CREATE TABLE {schema}.attempts (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
