@@ -41,6 +41,8 @@ NAMES = (
     "children",
     "progress",
     "prune",
+    "postgres",
+    "snapshot",
 )
 ASKED = ("against",)
 """Those that have to be asked for: they compare with something that is not here."""
