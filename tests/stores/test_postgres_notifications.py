@@ -49,7 +49,7 @@ async def come(condition: Callable[[], object]) -> None:
 async def listened(*some: Listening) -> None:
     """Return when the database knows that they listen: what was told before that nobody hears."""
     presences = [presence_of(each) for each in some]
-    await come(lambda: all(each._notifications._listens is each._connection for each in presences))
+    await come(lambda: all(each._connection and each._notifications._listens is each._connection for each in presences))
 
 
 def presence_of(listening: Listening) -> Presence:
@@ -63,7 +63,6 @@ async def another(location: Location, number: int) -> AsyncIterator[Listening]:
     """As in another process: what has another patience has a connection of its own."""
     store = PostgresStore(location, patience=Patience(lease=30.0 + number, extend_every=3600.0, calm=0.0))
     await store.open()
-    await store.enlist()
     yield Listening(store)
     await store.close()
 

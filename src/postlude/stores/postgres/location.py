@@ -48,6 +48,13 @@ class Location(NamedTuple):
     namespace: str = "default"
     password: Password | None = None
     """In place of one in the URL; asked for with every new connection if it is a function."""
+    direct: str | None = None
+    """The way to the database beside a pooler, for the connection whose session has to last; None: `dsn` is one."""
+
+    @property
+    def straight(self) -> Location:
+        """The same place by its direct way."""
+        return self._replace(dsn=self.direct or self.dsn)
 
     def __repr__(self) -> str:
         return f"Location({self.shown!r}, schema={self.schema!r}, namespace={self.namespace!r})"

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import asyncpg
 
 from postlude.clock import machine_time, pause
-from postlude.errors import PostludeError
+from postlude.errors import PostludeError, StoreUnavailable
 from postlude.stores.postgres.ahead import Ahead
 from postlude.stores.postgres.bridge import Bridge
+from postlude.stores.postgres.connecting import direct_connection
 from postlude.stores.postgres.leases import Leases, moment
 from postlude.stores.postgres.notifications import NOT_AGAIN_FOR, Notifications, channel_of
 from postlude.stores.postgres.statements import sql
+from postlude.stores.postgres.suspicion import Suspicion
 from postlude.stores.postgres.trouble import translated
 
 if TYPE_CHECKING:
@@ -48,6 +50,9 @@ class Patience(NamedTuple):
 
 RECONNECT_AFTER: Final = (0.05, 0.2, 0.5, 1.0)
 """Seconds between tries to connect again; the last one over and over."""
+RETAKE_AFTER: Final = 0.1
+"""Seconds between tries to take a lock that the server holds for a former connection."""
+_TRY_TO_LOCK: Final = "SELECT pg_try_advisory_lock($1)"
 
 
 class Presence:
@@ -56,7 +61,8 @@ class Presence:
     def __init__(self, location: Location, patience: Patience) -> None:
         self._location = location
         self._patience = patience
-        self._bridge = Bridge(f"postlude presence {location.shown}")
+        self._shown = location.straight.shown
+        self._bridge = Bridge(f"postlude presence {self._shown}")
         self._connection: asyncpg.Connection | None = None
         self._calm_at: float | None = None
         """From when on others can be judged by their locks, on the clock that never goes backwards; None: there never
@@ -66,11 +72,15 @@ class Presence:
         """Those that were asked about, and whether this process speaks for them."""
         self.leases: Leases = Leases(patience.lease)
         self.ahead: Ahead = Ahead()
+        self._untaken: set[int] = set()
+        """Workers whose lock this connection does not have yet."""
+        self.suspicion: Suspicion = Suspicion()
         self._changed = asyncio.Event()
         self._connecting = asyncio.Lock()
         self._using = asyncio.Lock()
         """A connection does one thing at a time."""
         self._keeping: asyncio.Task[None] | None = None
+        self._closing = False
         self._notifications = Notifications(channel_of(location.schema, location.namespace))
         self._notifying: asyncio.Task[None] | None = None
         self.users: int = 0
@@ -105,7 +115,7 @@ class Presence:
     def listen(self, listener: object, heard: Callable[[Change], None]) -> None:
         """Have this called with what others tell."""
         self._notifications.listen(listener, heard)
-        self._bridge.soon(self._changed.set)
+        self._bridge.soon(self._begin_to_listen)
 
     def end_listening(self, listener: object) -> None:
         """Tell it nothing any more."""
@@ -113,8 +123,7 @@ class Presence:
 
     async def close(self) -> None:
         """End the connection and the thread."""
-        if self._keeping is not None:
-            await self._bridge.call(self._stop_keeping)
+        await self._bridge.call(self._stop_keeping)
         await self._bridge.stop(self._end)
 
     async def is_calm(self) -> bool:
@@ -142,7 +151,7 @@ class Presence:
     async def _take(
         self, connection: asyncpg.Connection, worker: int, enlist: Callable[[asyncpg.Connection], Any]
     ) -> None:
-        with translated(self._location.shown):
+        with translated(self._shown):
             await connection.execute("SELECT pg_advisory_lock($1)", worker)
             self._workers.add(worker)
             try:
@@ -167,14 +176,21 @@ class Presence:
         if not self._servers.get(number):
             connection = await self._connected()
             async with self._using:
-                with translated(self._location.shown):
-                    self._servers[number] = await connection.fetchval("SELECT pg_try_advisory_lock($1)", number)
+                with translated(self._shown):
+                    self._servers[number] = await connection.fetchval(_TRY_TO_LOCK, number)
         return self._servers[number]
 
     async def _connected(self) -> asyncpg.Connection:
-        if self._keeping is None:
-            self._keeping = self._bridge.spawn(self._keep())
+        self._begin_to_keep()
         return await self._connect()
+
+    def _begin_to_keep(self) -> None:
+        if self._keeping is None and not self._closing:
+            self._keeping = self._bridge.spawn(self._keep())
+
+    def _begin_to_listen(self) -> None:
+        self._begin_to_keep()
+        self._changed.set()
 
     async def _connect(self) -> asyncpg.Connection:
         """The connection, a new one if it was lost."""
@@ -187,14 +203,28 @@ class Presence:
             return self._connection
 
     async def _new_connection(self) -> asyncpg.Connection:
-        with translated(self._location.shown):
-            connection: asyncpg.Connection = await asyncpg.connect(
-                **self._location.options(), timeout=10, command_timeout=10
-            )
+        with translated(self._shown):
+            connection = await direct_connection(self._location)
+            try:
+                self._untaken = set(self._workers)
+                await self._take_again(connection)
+                for number in [number for number, speaks in self._servers.items() if speaks]:
+                    self._servers[number] = await connection.fetchval(_TRY_TO_LOCK, number)
+            except BaseException:
+                connection.terminate()
+                raise
             connection.add_termination_listener(lambda _: self._changed.set())
-            for number in (*self._workers, *(number for number, speaks in self._servers.items() if speaks)):
-                await connection.execute("SELECT pg_try_advisory_lock($1)", number)
         return connection
+
+    async def _take_again(self, connection: asyncpg.Connection) -> None:
+        """Take the locks that the former connection had; until then the server may hold them for that one."""
+        for worker in self._untaken & self._workers:
+            if await connection.fetchval(_TRY_TO_LOCK, worker):
+                self._untaken.discard(worker)
+            else:
+                # It ends by itself in the end, and then the lock must not be free for as long as a second look takes.
+                with suppress(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(sql("end_holder", self._location.schema), worker)
 
     async def _keep(self) -> None:
         """Stay connected, and extend the lease, until the end."""
@@ -203,35 +233,39 @@ class Presence:
             self._changed.clear()
             try:
                 connection = await self._connect()
-                await self._extend(connection)
-                await self._attend(connection)
+                await self._look_after(connection)
                 failures = 0
-                wait = self._patience.extend_every
-            except PostludeError:
+                wait = RETAKE_AFTER if self._untaken & self._workers else self._patience.extend_every
+            except PostludeError as error:
+                self._cut(error)
                 wait = RECONNECT_AFTER[min(failures, len(RECONNECT_AFTER) - 1)]
                 failures += 1
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), wait)
 
+    async def _look_after(self, connection: asyncpg.Connection) -> None:
+        async with self._using:
+            with translated(self._shown):
+                await self._extend(connection)
+                await self._take_again(connection)
+                await self._notifications.attend(connection)
+
+    def _cut(self, error: PostludeError) -> None:
+        """Let go of a connection that does not answer: there may be nobody at its other end."""
+        if isinstance(error, StoreUnavailable) and self._connection is not None:
+            self._connection.terminate()
+
     async def _extend(self, connection: asyncpg.Connection) -> None:
         workers = self._workers - self.leases.lost
         if workers:
-            async with self._using:
-                at, asked = moment(), machine_time()
-                with translated(self._location.shown):
-                    statement = sql("extend", self._location.schema)
-                    rows = await connection.fetch(statement, list(workers), self._patience.lease)
+            at, asked = moment(), machine_time()
+            rows = await connection.fetch(sql("extend", self._location.schema), list(workers), self._patience.lease)
             if rows:
                 self.ahead.compare(asked, rows[-1]["at"], machine_time())
             self.leases.extended(workers, {row["id"] for row in rows}, at=at)
 
-    async def _attend(self, connection: asyncpg.Connection) -> None:
-        async with self._using:
-            with translated(self._location.shown):
-                await self._notifications.attend(connection)
-
     def _begin_to_notify(self) -> None:
-        if self._notifying is None:
+        if self._notifying is None and not self._closing:
             self._notifying = self._bridge.spawn(self._notify())
 
     async def _notify(self) -> None:
@@ -240,16 +274,18 @@ class Presence:
             while changes := self._notifications.taken():
                 connection = await self._connected()
                 async with self._using:
-                    with translated(self._location.shown):
+                    with translated(self._shown):
                         await self._notifications.tell(connection, changes)
                 await pause(NOT_AGAIN_FOR)
-        except PostludeError:
+        except PostludeError as error:
+            self._cut(error)
             # Whoever is not told finds it at the next look. A later hint must not take this one for still under way.
             self._notifications.taken()
         finally:
             self._notifying = None
 
     async def _stop_keeping(self) -> None:
+        self._closing = True
         if self._keeping is not None:
             self._keeping.cancel()
 

@@ -58,7 +58,7 @@ class Session(NamedTuple):
             await self.rows("lock", numbers)
 
 
-async def set_up(connection: Connection) -> None:
+async def prefer_indexes(connection: Connection) -> None:
     """Have the plans of statements go by indexes, however few jobs there were when they were made.
 
     A queue is empty at one moment and long at the next, and a plan that was made for the first would go through the

@@ -6,20 +6,19 @@ import os
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import asyncpg
-
 from postlude.ids import new_token
 from postlude.stores.contract import Claimed
 from postlude.stores.postgres import by_hand, claiming, logs, pruning, reading, scheduling, workers, writing
 from postlude.stores.postgres.arriving import Arriving
 from postlude.stores.postgres.bridge import Bridge, Group
 from postlude.stores.postgres.callers import ForCallers
+from postlude.stores.postgres.connecting import ANSWER_WITHIN, FOR_EACH_JOB, READ_WITHIN, end, lent, pool_at
 from postlude.stores.postgres.description import describe
 from postlude.stores.postgres.fronts import Allowance, Fronts
 from postlude.stores.postgres.looking import read_pauses
 from postlude.stores.postgres.migrations import check, migrate
 from postlude.stores.postgres.presence import Patience, leave, presence_at
-from postlude.stores.postgres.session import Session, set_up
+from postlude.stores.postgres.session import Session
 from postlude.stores.postgres.statements import sql
 from postlude.stores.postgres.trouble import AGAIN, is_of_one, translated
 from postlude.stores.reasons import inherited, not_open
@@ -27,6 +26,8 @@ from postlude.stores.reasons import inherited, not_open
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from uuid import UUID
+
+    import asyncpg
 
     from postlude.job import Attempt, Claim, JobState, NewJob, Record, Report, Settlement
     from postlude.limits import Limit
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CONNECTIONS: Final = 4
-"""Of one process at most, beside the direct one: two for what is added, one for what ends, one for the rest."""
 TRIES: Final = 5
 """Of a transaction that the database has ended because it stood in the way of another."""
 
@@ -192,11 +191,11 @@ class PostgresStore(ForCallers):
 
     async def count(self, filter: Filter) -> Mapping[JobState, int]:  # noqa: A002 - the contract's word
         """Clause 21."""
-        return await self._do(lambda session: reading.count(session, filter))
+        return await self._do(lambda session: reading.count(session, filter), within=READ_WITHIN)
 
     async def list(self, filter: Filter, *, limit: int, before: UUID | None) -> list[Record]:  # noqa: A002
         """Clause 21."""
-        return await self._do(lambda session: reading.list_jobs(session, filter, limit, before))
+        return await self._do(lambda session: reading.list_jobs(session, filter, limit, before), within=READ_WITHIN)
 
     # -- pauses
 
@@ -292,10 +291,10 @@ class PostgresStore(ForCallers):
     def _mourning(self) -> workers.Mourning:
         return workers.Mourning(self._now().presence, self._patience, self._thorough)
 
-    async def _do(self, operation: Callable[[Session], Awaitable[T]]) -> T:
+    async def _do(self, operation: Callable[[Session], Awaitable[T]], *, within: float = ANSWER_WITHIN) -> T:
         """Carry out one operation with a connection of its own."""
         now = self._now()
-        done: T = await now.bridge.call(lambda: now.with_session(operation))
+        done: T = await now.bridge.call(lambda: now.with_session(operation, within=within))
         return done
 
     async def _change(self, operation: Callable[[Session], Awaitable[T]]) -> T:
@@ -336,17 +335,7 @@ class _Open:
     async def connect(self) -> None:
         """On the bridge's loop: find the database, and make the schema ready."""
         with translated(self._location.shown):
-            self._pool = await asyncpg.create_pool(
-                **self._location.options(),
-                min_size=1,
-                max_size=CONNECTIONS,
-                command_timeout=60,
-                timeout=10,
-                statement_cache_size=300,
-                max_cached_statement_lifetime=0,
-                init=set_up,
-                reset=_leave_as_it_is,
-            )
+            self._pool = await pool_at(self._location)
             self._connected = True
             async with self._pool.acquire() as connection:
                 await (migrate if self._migrates else check)(connection, self._location)
@@ -359,19 +348,19 @@ class _Open:
     async def disconnect(self) -> None:
         """On the bridge's loop: let go of every connection."""
         if self._connected:
-            await self._pool.close()
+            await end(self._pool)
 
     def session(self, connection: Connection) -> Session:
         """One for the tables of this store."""
         return Session(connection, self._location.schema, self._namespace)
 
-    async def with_session(self, operation: Callable[[Session], Awaitable[T]]) -> T:
-        """Carry it out, again if the database wants that."""
+    async def with_session(self, operation: Callable[[Session], Awaitable[T]], *, within: float = ANSWER_WITHIN) -> T:
+        """Carry it out within so many seconds, again if the database wants that."""
         tries = TRIES
         while True:
             with translated(self._location.shown):
                 try:
-                    async with self._pool.acquire(timeout=30) as connection:
+                    async with lent(self._pool, within) as connection:
                         return await operation(self.session(connection))
                 except AGAIN:
                     tries -= 1
@@ -379,10 +368,10 @@ class _Open:
                         raise
 
     async def _insert(self, payloads: Sequence[Sequence[NewJob]]) -> Sequence[Mapping[UUID, UUID]]:
-        return await self.with_session(lambda session: writing.insert(session, payloads))
+        return await self.with_session(lambda session: writing.insert(session, payloads), within=_for(payloads))
 
     async def _settle(self, payloads: Sequence[Sequence[Settlement]]) -> Sequence[frozenset[UUID]]:
-        return await self.with_session(writing.Settle(payloads))
+        return await self.with_session(writing.Settle(payloads), within=_for(payloads))
 
     async def _find_namespace(self, connection: Connection) -> int:
         schema, name = self._location.schema, self._location.namespace
@@ -393,5 +382,6 @@ class _Open:
         return found or 0
 
 
-async def _leave_as_it_is(_: asyncpg.Connection) -> None:
-    """No operation leaves anything behind in its session, and to wipe it costs a round trip each time."""
+def _for(payloads: Sequence[Sequence[object]]) -> float:
+    """Seconds that so many jobs may take."""
+    return ANSWER_WITHIN + FOR_EACH_JOB * sum(map(len, payloads))

@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from postlude.clock import pause
 from postlude.stores.postgres.rows import orphan_of
 
 if TYPE_CHECKING:
@@ -61,10 +60,15 @@ async def _dead(session: Session, mourning: Mourning) -> Collection[int]:
     if not owners:
         return ()
     gone = {row["id"] for row in owners if row["fenced"]}
+    if not await presence.is_calm() or not await session.value("up_for", patience.calm):
+        # The others may be on their way back, too; while the server was away no lease could be extended.
+        presence.suspicion.confirmed((), patience.second_look)
+        return gone
     passed = [row["id"] for row in owners if row["expired"] and not row["fenced"]]
     if passed:
         gone |= {row["id"] for row in await session.rows("fence_expired", passed)}
-    silent = await _silent(session, [row for row in owners if row["id"] not in gone], presence, patience)
+    left = {row["id"] for row in owners} - gone
+    silent = presence.suspicion.confirmed(left - await _held(session), patience.second_look)
     if silent:
         await session.do("fence", list(silent))
     return gone | silent
@@ -76,17 +80,6 @@ async def _owners(session: Session, thorough: Allowance) -> list[asyncpg.Record]
     if thoroughly:
         thorough.spend(thorough.clock() - begin)
     return rows
-
-
-async def _silent(session: Session, owners: list[asyncpg.Record], presence: Presence, patience: Patience) -> set[int]:
-    """Those whose lock is free, and still is at a second look: their connection may only have been cut."""
-    if not owners or not await presence.is_calm() or not await session.value("up_for", patience.calm):
-        return set()
-    suspects = {row["id"] for row in owners} - await _held(session)
-    if suspects and patience.second_look:
-        await pause(patience.second_look)
-        suspects -= await _held(session)
-    return suspects
 
 
 async def _held(session: Session) -> set[int]:

@@ -1,0 +1,162 @@
+"""How connections are made and lent, such that none waits for ever for somebody who is not there any more."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+from postlude.errors import StoreLocationError
+from postlude.stores.postgres.pooling import shares_sessions
+from postlude.stores.postgres.session import prefer_indexes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from asyncpg.pool import PoolConnectionProxy
+
+    from postlude.stores.postgres.location import Location
+    from postlude.stores.postgres.session import Connection
+
+CONNECTIONS: Final = 4
+"""Of one process at most, beside the direct one: two for what is added, one for what ends, one for the rest."""
+LENT_WITHIN: Final = 5.0
+"""Seconds to get a connection, a new one too. With the next one, twice, it is less than a lease: what waits behind an
+operation that got no answer is refused before it passes."""
+ANSWER_WITHIN: Final = 8.0
+"""Seconds for an operation, all its statements together."""
+FOR_EACH_JOB: Final = 0.001
+"""Seconds more for each job that is inserted or settled: many at a time take as long as they take."""
+READ_WITHIN: Final = 60.0
+"""Seconds for what people ask for, which may look at millions of jobs, and holds up nobody."""
+DIRECT_WITHIN: Final = 5.0
+"""Seconds for whatever the direct connection is asked, and to make a new one: a lease has room for several tries."""
+
+_FAREWELL_WITHIN: Final = 2.0
+_LONGEST_STATEMENT: Final = 60.0
+"""Seconds: also for a migration."""
+# A connection that says nothing is asked whether anybody is there, and is at an end ten seconds later if nobody is.
+_IDLE, _INTERVAL, _PROBES, _UNACKNOWLEDGED = 4, 2, 3, 10
+# The same on the server's side. A transaction whose client is gone without a word would hold its locks for hours.
+_SESSION: Final = """
+SELECT set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
+    set_config('tcp_keepalives_count', '3', false), set_config('idle_in_transaction_session_timeout', '20s', false)
+"""
+
+
+async def pool_at(location: Location) -> asyncpg.Pool:
+    """The connections of a process; one is there already.
+
+    Raises:
+        StoreLocationError: a pooler stands between that gives every transaction another session, and there is no direct
+            way beside it.
+    """
+    shared = await shares_sessions(location.options(), within=LENT_WITHIN)
+    straight = location.straight
+    if straight.dsn == location.dsn:
+        needs_direct = shared
+    else:
+        needs_direct = await shares_sessions(straight.options(), within=LENT_WITHIN)
+    if needs_direct:
+        message = (
+            f"{straight.shown} leads through a pooler that gives each transaction another session (PgBouncer with "
+            "pool_mode = transaction). That is fine for jobs, but one connection of each process has to keep its "
+            "session, for locks and notifications: give POSTLUDE_DIRECT_URL, or Postlude(direct_url=...), the address "
+            "of the database itself, or of a pool with pool_mode = session."
+        )
+        raise StoreLocationError(message)
+    return await asyncpg.create_pool(
+        **location.options(),
+        min_size=1,
+        max_size=CONNECTIONS,
+        command_timeout=_LONGEST_STATEMENT,
+        timeout=LENT_WITHIN,
+        # A statement that was prepared is in one of the sessions that are shared, and the next transaction in another.
+        statement_cache_size=0 if shared else 300,
+        max_cached_statement_lifetime=0,
+        init=_watch if shared else _set_up,
+        reset=_leave_as_it_is,
+    )
+
+
+@asynccontextmanager
+async def lent(pool: asyncpg.Pool, within: float) -> AsyncIterator[PoolConnectionProxy]:
+    """A connection of the pool, which is cut off when what is done with it takes longer.
+
+    To cancel a statement would be to ask the very server that does not answer.
+
+    Raises:
+        TimeoutError: no connection was to be had, or it took longer.
+    """
+    connection = await pool.acquire(timeout=LENT_WITHIN)
+    watch = asyncio.get_running_loop().call_later(within, connection.terminate)
+    try:
+        yield connection
+    except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+        if asyncio.get_running_loop().time() < watch.when():
+            raise
+        message = f"there was no answer for {within:g} s"
+        raise TimeoutError(message) from error
+    finally:
+        watch.cancel()
+        await pool.release(connection)
+
+
+async def end(pool: asyncpg.Pool) -> None:
+    """Close its connections: with a farewell, unless that takes too long."""
+    try:
+        async with asyncio.timeout(_FAREWELL_WITHIN):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
+
+
+async def direct_connection(location: Location) -> asyncpg.Connection:
+    """A connection of its own, beside any pooler."""
+    connection: asyncpg.Connection = await asyncpg.connect(
+        **location.straight.options(), timeout=DIRECT_WITHIN, command_timeout=DIRECT_WITHIN
+    )
+    try:
+        await _watch_both_sides(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+async def _watch(connection: Connection) -> None:
+    """Have the kernel notice, and soon, that the other side is gone without a word."""
+    # There is no public way from asyncpg's connection to its socket.
+    transport: asyncio.Transport = connection._transport  # type: ignore[union-attr]  # noqa: SLF001
+    wire: socket.socket = transport.get_extra_info("socket")
+    if wire.family == socket.AF_UNIX:
+        return
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", _IDLE),
+        ("TCP_KEEPALIVE", _IDLE),  # macOS calls it that
+        ("TCP_KEEPINTVL", _INTERVAL),
+        ("TCP_KEEPCNT", _PROBES),
+        ("TCP_USER_TIMEOUT", _UNACKNOWLEDGED * 1000),
+    ):
+        option = getattr(socket, name, None)  # each system has its own
+        if option is not None:
+            wire.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+async def _watch_both_sides(connection: Connection) -> None:
+    await _watch(connection)
+    await connection.execute(_SESSION)
+
+
+async def _set_up(connection: Connection) -> None:
+    """What is set in a session that is nobody else's."""
+    await _watch_both_sides(connection)
+    await prefer_indexes(connection)
+
+
+async def _leave_as_it_is(_: asyncpg.Connection) -> None:
+    """No operation leaves anything behind in its session, and to wipe it costs a round trip each time."""

@@ -1,0 +1,44 @@
+"""Whether a pooler such as PgBouncer stands before the database, and what it makes of a session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+async def shares_sessions(options: Mapping[str, Any], *, within: float) -> bool:
+    """Whether the sessions at an address are shared, so that one transaction does not find what another left.
+
+    A pooler answers a new connection with a process id of its own making, and only then does the real one matter: with
+    sessions of their own two connections that are open at once are never in one process, and neither ever changes it.
+    """
+    first = await _connected(options, within)
+    try:
+        process = await _process(first)
+        if process == first.get_server_pid():
+            return False
+        second = await _connected(options, within)
+        try:
+            seen = [await _process(each) for each in (second, first, second, first)]
+        finally:
+            second.terminate()
+        return process in seen[::2] or {process} != set(seen[1::2]) or seen[0] != seen[2]
+    finally:
+        first.terminate()
+
+
+async def _connected(options: Mapping[str, Any], within: float) -> asyncpg.Connection:
+    # A statement with a name may be in the session already, from another client.
+    connection: asyncpg.Connection = await asyncpg.connect(
+        **options, timeout=within, command_timeout=within, statement_cache_size=0
+    )
+    return connection
+
+
+async def _process(connection: asyncpg.Connection) -> int:
+    number: int = await connection.fetchval("SELECT pg_backend_pid()")
+    return number

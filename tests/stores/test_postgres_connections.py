@@ -1,0 +1,181 @@
+"""Connections that are cut, stuck or dead without a word: nothing waits for long, and nobody is taken for dead."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+
+import asyncpg
+import pytest
+
+from postlude.errors import StoreUnavailable
+from postlude.stores.contract import Filter
+from postlude.stores.postgres import PostgresStore, connecting
+from postlude.stores.postgres.location import Location
+from postlude.stores.postgres.presence import Patience
+from tests.stores.cluster import Cluster, cluster
+from tests.stores.making import queued, read, staged
+from tests.stores.places import new_namespace
+from tests.stores.proxy import Proxy
+
+DEADLINE = 20.0
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Cluster]:
+    with cluster() as made:
+        yield made
+
+
+@pytest.fixture
+def proxy(place: Cluster) -> Iterator[Proxy]:
+    with Proxy(place.socket) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def namespace() -> str:
+    return new_namespace("").removeprefix("#")
+
+
+@asynccontextmanager
+async def opened(dsn: str, namespace: str, patience: Patience) -> AsyncIterator[PostgresStore]:
+    store = PostgresStore(Location(dsn, namespace=namespace), patience=patience)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@asynccontextmanager
+async def working(dsn: str, namespace: str, patience: Patience) -> AsyncIterator[tuple[PostgresStore, int]]:
+    """With a worker that owns a job."""
+    async with opened(dsn, namespace, patience) as store:
+        owner = await store.enlist()
+        await store.insert([staged(owner)])
+        yield store, owner
+        with suppress(StoreUnavailable):
+            await store.dismiss(owner)
+
+
+async def holders(place: Cluster, worker: int) -> list[int]:
+    """The server's processes that hold the lock of a worker."""
+    connection = await asyncpg.connect(place.dsn)
+    try:
+        rows = await connection.fetch(
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted "
+            "AND (classid::bigint << 32) | objid::bigint = $1",
+            worker,
+        )
+        return [row["pid"] for row in rows]
+    finally:
+        await connection.close()
+
+
+async def given_up(other: PostgresStore, seconds: float) -> bool:
+    """Whether it finds a dead worker within that time, looking all the time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if await other.orphans(limit=9):
+            return True
+        await asyncio.sleep(0.02)
+    return False
+
+
+@pytest.mark.parametrize("how", ["cut", "drop"])
+async def test_a_worker_whose_connection_breaks_while_it_is_well_keeps_its_jobs(
+    how: str, place: Cluster, proxy: Proxy, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the server does not know that it broke, and holds the lock for nobody."""
+    monkeypatch.setattr(connecting, "DIRECT_WITHIN", 0.5)
+    mine = Patience(lease=30.0, extend_every=0.2, second_look=1.0, calm=0.0)
+    async with (
+        working(proxy.dsn, namespace, mine) as (_, owner),
+        opened(place.dsn, namespace, Patience(second_look=1.0, calm=0.0)) as other,
+    ):
+        before = await holders(place, owner)
+        assert len(before) == 1
+        getattr(proxy, how)()
+        until = time.monotonic() + DEADLINE
+        while (now := await holders(place, owner)) in ([], before):
+            assert time.monotonic() < until, "it did not take its lock again"
+            assert await other.orphans(limit=9) == []
+        assert len(now) == 1
+        assert not await given_up(other, 1.5)
+
+
+async def test_who_does_not_answer_is_not_waited_for(proxy: Proxy, namespace: str) -> None:
+    async with opened(proxy.dsn, namespace, Patience(calm=0.0)) as store:
+        job = queued()
+        await store.insert([job])
+        proxy.stall()
+        begin = time.monotonic()
+        with pytest.raises(StoreUnavailable, match=r"no answer for 0\.3 s"):
+            await store._do(lambda session: session.value("state", job.id), within=0.3)
+        assert time.monotonic() - begin < 3
+        proxy.go_on()
+        assert (await read(store, job)).id == job.id
+
+
+@pytest.mark.soak
+async def test_no_operation_waits_as_long_as_a_lease(proxy: Proxy, namespace: str) -> None:
+    async with opened(proxy.dsn, namespace, Patience(calm=0.0)) as store:
+        await store.insert([queued()])
+        proxy.stall()
+        begin = time.monotonic()
+        answers = await asyncio.gather(*(store.insert([queued()]) for _ in range(9)), return_exceptions=True)
+        late = [asyncio.ensure_future(store.insert([queued()])) for _ in range(9)]
+        answers += await asyncio.gather(*late, return_exceptions=True)
+        assert all(isinstance(answer, StoreUnavailable) for answer in answers)
+        assert time.monotonic() - begin < 2 * 30.0
+        proxy.go_on()
+        await store.insert([queued()])
+
+
+async def test_a_connection_that_died_while_nobody_used_it_is_replaced(proxy: Proxy, namespace: str) -> None:
+    async with opened(proxy.dsn, namespace, Patience(calm=0.0)) as store:
+        await store.insert([queued()])
+        proxy.drop()
+        with pytest.raises(StoreUnavailable):
+            await store._do(lambda session: session.value("up_for", 0.0), within=0.3)
+        await store.insert([queued()])
+        assert sum((await store.count(Filter())).values()) == 2
+
+
+async def test_the_kernel_watches_each_tcp_connection(proxy: Proxy, namespace: str) -> None:
+    async with opened(proxy.dsn, namespace, Patience(calm=0.0)) as store:
+        opened_now = store._open
+        assert opened_now is not None
+
+        async def watched(session: object) -> int:
+            wire = session.connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+            on: int = wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            return on
+
+        assert await store._do(watched)
+        assert (
+            await store._do(lambda session: session.connection.fetchval("SHOW idle_in_transaction_session_timeout"))
+            == "20s"
+        )
+
+
+async def test_an_outage_longer_than_a_lease_is_nobodys_death(namespace: str) -> None:
+    """No lease could be extended while the server was away; whoever is back first must not bury all the others."""
+    short = {"lease": 0.5, "second_look": 0.0, "calm": 3.0}
+    with cluster() as place:
+        async with (
+            working(place.dsn, namespace, Patience(extend_every=0.1, **short)),
+            opened(place.dsn, namespace, Patience(extend_every=3600.0, **short)) as other,
+        ):
+            assert await other.orphans(limit=9) == []
+            place.stop("fast")
+            await asyncio.sleep(1.0)  # two leases
+            place.start()
+            until = time.monotonic() + DEADLINE
+            while True:
+                try:
+                    assert await other.orphans(limit=9) == []
+                    break
+                except StoreUnavailable:
+                    assert time.monotonic() < until
+            assert not await given_up(other, 4.0)
