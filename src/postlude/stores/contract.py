@@ -53,7 +53,7 @@ Workers
     17. **Alive or dead.** A worker is alive while its process holds the proof of life it took in `enlist`; the proof
         falls with the process, however it dies, and with nothing else. It is taken before the worker can own a job.
         `silence` says for how long this process could not make sure that it is seen as alive.
-    18. **Orphans.** `orphans` gives the claims of workers that are dead, and only those. Staged jobs are among them.
+    18. **Orphans.** `orphans` gives the claims of dead workers, staged jobs too, and own ones whose `claim` has raised.
     19. **Dismissed.** A worker's row goes when it owns no job any more.
     20. **Announced.** What a worker announced with `announce_stop` is read with its orphans, as `Claim.stopping`.
 
@@ -264,7 +264,7 @@ class JobStore(Protocol):
         ...
 
     async def orphans(self, *, limit: int) -> list[Claim]:
-        """Claims of dead workers (clause 18)."""
+        """Claims that nobody else ends (clause 18); an own one as if it were staged, since nothing of it has begun."""
         ...
 
     async def waiting_tasks(self, queues: Collection[str] = ()) -> Mapping[str, float]:

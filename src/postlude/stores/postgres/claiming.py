@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import merge
 from itertools import groupby, islice
 from operator import attrgetter
@@ -48,6 +48,8 @@ class Claiming:
     cursors: Cursors
     fronts: Fronts
     queues: Mapping[str, int | None]
+    token: int = field(default_factory=new_token)
+    """The id of the claim, one for all: only together with the job's id it has to be unique."""
 
     async def __call__(self, session: Session) -> Claimed:
         """Take what is due."""
@@ -82,8 +84,7 @@ class Claiming:
         firsts = {lane.place: seen.firsts[lane.place] for lane in lanes}
         columns = map(list, zip(*((*place, *first) for place, first in firsts.items()), strict=True))
         running = transition(JobState.QUEUED, Event.START)
-        # One claim for all: only together with the job's id it has to be unique.
-        values = (self.now, self.limit, running, self.owner, new_token())
+        values = (self.now, self.limit, running, self.owner, self.token)
         rows = await session.rows("take", session.namespace, *columns, *values)
         self.fronts.passed(firsts, self.fronts.clock() - begin)
         expired: list[int] = rows[0]["expired"]
@@ -215,7 +216,7 @@ class Claiming:
 
     async def _take(self, session: Session, seqs: Sequence[int]) -> list[Claim]:
         running = transition(JobState.QUEUED, Event.START)
-        rows = await session.rows("claim", running, self.owner, new_token(), self.now, seqs)
+        rows = await session.rows("claim", running, self.owner, self.token, self.now, seqs)
         # RETURNING keeps no order.
         places = {seq: place for place, seq in enumerate(seqs)}
         return [claim_of(row) for row in sorted(rows, key=lambda row: places[row["seq"]])]

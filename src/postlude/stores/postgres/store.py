@@ -21,6 +21,7 @@ from postlude.stores.postgres.presence import Patience, leave, presence_at
 from postlude.stores.postgres.session import Session
 from postlude.stores.postgres.statements import sql
 from postlude.stores.postgres.trouble import AGAIN, is_of_one, translated
+from postlude.stores.postgres.unconfirmed import Unconfirmed
 from postlude.stores.reasons import inherited, not_open
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class PostgresStore(ForCallers):
         self._migrates = migrates
         self._open: _Open | None = None
         self._cursors: Cursors = {}
+        self._unconfirmed = Unconfirmed()
         self._fronts = fronts or Fronts()
         self._thorough = Allowance()
 
@@ -128,9 +130,10 @@ class PostgresStore(ForCallers):
         """Clauses 6 to 9, 23 to 25, 51 and 53."""
         if not self._now().presence.leases.sure_of(owner):
             return Claimed([])
-        return await self._do(
-            claiming.Claiming(owner, frozenset(tasks), limits, limit, now, idle, self._cursors, self._fronts, queues)
+        claim = claiming.Claiming(
+            owner, frozenset(tasks), limits, limit, now, idle, self._cursors, self._fronts, queues
         )
+        return await self._unconfirmed.unless_answered(claim.token, self._do(claim))
 
     async def start(self, claims: Sequence[Claim], *, now: float) -> frozenset[UUID]:
         """Clauses 5 and 8."""
@@ -170,8 +173,8 @@ class PostgresStore(ForCallers):
 
     async def orphans(self, *, limit: int) -> list[Claim]:
         """Clause 18."""
-        mourning = self._mourning()
-        return await self._do(lambda session: workers.orphans(session, mourning, limit))
+        mourning, lost = self._mourning(), self._unconfirmed
+        return await self._do(lambda session: workers.orphans(session, mourning, lost, limit))
 
     async def waiting_tasks(self, queues: Collection[str] = ()) -> Mapping[str, float]:
         """Every name under which a job is queued."""

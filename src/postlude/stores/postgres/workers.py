@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from postlude.stores.postgres.fronts import Allowance
     from postlude.stores.postgres.presence import Patience, Presence
     from postlude.stores.postgres.session import Session
+    from postlude.stores.postgres.unconfirmed import Unconfirmed
 
 
 def enlisting(worker: int, lease: float) -> Callable[[Session], Awaitable[int]]:
@@ -39,8 +40,10 @@ class Mourning:
     thorough: Allowance
 
 
-async def orphans(session: Session, mourning: Mourning, limit: int) -> list[Claim]:
-    """The claims of dead workers (clause 18)."""
+async def orphans(session: Session, mourning: Mourning, unconfirmed: Unconfirmed, limit: int) -> list[Claim]:
+    """The claims of dead workers, and those of living ones that do not know of them (clause 18)."""
+    if lost := await unconfirmed.orphans(session, mourning.presence.workers, limit):
+        return lost
     dead = await _dead(session, mourning)
     if not dead:
         return []

@@ -1,0 +1,57 @@
+"""A claim that was committed, and whose answer was lost: its job must not stay with a worker that knows nothing."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from postlude.errors import StoreUnavailable
+from postlude.execution import decide
+from postlude.job import Interrupted, JobState
+from postlude.stores.postgres import PostgresStore
+from postlude.stores.postgres.location import Location
+from tests.stores.making import claim_all, queued, read
+from tests.stores.places import HASTY, new_namespace
+
+
+@pytest.fixture
+async def store(postgres: str) -> AsyncIterator[PostgresStore]:
+    dsn, _, namespace = new_namespace(postgres).partition("#")
+    store = PostgresStore(Location(dsn, namespace=namespace), patience=HASTY)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def owner(store: PostgresStore) -> AsyncIterator[int]:
+    owner = await store.enlist()
+    yield owner
+    await store.dismiss(owner)
+
+
+async def test_it_is_an_orphan_that_never_began(
+    store: PostgresStore, owner: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.insert([queued(policy='{"interrupted":"hold"}')])
+    assert await store.orphans(limit=9) == []
+    with monkeypatch.context() as patched:
+        really: Callable[..., Awaitable[Any]] = store._do
+
+        async def unheard(*operation: Any, **options: Any) -> Any:
+            await really(*operation, **options)
+            message = "the connection was cut"
+            raise StoreUnavailable(message)
+
+        patched.setattr(store, "_do", unheard)
+        with pytest.raises(StoreUnavailable):
+            await claim_all(store, owner)
+    (orphan,) = await store.orphans(limit=9)
+    assert await store.settle([decide(Interrupted("its process died"), orphan, 9.0)]) == frozenset()
+    record = await read(store, orphan)
+    assert (record.state, record.attempt, record.interruptions) == (JobState.QUEUED, 0, 0)
+    assert await store.orphans(limit=9) == []
+    (claim,) = await claim_all(store, owner)
+    assert claim.attempt == 1
+    # One whose answer came is nobody else's.
+    assert await store.orphans(limit=9) == []
