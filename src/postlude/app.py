@@ -46,6 +46,8 @@ class Postlude(Enqueuing):
         url: where jobs are kept: `sqlite:///relative.db`, `sqlite:////absolute.db`, or
             `postgresql://user@host/database` as SQLAlchemy writes it too. Default: `.postlude/jobs.db` in the working
             directory.
+        direct_url: where PostgreSQL is reached without a pooler such as PgBouncer in transaction mode, if `url` leads
+            through one: for the one connection of each process that has to keep its session.
         namespace: which of several applications this is that share a PostgreSQL database. Default: `"default"`.
         schema: the schema of the PostgreSQL database that the tables are in. Default: `"postlude"`.
         password: that of PostgreSQL, in place of one in the URL; or a function, `async` or not, that is asked for it at
@@ -80,6 +82,7 @@ class Postlude(Enqueuing):
         app: FastAPI | None = None,
         url: str | None = None,
         *,
+        direct_url: str | None = None,
         namespace: str | None = None,
         schema: str | None = None,
         password: Password | None = None,
@@ -99,6 +102,7 @@ class Postlude(Enqueuing):
         self.settings: Settings = read_settings(
             {
                 "url": url,
+                "direct_url": direct_url,
                 "namespace": namespace,
                 "schema": schema,
                 "password": password,

@@ -115,7 +115,14 @@ class Runtime:
 
     def _new_store(self) -> Store:
         s = self.settings
-        return open_store(s.url, namespace=s.namespace, schema=s.schema, password=s.password, migrate=s.migrate)
+        return open_store(
+            s.url,
+            direct_url=s.direct_url,
+            namespace=s.namespace,
+            schema=s.schema,
+            password=s.password,
+            migrate=s.migrate,
+        )
 
     async def _open_process(self) -> Process:
         refuse_to_open()

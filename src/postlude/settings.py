@@ -57,8 +57,10 @@ class Settings:
 
     url: str = field(default=DEFAULT_URL, repr=False)  # there may be a password in it
     """Where jobs are kept."""
+    direct_url: str | None = field(default=None, repr=False)
+    """The way beside a pooler that `url` leads through; None: there is none. For PostgreSQL, as the next four."""
     namespace: str | None = None
-    """Which of several applications this is in a database; None: `"default"`. For PostgreSQL, as the next three."""
+    """Which of several applications this is in a database; None: `"default"`."""
     schema: str | None = None
     """In which schema of the database the tables are; None: `"postlude"`."""
     password: Password | None = field(default=None, repr=False)

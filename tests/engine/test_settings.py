@@ -42,6 +42,7 @@ def test_the_defaults() -> None:
 def test_every_setting_can_come_from_the_environment() -> None:
     environ = {
         "POSTLUDE_URL": "postgresql://db/jobs",
+        "POSTLUDE_DIRECT_URL": "postgresql://direct/jobs",
         "POSTLUDE_NAMESPACE": "shop",
         "POSTLUDE_SCHEMA": "jobs",
         "POSTLUDE_PASSWORD": "hunter2",
@@ -61,6 +62,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
     }
     assert read_settings({}, environ) == Settings(
         url="postgresql://db/jobs",
+        direct_url="postgresql://direct/jobs",
         namespace="shop",
         schema="jobs",
         password="hunter2",
@@ -309,23 +311,40 @@ def test_a_password_that_breaks_the_url_is_not_shown(url: str) -> None:
     ],
 )
 def test_a_database_may_be_spelled_in_many_ways(url: str) -> None:
-    assert isinstance(open_store(url, namespace="a", schema="b", password="c", migrate="never"), PostgresStore)
+    assert isinstance(
+        open_store(url, direct_url=url, namespace="a", schema="b", password="c", migrate="never"), PostgresStore
+    )
 
 
 def test_what_only_postgresql_has_is_refused_with_a_file() -> None:
     with pytest.raises(SettingsError) as raised:
-        open_store("sqlite:///x.db", namespace="a", schema="b", password="hunter2", migrate="never")
+        open_store(
+            "sqlite:///x.db",
+            direct_url="postgresql://db/jobs",
+            namespace="a",
+            schema="b",
+            password="hunter2",
+            migrate="never",
+        )
     assert [problem.partition(":")[0] for problem in raised.value.problems] == [
+        "direct_url",
         "namespace",
         "schema",
         "password",
         "migrate",
     ]
-    assert raised.value.problems[0] == (
+    assert raised.value.problems[1] == (
         "namespace: only PostgreSQL has it, and the store is a SQLite file: give each application a file of its own, "
         "and leave this out"
     )
     assert "hunter2" not in str(raised.value)
+
+
+def test_the_way_beside_a_pooler_leads_to_a_database_too() -> None:
+    with pytest.raises(SettingsError) as raised:
+        open_store("postgresql://db/jobs", direct_url="redis://app:hunter2@db")
+    (problem,) = raised.value.problems
+    assert problem == "direct_url: expected postgresql://user@host:5432/database; got 'redis://***@db'"
 
 
 def test_settings_do_not_show_a_password() -> None:

@@ -23,13 +23,14 @@ needs_pgbouncer = pytest.mark.skipif(
 
 
 @contextmanager
-def bouncer(dsn: str, mode: str, size: int = 2) -> Iterator[str]:
+def bouncer(dsn: str, mode: str, size: int = 2, *, in_turn: bool = True) -> Iterator[str]:
     """The address of one that pools the connections to a server of `places.server`.
 
     Args:
         dsn: of the server, on a Unix socket.
         mode: `session`, `transaction` or `statement`.
-        size: how many sessions of the server it shares out; few, so that no two transactions in a row are in one.
+        size: how many sessions of the server it shares out.
+        in_turn: whether no two transactions in a row are in one session; else the last one used is used again.
     """
     assert PROGRAM is not None
     port = _free_port()
@@ -40,7 +41,8 @@ def bouncer(dsn: str, mode: str, size: int = 2) -> Iterator[str]:
         configuration.write_text(
             f"[databases]\npostgres = host={host} port=5432 user=postlude\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
-            f"pool_mode = {mode}\ndefault_pool_size = {size}\nserver_round_robin = 1\nlogfile = {folder}/log\n"
+            f"pool_mode = {mode}\ndefault_pool_size = {size}\nserver_round_robin = {in_turn:d}\n"
+            f"logfile = {folder}/log\n"
         )
         if AS is not None:
             shutil.chown(folder, AS)

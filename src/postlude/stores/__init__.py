@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from postlude.errors import SettingsError
 from postlude.settings import called
 from postlude.stores.sqlite import SQLiteStore
-from postlude.stores.urls import PREFIX, is_postgres, problem_of
+from postlude.stores.urls import PREFIX, is_postgres, problem_of, problem_of_direct
 
 if TYPE_CHECKING:
     from postlude.settings import Migrate, Password
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["open_store"]
 
 _INSTEAD: Final = {
+    "direct_url": "nothing stands before a file",
     "namespace": "give each application a file of its own",
     "schema": "give each application a file of its own",
     "password": "the rights of the file say who may open it",
@@ -28,6 +29,7 @@ _INSTEAD: Final = {
 def open_store(
     url: str,
     *,
+    direct_url: str | None = None,
     namespace: str | None = None,
     schema: str | None = None,
     password: Password | None = None,
@@ -37,7 +39,8 @@ def open_store(
 
     Args:
         url: `sqlite:///relative/path`, `sqlite:////absolute/path`, `postgresql://user@host:5432/database`.
-        namespace: see `Settings`; the last four only with PostgreSQL.
+        direct_url: see `Settings`; this one and the rest only with PostgreSQL.
+        namespace: see `Settings`.
         schema: see `Settings`.
         password: see `Settings`.
         migrate: see `Settings`.
@@ -45,10 +48,10 @@ def open_store(
     Raises:
         SettingsError: the URL names no store, or one that does not have these options, or whose driver is not there.
     """
-    check(url, namespace=namespace, schema=schema, password=password, migrate=migrate)
+    check(url, direct_url=direct_url, namespace=namespace, schema=schema, password=password, migrate=migrate)
     if not is_postgres(url):
         return SQLiteStore(url.removeprefix(PREFIX))
-    location = postgres_at(url, namespace=namespace, schema=schema, password=password)
+    location = postgres_at(url, direct_url=direct_url, namespace=namespace, schema=schema, password=password)
     from postlude.stores.postgres import PostgresStore  # noqa: PLC0415 - who keeps jobs in a file need not have asyncpg
 
     return PostgresStore(location, migrates=migrate != "never")
@@ -62,7 +65,11 @@ def check(url: str, **options: object) -> None:
     """
     problem = problem_of(url)
     problems = [f"{called('url', url)}: {problem}"] if problem else []
-    if not is_postgres(url):
+    direct_url = options.get("direct_url")
+    if is_postgres(url):
+        problem = "" if direct_url is None else problem_of_direct(direct_url)
+        problems += [f"{called('direct_url', direct_url)}: {problem}"] if problem else []
+    else:
         problems += [
             f"{called(name, value)}: only PostgreSQL has it, and the store is a SQLite file: {_INSTEAD[name]}, and "
             "leave this out"
@@ -74,7 +81,12 @@ def check(url: str, **options: object) -> None:
 
 
 def postgres_at(
-    url: str, *, namespace: str | None = None, schema: str | None = None, password: Password | None = None
+    url: str,
+    *,
+    direct_url: str | None = None,
+    namespace: str | None = None,
+    schema: str | None = None,
+    password: Password | None = None,
 ) -> Location:
     """The place in a PostgreSQL database.
 
@@ -88,4 +100,5 @@ def postgres_at(
             raise
         problem = "PostgreSQL is spoken to by asyncpg, which is not installed: pip install 'postlude[postgres]'"
         raise SettingsError([f"{called('url', url)}: {problem}"]) from None
-    return Location(dsn_of(url), schema or "postlude", namespace or "default", password)
+    direct = None if direct_url is None else dsn_of(direct_url)
+    return Location(dsn_of(url), schema or "postlude", namespace or "default", password, direct)

@@ -34,7 +34,14 @@ def open_ends(source: str, destination: Settings) -> tuple[StoreWithSource, Stor
     if not path.is_file():
         raise SettingsError([f"SOURCE: there is no file {path}, so nothing to move"])
     d = destination
-    store = open_store(d.url, namespace=d.namespace, schema=d.schema, password=d.password, migrate=d.migrate)
+    store = open_store(
+        d.url,
+        direct_url=d.direct_url,
+        namespace=d.namespace,
+        schema=d.schema,
+        password=d.password,
+        migrate=d.migrate,
+    )
     if d.url.startswith(PREFIX) and Path(d.url.removeprefix(PREFIX)).resolve() == path.resolve():
         raise SettingsError(["DESTINATION: it is the same file as SOURCE"])
     # Jobs can be moved to every store there is; only the engine has no business with that.

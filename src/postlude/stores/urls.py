@@ -25,9 +25,18 @@ def problem_of(url: object) -> str:
         return f"expected {_FILE}, or {_DATABASE}; got {url!r}"
     if not is_postgres(url) and _as_sqlite(url) is not None:
         return _problem_of_file(url, re.sub(r"(?<=://)[^/]*@", "***@", url))
-    # A password must not come into a log, wherever it stands in what may be anything.
-    shown = re.sub(r":(//)?.*@", r":\1***@", re.sub(r"(password=)[^&\s]*", r"\1***", url, flags=re.IGNORECASE))
+    shown = _without_password(url)
     return _problem_of_database(url, shown) if is_postgres(url) else f"expected {_FILE}, or {_DATABASE}; got {shown!r}"
+
+
+def problem_of_direct(url: object) -> str:
+    """What is wrong with a URL of the way beside a pooler, and its cure; empty if nothing is."""
+    return problem_of(url) if is_postgres(url) else f"expected {_DATABASE}; got {_without_password(str(url))!r}"
+
+
+def _without_password(url: str) -> str:
+    # It must not come into a log, wherever it stands in what may be anything.
+    return re.sub(r":(//)?.*@", r":\1***@", re.sub(r"(password=)[^&\s]*", r"\1***", url, flags=re.IGNORECASE))
 
 
 def _problem_of_database(url: str, shown: str) -> str:

@@ -47,6 +47,7 @@ def exchanged(engine: Runtime, *, worker: WorkerMode, clock: Clock) -> Iterator[
         engine.settings = replace(
             before,
             url=f"sqlite:///{folder}/jobs.db",
+            direct_url=None,
             namespace=None,
             schema=None,
             password=None,

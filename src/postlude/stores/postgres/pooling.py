@@ -23,10 +23,12 @@ async def shares_sessions(options: Mapping[str, Any], *, within: float) -> bool:
             return False
         second = await _connected(options, within)
         try:
-            seen = [await _process(each) for each in (second, first, second, first)]
+            # Not in turn, or a pooler that deals out its sessions in turn would give each of the two its own.
+            others = {await _process(second), await _process(second)}
+            own = {process, await _process(first), await _process(first)}
         finally:
             second.terminate()
-        return process in seen[::2] or {process} != set(seen[1::2]) or seen[0] != seen[2]
+        return len(others) > 1 or len(own) > 1 or not own.isdisjoint(others)
     finally:
         first.terminate()
 
