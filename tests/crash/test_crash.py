@@ -154,7 +154,7 @@ class Kills:
         let_pass(self._random.uniform(1.2, 2.4))
         self._server.kill()
         self.killed_at.append(time.monotonic())
-        with Look(self._server.folder) as look:
+        with Look.into(self._server) as look:
             self.left.append((look.count(JobState.STAGED), look.count(JobState.RUNNING)))
         if self._random.random() < STARTS_KILLED:
             self._server.launch()
@@ -188,9 +188,9 @@ class Kills:
         return found
 
 
-def await_the_end(folder: Path) -> None:
+def await_the_end(server: Server) -> None:
     """Return when no job is left to do; what then was not done is counted as lost."""
-    with Look(folder) as look:
+    with Look.into(server) as look:
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not look.count(*UNFINISHED), "every job has ended", seconds=60)
         for job in look.jobs():
@@ -198,22 +198,29 @@ def await_the_end(folder: Path) -> None:
                 print(job, job.reason)
 
 
-def soak(kills: int) -> object:
-    return pytest.param(kills, marks=[pytest.mark.soak, pytest.mark.timeout(900)])
+def soak(store: str, kills: int) -> object:
+    return pytest.param(store, kills, marks=[pytest.mark.soak, pytest.mark.timeout(900)])
 
 
-@pytest.mark.parametrize("kills", [5, soak(50)])
-def test_sigkill_at_random_moments(tmp_path: Path, kills: int, capsys: pytest.CaptureFixture[str]) -> None:
+KILLED: Final = pytest.mark.parametrize(
+    ("store", "kills"), [("sqlite", 5), ("postgres", 3), soak("sqlite", 50), soak("postgres", 50)], indirect=["store"]
+)
+
+
+@KILLED
+def test_sigkill_at_random_moments(
+    tmp_path: Path, store: dict[str, str], kills: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     """One server under load, killed and started again and again."""
     with (
         counter.Counter(tmp_path / "counter") as counting,
-        Server(tmp_path, uvicorn("tests.crash.service:app"), {"COUNTER": str(counting.path)}) as server,
+        Server(tmp_path, uvicorn("tests.crash.service:app"), {"COUNTER": str(counting.path), **store}) as server,
     ):
         killing = Kills(server.start())
         with Load(server) as load:
             for _ in range(kills):
                 killing.once()
-        await_the_end(tmp_path)
+        await_the_end(server)
         heard = counting.report()
 
     account = Account(load, heard)
@@ -228,14 +235,18 @@ def test_sigkill_at_random_moments(tmp_path: Path, kills: int, capsys: pytest.Ca
     assert max(recovery) <= 1.0
 
 
-@pytest.mark.parametrize("kills", [5, soak(50)])
-def test_sigkill_of_one_worker_of_three(tmp_path: Path, kills: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """Three workers on one file under load: one is killed, the others go on and take its jobs over."""
+@KILLED
+def test_sigkill_of_one_worker_of_three(
+    tmp_path: Path, store: dict[str, str], kills: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three workers on one store under load: one is killed, the others go on and take its jobs over."""
     moments = random.Random(SEED)
     with (
         counter.Counter(tmp_path / "counter") as counting,
         Server(
-            tmp_path, uvicorn("tests.crash.service:app", "--workers", "3"), {"COUNTER": str(counting.path)}
+            tmp_path,
+            uvicorn("tests.crash.service:app", "--workers", "3"),
+            {"COUNTER": str(counting.path), **store},
         ) as server,
     ):
         server.start()
@@ -243,7 +254,7 @@ def test_sigkill_of_one_worker_of_three(tmp_path: Path, kills: int, capsys: pyte
             for _ in range(kills):
                 let_pass(moments.uniform(0.3, 1.5))
                 server.kill_worker(int(server.get("/process").body))
-        await_the_end(tmp_path)
+        await_the_end(server)
         heard = counting.report()
 
     account = Account(load, heard)

@@ -34,9 +34,9 @@ class Look:
     def into(cls, server: Server) -> Self:
         """That of a server, whichever it was given."""
         url, namespace = (server.env.get(f"POSTLUDE_{name}") for name in ("URL", "NAMESPACE"))
-        if url is None or namespace is None:
-            return cls(server.folder, None if url is None else Path(url.removeprefix("sqlite:///")))
-        return cls(server.folder, database=(url, namespace))
+        if url is not None and url.startswith("postgresql:"):
+            return cls(server.folder, database=(url, namespace or "default"))
+        return cls(server.folder, None if url is None else Path(url.removeprefix("sqlite:///")))
 
     def __enter__(self) -> Self:
         if self._database is not None:

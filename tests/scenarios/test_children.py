@@ -65,7 +65,7 @@ def test_signals_to_everybody_are_left_to_the_server(serve: Serve) -> None:
     wait_until(lambda: server.says("Shutting down"), "the server was told")
     server.open_gate("a")
     assert server.wait() in {0, -signal.SIGTERM}
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         assert [(job.state, job.interruptions) for job in look.jobs()] == [(JobState.SUCCEEDED, 0)]
     wait_until(lambda: gone(child), "the child has ended")
 
@@ -73,7 +73,7 @@ def test_signals_to_everybody_are_left_to_the_server(serve: Serve) -> None:
 def test_a_crash_is_no_crash_of_the_server(serve: Serve) -> None:
     server = serve(uvicorn("in_processes", "--workers", "2")).start()
     server.post("/add/crashes/a")
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         wait_until(lambda: look.count() and not look.count(*UNFINISHED), "it was set aside", seconds=30)
         (job,) = look.jobs()
     assert (job.state, job.interruptions) == (JobState.FAILED, 3)

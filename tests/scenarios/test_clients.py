@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.scenarios.conftest import Serve
+from tests.scenarios.conftest import Serve, on_both_stores, postgres_in_the_long_form
 from tests.scenarios.server import Server, gone, uvicorn
 from tests.scenarios.waiting import wait_until
 
@@ -49,6 +49,7 @@ def await_state(server: Server, job_id: str, state: str) -> None:
 # 37: followed
 
 
+@postgres_in_the_long_form
 def test_37_a_client_follows_a_job_that_another_process_runs(pair: Pair) -> None:
     """By the id that it was given: it is there from the answer on, with its progress, and then with its result."""
     job_id = added(pair.worker, "report", "annual")
@@ -64,6 +65,7 @@ def test_37_a_client_follows_a_job_that_another_process_runs(pair: Pair) -> None
     }
 
 
+@on_both_stores
 def test_37_no_client_is_ever_told_that_its_job_is_not_there(pair: Pair) -> None:
     """Many at once, each of which asks the other process as soon as it has its answer, until its job has ended."""
 
@@ -90,6 +92,7 @@ def cancelled(server: Server, job_id: str) -> str:
     return state
 
 
+@on_both_stores
 def test_38_a_waiting_job_never_runs(pair: Pair) -> None:
     """It is the next one of a process that then runs what was added after it."""
     running = added(pair.worker, "in_thread", "first")
@@ -105,6 +108,7 @@ def test_38_a_waiting_job_never_runs(pair: Pair) -> None:
     assert pair.worker.effects("started") == ["first", "third"]
 
 
+@postgres_in_the_long_form
 def test_38_a_running_coroutine_gets_cancelled_error(pair: Pair) -> None:
     job_id = added(pair.worker, "on_loop", "it")
     pair.worker.await_effect("started", "it")
@@ -149,6 +153,7 @@ def test_38_a_process_is_killed(pair: Pair) -> None:
 # Paused
 
 
+@on_both_stores
 def test_what_is_paused_in_one_process_waits_in_all_until_another_resumes_it(serve: Serve) -> None:
     """Calls that come with requests, to either process: both could run them, and neither does."""
     one, other = (serve(uvicorn("controlled")).start() for _ in range(2))

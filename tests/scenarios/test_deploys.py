@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from postlude import JobState
-from tests.scenarios.conftest import Serve
+from tests.scenarios.conftest import Serve, postgres_in_the_long_form
 from tests.scenarios.look import Look
 from tests.scenarios.server import Server, uvicorn
 from tests.scenarios.waiting import wait_until
@@ -22,6 +22,7 @@ def post(server: Server, kind: str, *names: str) -> None:
         assert server.post(f"/{kind}/{name}").status == 200
 
 
+@postgres_in_the_long_form
 def test_27_a_task_is_renamed_while_its_jobs_wait(serve: Serve) -> None:
     """They stay queued and are named with the cure; others go on; the cure takes them up."""
     first = release(serve, "first", POSTLUDE_WORKER="off")
@@ -35,19 +36,20 @@ def test_27_a_task_is_renamed_while_its_jobs_wait(serve: Serve) -> None:
     second.terminate()
     (line,) = second.says("WARNING", f"2 jobs waiting for {OLD_NAME}, which this application does not have")
     assert f"@task(formerly={OLD_NAME!r})" in line
-    with Look(second.folder) as look:
+    with Look.into(second) as look:
         waiting = [job for job in look.jobs() if job.task == OLD_NAME]
         assert [(job.state, job.attempts) for job in waiting] == [(JobState.QUEUED, 0)] * 2
     third = release(serve, "third")
     for name in ("a", "b"):
         third.await_effect("messaged", name)
     assert not third.says("which this application does not have")
-    with Look(third.folder) as look:
+    with Look.into(third) as look:
         wait_until(lambda: set(look.states()) == {JobState.SUCCEEDED}, "all have ended well")
     assert third.effects("mailed") == []
     assert Counter(third.effects("messaged")) == Counter("abd")
 
 
+@postgres_in_the_long_form
 @pytest.mark.parametrize("first_to_come", ["first", "second"])
 def test_27_old_and_new_code_run_together(serve: Serve, first_to_come: str) -> None:
     """Each job goes to a process that knows it, whichever of them looks first; what both know goes to any."""
@@ -65,7 +67,7 @@ def test_27_old_and_new_code_run_together(serve: Serve, first_to_come: str) -> N
     post(servers["first"], "send_mail", "late")
     post(servers["second"], "send_message", "late")
     wait_until(lambda: len(both.effects("mailed") + both.effects("messaged")) >= 14, "all have run")
-    with Look(both.folder) as look:
+    with Look.into(both) as look:
         wait_until(lambda: look.count(JobState.SUCCEEDED) == 20, "all have ended well")
     for name, server in servers.items():
         assert Counter(both.effects(done[name])) == Counter([*names, "late"])

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from postlude import JobState
-from tests.scenarios.conftest import Serve
+from tests.scenarios.conftest import Serve, on_both_stores, postgres_in_the_long_form
 from tests.scenarios.look import Look
 from tests.scenarios.server import ROOT, gunicorn, uvicorn
 from tests.scenarios.waiting import let_pass, wait_until
@@ -28,18 +28,20 @@ def test_01_the_tutorial_with_one_more_line(serve: Serve) -> None:
     assert answer.status == 200
     assert answer.body == '{"message":"Notification sent in the background"}'
     assert log.read_text() == "notification for ada@example.com: some notification"
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         assert look.job().task.endswith("tutorial:write_notification")
 
 
+@postgres_in_the_long_form
 def test_01_the_job_is_shown_as_succeeded(serve: Serve) -> None:
     """Seen while the server runs, from another process."""
     with serve(uvicorn("tutorial")).start() as server:
         server.post("/send-notification/ada@example.com")
-        with Look(server.folder) as look:
+        with Look.into(server) as look:
             wait_until(lambda: look.job().state is JobState.SUCCEEDED, "the job has succeeded")
 
 
+@on_both_stores
 def test_02_the_row_is_in_the_file_before_the_first_byte(serve: Serve) -> None:
     """The endpoint is untouched, and the row is in the file before the client sees the first byte.
 
@@ -49,7 +51,7 @@ def test_02_the_row_is_in_the_file_before_the_first_byte(serve: Serve) -> None:
     with serve(uvicorn("tests.scenarios.apps.stopped:app")).start() as server:
         with server.raw("POST", "/note/first") as connection:
             os.waitid(os.P_PID, server.pid, os.WSTOPPED)
-            with Look(server.folder) as look:
+            with Look.into(server) as look:
                 assert look.states() == [JobState.STAGED]
             connection.setblocking(False)
             with pytest.raises(BlockingIOError):
@@ -60,6 +62,7 @@ def test_02_the_row_is_in_the_file_before_the_first_byte(serve: Serve) -> None:
         server.await_effect("ended", "first")
 
 
+@postgres_in_the_long_form
 def test_02_killed_before_the_first_byte_it_runs_all_the_same(serve: Serve) -> None:
     """What is committed runs, even if the client never learnt of it."""
     server = serve(uvicorn("tests.scenarios.apps.stopped:app")).start()
@@ -70,6 +73,7 @@ def test_02_killed_before_the_first_byte_it_runs_all_the_same(serve: Serve) -> N
     server.start().await_effect("ended", "first")
 
 
+@on_both_stores
 def test_03_sigkill_between_answer_and_start(serve: Serve) -> None:
     """Killed when the client has its answer and the task has not started: after a new start it runs, once."""
     server = serve(uvicorn("gated")).start()
@@ -83,13 +87,14 @@ def test_03_sigkill_between_answer_and_start(serve: Serve) -> None:
     assert server.effects("started") == []
 
     server.start().await_effect("ended", "mail")
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         wait_until(lambda: look.job().state is JobState.SUCCEEDED, "the job has succeeded")
         assert look.job().interruptions == 0
         assert look.history(look.job()) == []
     assert server.effects("started") == ["mail"]
 
 
+@postgres_in_the_long_form
 @pytest.mark.parametrize("kind", ["on_loop", "in_thread"])
 def test_04_sigkill_while_it_runs(serve: Serve, kind: str) -> None:
     """Killed in the middle of a task: within a second of the new process being up it runs again, by itself.
@@ -99,14 +104,14 @@ def test_04_sigkill_while_it_runs(serve: Serve, kind: str) -> None:
     server = serve(uvicorn("gated")).start()
     server.post(f"/add/{kind}/report")
     server.await_effect("started", "report")
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         wait_until(lambda: look.job().state is JobState.RUNNING, "the attempt is recorded")
     server.kill()
 
     server.start().await_effect("started", "report", times=2, seconds=1.0)
     server.open_gate("report")
     server.await_effect("ended", "report")
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         wait_until(lambda: look.job().state is JobState.SUCCEEDED, "the job has succeeded")
         job = look.job()
         assert (job.attempts, job.interruptions) == (2, 1)
@@ -115,6 +120,7 @@ def test_04_sigkill_while_it_runs(serve: Serve, kind: str) -> None:
     assert server.effects("ended") == ["report"]
 
 
+@postgres_in_the_long_form
 def test_04_sigkill_in_the_first_moment(serve: Serve) -> None:
     """Killed before the attempt was recorded as started: it runs again, and that is counted as nothing."""
     server = serve(uvicorn("gated")).start()
@@ -124,11 +130,12 @@ def test_04_sigkill_in_the_first_moment(serve: Serve) -> None:
 
     server.open_gate("report")
     server.start().await_effect("ended", "report", seconds=1.0)
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         wait_until(lambda: look.job().state is JobState.SUCCEEDED, "the job has succeeded")
         assert look.job().interruptions == 0
 
 
+@postgres_in_the_long_form
 @pytest.mark.parametrize("kinds", [["on_loop"], ["in_thread"], ["on_loop", "in_thread"]], ids="+".join)
 def test_05_sigterm_hands_a_long_task_over(serve: Serve, kinds: list[str]) -> None:
     """SIGTERM, a task that would go on for a minute and two seconds of grace: the process has ended after three.
@@ -145,18 +152,19 @@ def test_05_sigterm_hands_a_long_task_over(serve: Serve, kinds: list[str]) -> No
         assert server.says("still running when the grace was over", f":{kind}")
         server.open_gate(kind)
     if kinds == ["on_loop"]:  # that can be stopped; the other is seen to be over when its process is gone
-        with Look(server.folder) as look:
+        with Look.into(server) as look:
             assert (look.job().state, look.job().attempts) == (JobState.QUEUED, 0)
 
     server.start()
     for kind in kinds:
         server.await_effect("ended", kind)
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         wait_until(lambda: set(look.states()) == {JobState.SUCCEEDED}, "all have succeeded")
         assert all((job.attempts, job.interruptions) == (1, 0) for job in look.jobs())
     assert sorted(server.effects("ended")) == sorted(kinds)
 
 
+@on_both_stores
 def test_05_what_ends_within_the_grace_is_not_run_again(serve: Serve) -> None:
     """The task ends while the process is stopping: that is recorded, and the process does not wait any longer."""
     server = serve(uvicorn("gated")).start()
@@ -166,7 +174,7 @@ def test_05_what_ends_within_the_grace_is_not_run_again(serve: Serve) -> None:
     server.open_gate("report")
     server.wait(seconds=3)
     assert server.effects("ended") == ["report"]
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         assert look.job().state is JobState.SUCCEEDED
 
 
@@ -179,6 +187,7 @@ def test_05_sigterm_with_nothing_running_ends_at_once(serve: Serve) -> None:
     assert server.terminate() < 1.5
 
 
+@postgres_in_the_long_form
 def test_05_sigterm_during_a_request(serve: Serve) -> None:
     """The grace begins with the signal, and not when the last response has ended, for which servers wait first.
 
@@ -202,6 +211,7 @@ def test_05_sigterm_during_a_request(serve: Serve) -> None:
     server.await_effect("ended", "early")
 
 
+@postgres_in_the_long_form
 def test_06_reload(serve: Serve) -> None:
     """A file is touched while a task runs under `--reload`: the new code is there at once.
 
@@ -231,7 +241,7 @@ def test_07_gunicorn_asgi_worker_and_a_client_that_leaves(serve: Serve) -> None:
         let_pass(3.5)
         server.open_gate("report")
         server.await_effect("ended", "report")
-        with Look(server.folder) as look:
+        with Look.into(server) as look:
             wait_until(lambda: look.job().state is JobState.SUCCEEDED, "the job has succeeded")
             assert look.job().attempts == 1
 
@@ -247,10 +257,11 @@ def test_08_http_middleware_and_a_client_that_closes_early(serve: Serve) -> None
         let_pass(0.3)
         server.open_gate("report")
         server.await_effect("ended", "report")
-        with Look(server.folder) as look:
+        with Look.into(server) as look:
             wait_until(lambda: look.job().state is JobState.SUCCEEDED, "the job has succeeded")
 
 
+@on_both_stores
 def test_10_a_stream_killed_in_the_middle(serve: Serve) -> None:
     """A task is added between two chunks: when the client has the second, the job is on disk.
 
@@ -260,7 +271,7 @@ def test_10_a_stream_killed_in_the_middle(serve: Serve) -> None:
     server.open_gate("report")
     with server.raw("GET", "/stream/on_loop/report") as connection:
         wait_until(lambda: b"after;" in connection.recv(4096, socket.MSG_PEEK), "the second chunk has come")
-        with Look(server.folder) as look:
+        with Look.into(server) as look:
             assert look.states() == [JobState.STAGED]
         assert server.effects("started") == []
         server.kill()
@@ -282,6 +293,7 @@ def test_10_a_stream_that_ends(serve: Serve) -> None:
         assert server.effects("started") == ["report"]
 
 
+@on_both_stores
 def test_a_second_start_does_not_take_what_the_first_runs(serve: Serve) -> None:
     """The same application is started beside itself: what the first runs stays with it while it lives.
 

@@ -3,12 +3,13 @@
 from collections import Counter
 
 from postlude import JobState
-from tests.scenarios.conftest import Serve
+from tests.scenarios.conftest import Serve, on_both_stores, postgres_in_the_long_form
 from tests.scenarios.look import Look
 from tests.scenarios.server import Server, uvicorn
 from tests.scenarios.waiting import wait_until
 
 
+@on_both_stores
 def test_31_never_more_than_two_at_once(serve: Serve) -> None:
     """`max_running=2`, ten jobs, two processes on one file: in the order of what happened never three are open."""
     one, other = serve(uvicorn("limited")).start(), serve(uvicorn("limited")).start()
@@ -17,7 +18,7 @@ def test_31_never_more_than_two_at_once(serve: Serve) -> None:
     wait_until(lambda: len(one.effects("ended")) == 10, "all have run", seconds=30)
     assert most_at_once(one) == 2, "never more, and both places were used"
     assert Counter(one.effects("ended")) == Counter(map(str, range(10)))
-    with Look(one.folder) as look:
+    with Look.into(one) as look:
         wait_until(lambda: look.count(JobState.SUCCEEDED) == 10, "all are settled")
 
 
@@ -25,6 +26,7 @@ SLACK = 0.6
 """Seconds that may pass on a busy machine from a start, as the store counts it, to the first line of the task."""
 
 
+@on_both_stores
 def test_a_rate_counts_the_starts_in_all_processes(serve: Serve) -> None:
     """`rate="2/s"`, six jobs, two processes: in no second more than two of them begin."""
     one, other = serve(uvicorn("limited")).start(), serve(uvicorn("limited")).start()
@@ -35,6 +37,7 @@ def test_a_rate_counts_the_starts_in_all_processes(serve: Serve) -> None:
     assert all(third - first > 1 - SLACK for first, third in zip(began, began[2:], strict=False)), began
 
 
+@on_both_stores
 def test_each_partition_has_its_own_place_for_all_processes(serve: Serve) -> None:
     """`max_running=1` for each tenant, two processes: one tenant's jobs run one by one, and keep no other's waiting."""
     one, other = serve(uvicorn("limited")).start(), serve(uvicorn("limited")).start()
@@ -50,10 +53,11 @@ def test_each_partition_has_its_own_place_for_all_processes(serve: Serve) -> Non
     assert [most_at_once(one, tenant) for tenant in ("acme", "zeta")] == [1, 1]
 
 
+@postgres_in_the_long_form
 def test_27_a_stub_is_run_by_the_process_that_has_the_code(serve: Serve) -> None:
     with_stub = serve(uvicorn("limited")).start()
     with_stub.post("/render/page")
-    with Look(with_stub.folder) as look:
+    with Look.into(with_stub) as look:
         wait_until(lambda: look.job().state is JobState.QUEUED, "it is left for others")
         with_code = serve(uvicorn("limited"), HAS_CODE="1").start()
         wait_until(lambda: look.job().state is JobState.SUCCEEDED, "the other has run it")

@@ -10,12 +10,13 @@ import pytest
 
 from postlude import JobState
 from postlude.job import UNFINISHED
-from tests.scenarios.conftest import Serve
+from tests.scenarios.conftest import Serve, on_both_stores, postgres_in_the_long_form
 from tests.scenarios.look import Look
 from tests.scenarios.server import Server, gunicorn, uvicorn
 from tests.scenarios.waiting import wait_until
 
 
+@postgres_in_the_long_form
 def test_26_poison_is_set_aside_and_nothing_beside_it(serve: Serve) -> None:
     """A task ends its process whenever it runs; the server is started again each time.
 
@@ -28,7 +29,7 @@ def test_26_poison_is_set_aside_and_nothing_beside_it(serve: Serve) -> None:
         server.await_effect("started", str(number))
     server.post("/add/poison/poison")
     deaths = 0
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         while look.count(*UNFINISHED) and deaths < 8:
             wait_until(lambda: not server.alive or not look.count(*UNFINISHED), "dead, or all have ended")
             if server.alive:
@@ -47,6 +48,7 @@ def test_26_poison_is_set_aside_and_nothing_beside_it(serve: Serve) -> None:
     assert len(server.effects("started", "poison")) == deaths == 4, "once unrecorded, and three times recorded"
 
 
+@on_both_stores
 def test_32_four_workers_on_one_file(serve: Serve) -> None:
     """`uvicorn --workers 4`, one SQLite file, 1,000 jobs: each runs exactly once.
 
@@ -56,7 +58,7 @@ def test_32_four_workers_on_one_file(serve: Serve) -> None:
         wait_until(lambda: len(server.says("startup complete")) == 4, "all four are there")
         assert Counter(post_many(server, 1000)) == {200: 1000}
         wait_until(lambda: len(server.effects("ended")) >= 1000, "all jobs have run", seconds=30)
-        with Look(server.folder) as look:
+        with Look.into(server) as look:
             wait_until(lambda: look.count(JobState.SUCCEEDED) == 1000, "all are settled")
         assert Counter(server.effects("ended")) == Counter(map(str, range(1000)))
         assert len(server.processes()) > 1
@@ -66,6 +68,7 @@ def test_32_four_workers_on_one_file(serve: Serve) -> None:
     assert not server.says("WARNING")
 
 
+@postgres_in_the_long_form
 @pytest.mark.parametrize("kind", ["on_loop", "charge_card"])
 def test_43_held(serve: Serve, kind: str) -> None:
     """Killed in the middle of charging a card: the job is set aside for a person, and does not run by itself.
@@ -76,7 +79,7 @@ def test_43_held(serve: Serve, kind: str) -> None:
     server.open_gate("next")
     server.post(f"/add/{kind}/card")
     server.await_effect("started", "card")
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         wait_until(lambda: look.job().state is JobState.RUNNING, "the attempt is recorded")
     server.kill()
     server.open_gate("card")
@@ -86,13 +89,14 @@ def test_43_held(serve: Serve, kind: str) -> None:
         server.await_effect("ended", "card")
         return
     assert server.effects("started", "card") == ["card"]
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         held = look.jobs()[0]
         assert held.state is JobState.FAILED
         assert "held" in str(held.reason)
     assert server.says("was interrupted", "it does not run again by itself")
 
 
+@on_both_stores
 def test_43_held_in_its_first_moment(serve: Serve) -> None:
     """There is no moment in which it runs and looks as if it had not started: killed at once, it is set aside too."""
     server = serve(uvicorn("gated")).start()
@@ -101,11 +105,12 @@ def test_43_held_in_its_first_moment(serve: Serve) -> None:
     server.kill()
     server.open_gate("card")
     server.start()
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         assert look.job().state is JobState.FAILED
     assert server.effects("started") == ["card"]
 
 
+@postgres_in_the_long_form
 def test_43_held_before_it_started(serve: Serve) -> None:
     """Killed before the start there is nothing that could have happened twice: it runs."""
     server = serve(uvicorn("gated")).start()
@@ -120,6 +125,7 @@ def test_43_held_before_it_started(serve: Serve) -> None:
     assert server.effects("started") == ["card"]
 
 
+@postgres_in_the_long_form
 def test_46_gunicorn_preload(serve: Serve) -> None:
     """`gunicorn --preload` with four workers: each of them opens its own store, and every job runs once.
 
@@ -128,13 +134,14 @@ def test_46_gunicorn_preload(serve: Serve) -> None:
     with serve(gunicorn("load", "--preload", "--workers", "4")).start() as server:
         assert Counter(post_many(server, 200)) == {200: 200}
         wait_until(lambda: len(server.effects("ended")) >= 200, "all jobs have run")
-        with Look(server.folder) as look:
+        with Look.into(server) as look:
             wait_until(lambda: look.count(JobState.SUCCEEDED) == 200, "all are settled")
         assert Counter(server.effects("ended")) == Counter(map(str, range(200)))
         assert open_files(server.pid) & {"jobs.db", "jobs.db-workers"} == set()
         assert str(server.pid) not in server.processes()
 
 
+@on_both_stores
 def test_46_a_preloaded_worker_is_killed(serve: Serve) -> None:
     """One of four forked workers is killed while it runs a task: another one runs it again.
 
@@ -143,7 +150,7 @@ def test_46_a_preloaded_worker_is_killed(serve: Serve) -> None:
     with serve(gunicorn("gated", "--preload", "--workers", "4")).start() as server:
         server.post("/add/on_loop/report")
         server.await_effect("started", "report")
-        with Look(server.folder) as look:
+        with Look.into(server) as look:
             wait_until(lambda: look.job().state is JobState.RUNNING, "the attempt is recorded")
         (worker,) = server.processes()
         server.kill_worker(int(worker))
@@ -153,6 +160,7 @@ def test_46_a_preloaded_worker_is_killed(serve: Serve) -> None:
         assert len(server.processes()) == 2
 
 
+@on_both_stores
 @pytest.mark.parametrize("before", ["unused", "used"])
 def test_46_fork_after_import(serve: Serve, before: str) -> None:
     """A program imports the application, may have used its store, and forks: each process opens its own and commits."""
@@ -163,7 +171,7 @@ def test_46_fork_after_import(serve: Serve, before: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     expected = 6 if before == "used" else 5
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         assert look.states() == [JobState.QUEUED] * expected
 
 

@@ -12,7 +12,7 @@ import pytest
 from postlude import JobState
 from tests.scenarios.conftest import Serve
 from tests.scenarios.look import Look
-from tests.scenarios.outage import DiskFull, FilesLimited, Outage, mounted
+from tests.scenarios.outage import DatabaseGone, DiskFull, FilesLimited, Outage, mounted
 from tests.scenarios.server import Server, uvicorn
 from tests.scenarios.waiting import let_pass, wait_until
 
@@ -88,9 +88,11 @@ def test_50_switched_off(serve: Serve) -> None:
     assert len(server.says("postlude:")) == 2
 
 
-@pytest.fixture(params=["file size limit", "full disk"])
+@pytest.fixture(params=["file size limit", "full disk", "database gone"])
 def outage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outage]:
-    if request.param == "file size limit":
+    if request.param == "database gone":
+        yield DatabaseGone(request.getfixturevalue("postgres"))
+    elif request.param == "file size limit":
         if not hasattr(resource, "prlimit"):
             pytest.skip("no limit can be set on another process here")
         yield FilesLimited(tmp_path)
@@ -105,13 +107,13 @@ def test_51_the_disk_is_full_in_the_middle_of_the_day(serve: Serve, outage: Outa
     Requests without tasks are answered. What ends meanwhile is settled later, and not run again. When there is room,
     everything goes on by itself.
     """
-    with serve(uvicorn("gated"), POSTLUDE_URL=f"sqlite:///{outage.path}").start() as server:
+    with serve(uvicorn("gated"), POSTLUDE_URL=outage.url).start() as server:
         for name in ("before", "refused", "after"):
             server.open_gate(name)
         server.post("/add/on_loop/before")
         server.post("/add/on_loop/across")
         server.await_effect("ended", "before")
-        with Look(server.folder, outage.path) as look:
+        with Look.into(server) as look:
             wait_until(lambda: look.count(JobState.RUNNING) == 1, "one is recorded as running")
 
         outage.begin(server)
@@ -129,7 +131,7 @@ def test_51_the_disk_is_full_in_the_middle_of_the_day(serve: Serve, outage: Outa
         assert server.post("/add/on_loop/after").status == 200
         server.await_effect("ended", "after")
         wait_until(lambda: server.says("the store works again"), "it says that it is over", seconds=5)
-        with Look(server.folder, outage.path) as look:
+        with Look.into(server) as look:
             wait_until(lambda: look.states() == [JobState.SUCCEEDED] * 3, "all are settled")
         server.terminate()
     assert server.effects("ended") == ["before", "across", "after"]
@@ -143,7 +145,7 @@ def test_51_a_stream_is_broken_off(serve: Serve, outage: Outage) -> None:
 
     The client gets no end of the stream that it could take for success, and the task does not run.
     """
-    with serve(uvicorn("gated"), POSTLUDE_URL=f"sqlite:///{outage.path}").start() as server:
+    with serve(uvicorn("gated"), POSTLUDE_URL=outage.url).start() as server:
         server.open_gate("refused")
         server.open_gate("stream")
         outage.begin(server)
@@ -156,7 +158,7 @@ def test_51_a_stream_is_broken_off(serve: Serve, outage: Outage) -> None:
         assert not received.endswith(b"0\r\n\r\n")
         outage.end(server)
         let_pass(1.0)
-        with Look(server.folder, outage.path) as look:
+        with Look.into(server) as look:
             assert look.states() == []
     assert server.effects("started") == []
 
@@ -166,9 +168,7 @@ def test_51_run_unsaved(serve: Serve, outage: Outage) -> None:
 
     The log says which ran without having been stored, and later ones are stored again.
     """
-    with serve(
-        uvicorn("gated"), POSTLUDE_URL=f"sqlite:///{outage.path}", POSTLUDE_ON_STORE_ERROR="run_unsaved"
-    ).start() as server:
+    with serve(uvicorn("gated"), POSTLUDE_URL=outage.url, POSTLUDE_ON_STORE_ERROR="run_unsaved").start() as server:
         for name in ("before", "unsaved", "threaded", "after"):
             server.open_gate(name)
         server.post("/add/on_loop/before")
@@ -183,7 +183,7 @@ def test_51_run_unsaved(serve: Serve, outage: Outage) -> None:
         outage.end(server)
         assert server.post("/add/on_loop/after").status == 200
         server.await_effect("ended", "after")
-        with Look(server.folder, outage.path) as look:
+        with Look.into(server) as look:
             wait_until(lambda: look.states() == [JobState.SUCCEEDED] * 2, "what could be stored has been")
         server.terminate()
     with server.start():
@@ -196,7 +196,7 @@ def test_51_told_to_end_while_the_disk_is_full(serve: Serve, outage: Outage) -> 
 
     What came to an end then could not be written down, so it runs again: at least once, and never lost.
     """
-    server = serve(uvicorn("gated"), POSTLUDE_URL=f"sqlite:///{outage.path}", POSTLUDE_SHUTDOWN_GRACE="2")
+    server = serve(uvicorn("gated"), POSTLUDE_URL=outage.url, POSTLUDE_SHUTDOWN_GRACE="2")
     with server.start():
         server.post("/add/on_loop/within")
         server.post("/add/on_loop/beyond")
@@ -207,10 +207,10 @@ def test_51_told_to_end_while_the_disk_is_full(serve: Serve, outage: Outage) -> 
         server.open_gate("within")
         server.await_effect("ended", "within")
         server.wait(seconds=7)
-        assert not server.says("Traceback")
+        assert not server.says("Traceback"), server.text
         outage.end(server)
         server.open_gate("beyond")
         server.start()
         server.await_effect("ended", "beyond")
-        with Look(server.folder, outage.path) as look:
+        with Look.into(server) as look:
             wait_until(lambda: look.states() == [JobState.SUCCEEDED] * 2, "both have ended")

@@ -83,7 +83,7 @@ def test_it_is_started_again(serve: Serve) -> None:
     assert server.says("ERROR", "the worker's process was ended by signal SIGKILL: another is started")
     server.open_gate("a")
     server.await_effect("ended", "a")
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         wait_until(lambda: look.job().state is JobState.SUCCEEDED, "the job has succeeded")
         assert look.job().interruptions == 1
     server.terminate()
@@ -101,7 +101,7 @@ def test_it_is_drained_within_the_grace(serve: Serve) -> None:
     server.open_gate("ends")
     server.wait()
     assert gone(child)
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         assert sorted((job.state, job.interruptions) for job in look.jobs()) == [
             (JobState.QUEUED, 0),
             (JobState.SUCCEEDED, 0),
@@ -115,7 +115,7 @@ def test_one_that_does_not_end_is_killed(serve: Serve) -> None:
     child = child_at(server, "a")
     server.terminate(seconds=20)
     assert gone(child)
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         assert look.job().state is JobState.RUNNING, "whoever comes next finds that nobody owns it"
     server.open_gate("a")
     server.start().await_effect("ended", "a")

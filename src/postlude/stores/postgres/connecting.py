@@ -48,7 +48,7 @@ SELECT set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalive
 
 
 async def pool_at(location: Location) -> asyncpg.Pool:
-    """The connections of a process; one is there already.
+    """The connections of a process, each made when it is first needed.
 
     Raises:
         StoreLocationError: a pooler stands between that gives every transaction another session, and there is no direct
@@ -70,7 +70,7 @@ async def pool_at(location: Location) -> asyncpg.Pool:
         raise StoreLocationError(message)
     return await asyncpg.create_pool(
         **location.options(),
-        min_size=1,
+        min_size=0,  # else the pool itself logs a traceback each second while the database is gone
         max_size=CONNECTIONS,
         command_timeout=_LONGEST_STATEMENT,
         timeout=LENT_WITHIN,

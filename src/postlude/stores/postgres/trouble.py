@@ -20,7 +20,7 @@ _COMES_BACK: Final = (
     asyncpg.InsufficientResourcesError,  # no connection left, the disk is full
     asyncpg.ReadOnlySQLTransactionError,  # a standby, or a primary that was one until now
     asyncpg.TransactionRollbackError,
-    asyncpg.LockNotAvailableError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # the database lets nobody in just now; a lock was not free
     asyncpg.QueryCanceledError,
     asyncpg.PostgresSystemError,
 )
