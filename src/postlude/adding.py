@@ -101,7 +101,7 @@ class Adding:
         return Bound(
             caller.session,
             write=write,
-            committed=lambda: transactions.committed(way),
+            committed=transactions.hears(way),
             dropped=lambda calls: self.discard(calls, RolledBack()),
             left=lambda calls: self.events.emit(CallsLost(tuple(call.definition.name for call in calls), LEFT)),
         )

@@ -231,7 +231,7 @@ class Process:
         """A job was queued: look into the queue now, here and in other processes. From any thread."""
         self._tell("queued")
 
-    def _expect(self, straight: bool) -> None:  # noqa: FBT001 - the one thing that is told
+    def _expect(self, *, straight: bool) -> None:
         """A caller's transaction is committed about now. From any thread."""
         self.relay.expect(straight=straight)
         self._on_loop(self._relays.wake)

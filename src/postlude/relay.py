@@ -47,10 +47,16 @@ class Relay:
         self._straight = False
         """Whether something was written into the store itself, and may be committed by now."""
 
-    async def know(self, outbox: Outbox) -> Outbox:
-        """Remember where jobs are about to be left, before they are; returns the outbox that is known there."""
+    async def know(self, outbox: Outbox) -> Outbox | None:
+        """Remember where jobs are about to be left, before they are.
+
+        Returns:
+            The outbox that is known there; None: that is the store's own file.
+        """
         if outbox in self._known:
             return outbox
+        if await self._store.is_at(outbox.path):
+            return None
         known = await self._store.put_outbox(outbox)
         self._known.add(known)
         return known

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from postlude.callers.contract import Statement, is_async
@@ -23,17 +22,24 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class Expect(Protocol):
+    """Told when a caller has written, and about when that is committed, in any thread."""
+
+    def __call__(self, *, straight: bool) -> None:
+        """`straight`: the jobs are in the store itself."""
+        ...
+
+
 class Transactions:
     """How the callers of one process add jobs.
 
     Args:
         store: where the jobs belong.
         relay: takes them there from where callers leave them.
-        expect: called when a caller has written, and about when that is committed, in any thread; with whether the jobs
-            are in the store itself.
+        expect: told of what is written.
     """
 
-    def __init__(self, store: Store, relay: Relay, expect: Callable[[bool], None]) -> None:
+    def __init__(self, store: Store, relay: Relay, expect: Expect) -> None:
         self._store = store
         self._relay = relay
         self._expect = expect
@@ -67,9 +73,15 @@ class Transactions:
             way = self._ways[caller.engine] = await awaited(self._way(apart), apart)
         return way
 
-    def committed(self, way: Way) -> None:
-        """What was written that way is committed, now or before long. In any thread."""
-        self._expect(isinstance(way, ToStore))
+    def hears(self, way: Way) -> Callable[[], None]:
+        """What is to be called, in any thread, when something that was written this way is committed."""
+        return self._straight if isinstance(way, ToStore) else self._left
+
+    def _straight(self) -> None:
+        self._expect(straight=True)
+
+    def _left(self) -> None:
+        self._expect(straight=False)
 
     def _way(self, caller: Caller) -> Steps[Way]:
         return way_to(self._store, self._relay.know, caller)
@@ -78,8 +90,9 @@ class Transactions:
         way = yield from self._way(caller)
         if jobs:
             yield from way.add(jobs)
-            caller.on_commit(partial(self.committed, way))
-            self.committed(way)
+            hear = self.hears(way)
+            caller.on_commit(hear)
+            hear()  # nothing may tell, and it is committed before long
 
 
 async def awaited(steps: Steps[T], caller: Caller) -> T:

@@ -173,3 +173,27 @@ def _awaited(function: Callable[[], object]) -> Callable[[], Any]:
         function()
 
     return call
+
+
+# Of many at a time
+
+PATIENCE: Final = 60.0
+"""Seconds that a writer waits for the others."""
+WRITE: Final = "INSERT INTO notes (text) VALUES (:what)"
+
+Write = Callable[[Any, str], object]
+"""Writes a row of the application's, through a connection or session."""
+
+
+@contextmanager
+def of_the_standard_library(path: Path) -> Iterator[tuple[Any, Write]]:
+    with closing(sqlite3.connect(path, timeout=PATIENCE)) as connection:
+        yield connection, lambda own, what: own.execute(WRITE, {"what": what})
+
+
+@contextmanager
+def of_a_mapper(path: Path) -> Iterator[tuple[Any, Write]]:
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}", connect_args={"timeout": PATIENCE})
+    with sqlalchemy.orm.Session(engine) as session:
+        yield session, lambda own, what: own.execute(sqlalchemy.text(WRITE), {"what": what})
+    engine.dispose()

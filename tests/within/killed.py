@@ -3,14 +3,19 @@
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NoReturn
-from uuid import UUID
+from typing import Any, NoReturn
+from uuid import UUID, uuid4
+
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from postlude import Postlude
 from postlude.stores.outbox import OutboxFile
-from tests.within.callers import BLOCKING
+from tests.within.callers import BLOCKING, Write, of_a_mapper, of_the_standard_library
 from tests.within.tasks import note
 
 
@@ -42,10 +47,37 @@ def die_between_the_two_files(url: str, path: str, kind: str) -> None:
         durable.blocking.jobs.get(job.id)
 
 
+def write_until_killed(url: str, path: str) -> None:
+    """With a worker in the same process, which moves and runs what the threads beside it commit."""
+    app = FastAPI()
+    durable = Postlude(app, url)
+    with TestClient(app), ThreadPoolExecutor() as threads:
+        for begin in (of_the_standard_library, of_a_mapper):
+            threads.submit(_write, durable, begin(Path(path)))
+
+
+def _write(durable: Postlude, beginning: AbstractContextManager[tuple[Any, Write]]) -> NoReturn:
+    with beginning as (own, write):
+        enqueue = durable.blocking.options(within=own).enqueue
+        while True:
+            what = uuid4().hex
+            write(own, what)
+            enqueue(note, what)
+            if what < "4":
+                own.rollback()
+            else:
+                own.commit()
+
+
 def _die() -> NoReturn:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
 def main(what: str) -> None:
-    {"commit": commit_and_die, "between": die_between_the_two_files}[what](*sys.argv[1:])
+    ways: dict[str, Callable[..., None]] = {
+        "commit": commit_and_die,
+        "between": die_between_the_two_files,
+        "load": write_until_killed,
+    }
+    ways[what](*sys.argv[1:])

@@ -2,45 +2,22 @@
 
 import random
 import sqlite3
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
-import sqlalchemy
-import sqlalchemy.orm
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from postlude import JobState, Postlude
 from tests.face.holding import ran
 from tests.scenarios.waiting import wait_until
-from tests.within.callers import left
+from tests.within.callers import left, of_a_mapper, of_the_standard_library
 from tests.within.tasks import note
 
 THREADS = 8
 SEED = 20_241_123
-PATIENCE = 60.0
-"""Seconds that a writer waits for the others."""
-WRITE = "INSERT INTO notes (text) VALUES (:what)"
-
-Write = Callable[[Any, str], object]
-
-
-@contextmanager
-def of_the_standard_library(path: Path) -> Iterator[tuple[Any, Write]]:
-    with closing(sqlite3.connect(path, timeout=PATIENCE)) as connection:
-        yield connection, lambda own, what: own.execute(WRITE, {"what": what})
-
-
-@contextmanager
-def of_a_mapper(path: Path) -> Iterator[tuple[Any, Write]]:
-    engine = sqlalchemy.create_engine(f"sqlite:///{path}", connect_args={"timeout": PATIENCE})
-    with sqlalchemy.orm.Session(engine) as session:
-        yield session, lambda own, what: own.execute(sqlalchemy.text(WRITE), {"what": what})
-    engine.dispose()
 
 
 def transact(path: Path, durable: Postlude, thread: int, number: int) -> list[str]:

@@ -162,6 +162,27 @@ def test_a_savepoint_takes_its_tasks_along(app: FastAPI, durable: Postlude, sess
     assert ran == ["outer", "kept"]
 
 
+def test_what_an_endpoint_added_that_raised_is_no_loss(
+    app: FastAPI, durable: Postlude, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "postlude")
+
+    def get_session() -> Iterator[Session]:
+        with Session(database.blocking) as session:
+            yield session
+
+    @app.post("/")
+    def endpoint(tasks: Annotated[TransactionTasks, Within(get_session)]) -> None:
+        tasks.add_task(note, "never")
+        raise HTTPException(400)
+
+    with serving(app) as client:
+        assert client.post("/").status_code == 400
+    said = [record.levelno for record in caplog.records if "was rolled back" in record.getMessage()]
+    assert said == [logging.INFO]
+    assert ran == []
+
+
 def test_in_order_and_not(app: FastAPI, durable: Postlude, session: Any) -> None:
     @app.post("/")
     async def endpoint(

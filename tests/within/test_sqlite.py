@@ -91,6 +91,15 @@ async def test_a_key_is_looked_at_when_the_job_reaches_the_store(own: Path, runn
     assert ran == ["a"]
 
 
+@pytest.mark.usefixtures("no_blocking")
+@pytest.mark.parametrize("kind", AWAITED)
+async def test_what_is_awaited_blocks_no_loop(kind: str, own: Path, durable: Postlude) -> None:
+    async with caller(kind, own) as transaction:
+        job = await durable.options(within=transaction.within).enqueue(note_once, "later")
+        await transaction.commit()
+    assert (await durable.jobs.get(job.id)).state is JobState.QUEUED
+
+
 async def test_a_job_is_found_from_its_commit_on_also_where_no_worker_runs(own: Path, durable: Postlude) -> None:
     async with of_aiosqlite(own) as transaction:
         job = await durable.options(within=transaction.within).enqueue(note, "later")

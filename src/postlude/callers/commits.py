@@ -63,12 +63,12 @@ class AtCommit(Generic[T]):
         """Write it in the next commit."""
         self._waiting.append((thing, self._session.get_nested_transaction()))
 
-    def end(self) -> None:
-        """Nothing is written from now on."""
+    def end(self, *, failed: bool) -> None:
+        """Nothing is written from now on; `failed`: whoever added what waits has come to nothing with it."""
         for name, listener in self._listeners:
             _events().remove(self._session, name, listener)
         if waiting := self._take_waiting():
-            self._left(waiting)
+            (self._dropped if failed else self._left)(waiting)
 
     def _before_commit(self, session: Session) -> None:
         if session.in_nested_transaction():

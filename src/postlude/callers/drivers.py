@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar, Final
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import sqlite3
@@ -72,8 +71,6 @@ class OfApsw(_OnSQLite):
     """`apsw.Connection`."""
 
     library: Library | None = "apsw"
-    _listening: ClassVar[WeakSet[apsw.Connection]] = WeakSet()
-    """Those that tell of their commits."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -86,14 +83,11 @@ class OfApsw(_OnSQLite):
 
     def on_commit(self, hear: Callable[[], None]) -> None:
         """Just before each commit of the connection, from now on."""
-        if self._connection in self._listening:
-            return
 
         def committing() -> bool:
             hear()
             return False  # which lets it go ahead
 
-        self._listening.add(self._connection)
         self._connection.set_commit_hook(committing, id="postlude")
 
 

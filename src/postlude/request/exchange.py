@@ -296,9 +296,9 @@ class Exchange:
         """Have the exchange over; returns the calls that run now."""
         self.over = True
         # Two objects that point at each other would stay in memory until the garbage collector comes.
-        self.tasks = self.raised = None
         for bound in self._bound:
-            bound.end()
+            bound.end(failed=self.raised is not None)
+        self.tasks = self.raised = None
         commits = self._commits
         if commits is None:
             return ()

@@ -47,7 +47,7 @@ class CallerStore(Protocol):
         """Whose jobs these are, where several applications share a database."""
         ...
 
-    def is_at(self, path: str) -> bool:
+    async def is_at(self, path: str) -> bool:
         """Whether that is the store's own file, under whatever name."""
         ...
 

@@ -12,7 +12,6 @@ import contextlib
 import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -32,15 +31,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BUSY_SECONDS: Final = 5.0
+BUSY_SECONDS: Final = 2.0
 """How long the taking side waits for those who write in the file."""
-_FOLDER: Final = Path(__file__).parent / "sql" / "outbox"
+
+# Read when the module is: some are wanted on an event loop, which must not wait for a disk.
+_SQL: Final = {path.stem: path.read_text("utf-8") for path in (Path(__file__).parent / "sql" / "outbox").glob("*.sql")}
 
 
-@cache
 def sql(name: str) -> str:
     """The text of one statement on an outbox."""
-    return (_FOLDER / f"{name}.sql").read_text("utf-8")
+    return _SQL[name]
 
 
 class OutboxFile:

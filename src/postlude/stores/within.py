@@ -31,6 +31,10 @@ Steps: TypeAlias = Generator[Statement | Ask, Any, T]
 """What is to be done, one after the other: statements of the caller, which give rows, and questions to the store."""
 
 
+Know: TypeAlias = Callable[[Outbox], Coroutine[Any, Any, Outbox | None]]
+"""Has the store remember an outbox, and gives what it knows there; None: that is the store's own file."""
+
+
 class ToOutbox(NamedTuple):
     """Jobs go into the outbox of the caller's own file."""
 
@@ -91,12 +95,12 @@ class ToStore(NamedTuple):
 Way: TypeAlias = ToOutbox | ToStore
 
 
-def way_to(store: Store, know: Callable[[Outbox], Coroutine[Any, Any, Outbox]], caller: Caller) -> Steps[Way]:
+def way_to(store: Store, know: Know, caller: Caller) -> Steps[Way]:
     """How this caller adds jobs to this store.
 
     Args:
         store: where the jobs belong.
-        know: has the store remember an outbox, and gives what it knows there.
+        know: of outboxes.
         caller: who adds them.
 
     Raises:
@@ -119,15 +123,15 @@ def way_to(store: Store, know: Callable[[Outbox], Coroutine[Any, Any, Outbox]], 
             "one in a temporary folder."
         )
         raise CallError(message)
-    if store.is_at(path):
+    outbox = Outbox(path, caller.library or "")
+    known: Outbox | None = yield lambda: know(outbox)
+    if known is None:
         message = (
             f"within: this connection has the store's own file open ({path}), and two SQLite libraries in one process "
             "do not see each other's locks: that loses jobs. Keep your tables in a file of their own, or set "
             "POSTLUDE_URL to another one for the jobs."
         )
         raise CallError(message)
-    outbox = Outbox(path, caller.library or "")
-    known: Outbox = yield lambda: know(outbox)
     if known != outbox:
         message = (
             f"within: the outbox in {path} is read by {known.library}, since a connection of that came first, and this "

@@ -40,7 +40,7 @@ class ForCallers:
         """By its name."""
         return self._location.namespace
 
-    def is_at(self, path: str) -> bool:  # noqa: ARG002 - the contract's
+    async def is_at(self, path: str) -> bool:  # noqa: ARG002 - the contract's
         """It has no file of its own."""
         return False
 

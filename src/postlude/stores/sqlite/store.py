@@ -13,7 +13,6 @@ from postlude.stores.sqlite import by_hand, claiming, logs, outboxes, pruning, r
 from postlude.stores.sqlite.arriving import Arriving
 from postlude.stores.sqlite.departing import Departing
 from postlude.stores.sqlite.liveness import new_worker_id
-from postlude.stores.sqlite.location import key_of
 from postlude.stores.sqlite.notifying import Notifications
 from postlude.stores.sqlite.reader import Reader
 from postlude.stores.sqlite.writer import Writer, call, prepare
@@ -278,10 +277,9 @@ class SQLiteStore:
         """One file is for one application."""
         return "default"
 
-    def is_at(self, path: str) -> bool:
+    async def is_at(self, path: str) -> bool:
         """By device and inode."""
-        found = key_of(Path(path))
-        return found is not None and found == key_of(self._path)
+        return await self._read(lambda _: outboxes.are_one_file(self._path, Path(path)))
 
     async def direct(self) -> Direct | None:
         """Clause 43: only the store itself opens its file."""
