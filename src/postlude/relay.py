@@ -85,18 +85,17 @@ class Relay:
         Raises:
             StoreError: of an outbox, when all the others were seen to.
         """
-        moved, trouble = False, None
-        while count := await self._store.relay(limit=BATCH):
-            moved = True
-            if count < BATCH:
-                break
+        count = BATCH
+        while count == BATCH:
+            count = await self._store.relay(limit=BATCH)
+            if count:
+                self._queued()
+        trouble: StoreError | None = None
         for outbox in await self._outboxes():
             try:
-                moved = await self._relay(self._file(outbox)) or moved
+                await self._relay(self._file(outbox))
             except StoreError as error:
                 trouble = error
-        if moved:
-            self._queued()
         if trouble is not None:
             raise trouble
 
@@ -121,13 +120,15 @@ class Relay:
                 file = self._files[outbox] = OutboxFile(outbox, self._store.namespace)
             return file
 
-    async def _relay(self, file: OutboxFile) -> bool:
-        moved = False
-        while jobs := await file.waiting(BATCH):
-            there = await self._insert(jobs)
-            await file.remove(job.id for job in there)
-            moved = True
-        return moved
+    async def _relay(self, file: OutboxFile) -> None:
+        count = BATCH
+        while count == BATCH:
+            jobs = await file.waiting(BATCH)
+            count = len(jobs)
+            if jobs:
+                there = await self._insert(jobs)
+                self._queued()
+                await file.remove(job.id for job in there)
 
     async def _insert(self, jobs: Sequence[NewJob]) -> Sequence[NewJob]:
         """Have these in the store; returns those that are there.

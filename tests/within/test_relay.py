@@ -1,7 +1,9 @@
 """Between the outboxes and the store: what is moved when, and what goes wrong on the way."""
 
 import asyncio
+import os
 import sqlite3
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import closing
 from pathlib import Path
@@ -64,6 +66,16 @@ def move_away(path: Path) -> None:
 
 def is_there(path: Path) -> bool:
     return path.exists()
+
+
+def in_a_child(holds: Callable[[], bool]) -> bool:
+    """Whether it holds right after a fork."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12: there are threads
+        child = os.fork()
+    if not child:
+        os._exit(0 if holds() else 1)
+    return os.waitpid(child, 0)[1] == 0
 
 
 HEARS = ["apsw", "Connection", "Session", "SQLModel", "AsyncConnection", "AsyncSession", "SQLModel async"]
@@ -186,6 +198,7 @@ async def test_what_is_no_job_stays_and_is_named(store: Store, relay: Relay, dur
     with closing(sqlite3.connect(own)) as connection:
         connection.execute("INSERT INTO postlude_outbox VALUES ('broken', 'default', '{}')")
         connection.commit()
+    await relay.look()
     with pytest.raises(StoreError, match=r"expected a job .* correct the row with the id broken"):
         await relay.look()
     assert await there(store) == set(ids)
@@ -243,3 +256,17 @@ async def test_a_store_that_was_replaced_is_told_of_the_outboxes_again(
     relay._known.add(Outbox("/other.db", "sqlite3"))  # as if the store had lost it
     await relay.look()
     assert len(await store.outboxes()) == 2
+
+
+async def test_nothing_is_open_at_a_fork_and_both_sides_go_on(
+    store: Store, relay: Relay, durable: Postlude, own: Path
+) -> None:
+    await leave(durable, own, "one")
+    await relay.look()
+    (file,) = relay._files.values()
+    assert file._connection is not None
+    assert in_a_child(lambda: file._connection is None)
+    ids = await leave(durable, own, "two")
+    await relay.look()
+    assert set(ids) < await there(store)
+    assert left(own) == 0

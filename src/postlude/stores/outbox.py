@@ -91,7 +91,7 @@ class OutboxFile:
             StoreUnavailable: the file does not answer now.
         """
         ids = json.dumps([str(job_id) for job_id in job_ids])
-        await self._do(lambda: self._execute("remove", ids))
+        await self._do(lambda: self._ready() and self._execute("remove", ids))
 
     def close(self) -> None:
         """Let go of the file, when what is under way has ended."""
