@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import contextlib
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID
 
 from postlude.durations import seconds_of
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from postlude.registry import Registry
     from postlude.stores.contract import Store
     from postlude.stores.notifying import Change
+
+T = TypeVar("T")
 
 LONGEST_LIST: Final = 100_000
 """Jobs that one list may have: all of them are in memory at once."""
@@ -158,7 +161,7 @@ class Jobs:
             IllegalTransition: it has ended already.
         """
         key = _id(job_id)
-        state = await (await self._opened()).cancel(key, reason=reason, now=self._clock.now())
+        state = await self._asked(lambda store: store.cancel(key, reason=reason, now=self._clock.now()))
         if not state.finished:
             self._changed("cancelled")
         return await self.get(key)
@@ -173,7 +176,7 @@ class Jobs:
             IllegalTransition: it has not ended, has succeeded, or cannot be run again; the message says why.
         """
         key = _id(job_id)
-        await (await self._opened()).retry(key, now=self._clock.now())
+        await self._asked(lambda store: store.retry(key, now=self._clock.now()))
         self._changed("queued")
         return await self.get(key)
 
@@ -184,7 +187,8 @@ class Jobs:
             JobNotFound: there is none with this id.
             IllegalTransition: it has not ended, or another job of its chain has not.
         """
-        await (await self._opened()).delete(_id(job_id))
+        key = _id(job_id)
+        await self._asked(lambda store: store.delete(key))
 
     async def pause(
         self,
@@ -321,14 +325,21 @@ class Jobs:
         return Job(record.id, record.task, self, record)
 
     async def _record(self, job_id: UUID) -> Record:
-        store = await self._opened()
-        found = await store.get([job_id])
-        if not found:  # in the store: its transaction may be committed elsewhere since a moment ago
-            await self._relay()
+        async def read(store: Store) -> Record:
             found = await store.get([job_id])
-        if not found:
-            raise JobNotFound(job_id)
-        return found[0]
+            if not found:
+                raise JobNotFound(job_id)
+            return found[0]
+
+        return await self._asked(read)
+
+    async def _asked(self, ask: Callable[[Store], Awaitable[T]]) -> T:
+        """What the store says of a job, asked again if it does not have it: it may have been committed elsewhere."""
+        store = await self._opened()
+        with contextlib.suppress(JobNotFound):
+            return await ask(store)
+        await self._relay()
+        return await ask(store)
 
 
 def _id(job_id: UUID | str) -> UUID:

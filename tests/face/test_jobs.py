@@ -222,8 +222,9 @@ async def test_an_id_that_no_job_has(closing: Closing) -> None:
         assert isinstance(raised.value, LookupError)
         assert str(raised.value) == (
             f"No job has the id {missing}. It ended and was kept for its time (retention=, by default a day after "
-            "success), its request raised, its call could not be stored and ran in the process only (a warning said "
-            "so), or it is kept in another store: compare the URL."
+            "success), its request raised, the transaction that it was added within is not committed or was rolled "
+            "back, its call could not be stored and ran in the process only (a warning said so), or it is kept in "
+            "another store: compare the URL."
         )
 
 

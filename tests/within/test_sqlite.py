@@ -110,6 +110,13 @@ async def test_a_job_is_found_from_its_commit_on_also_where_no_worker_runs(own: 
     assert left(own) == 0
 
 
+async def test_also_to_be_cancelled(own: Path, durable: Postlude) -> None:
+    with of_sqlite3(own) as transaction:
+        job = await durable.options(within=transaction.within).enqueue(note, "never")
+        transaction.commit()
+    assert (await job.cancel()).state is JobState.CANCELLED
+
+
 async def test_without_a_transaction_it_is_committed_at_once(own: Path, durable: Postlude) -> None:
     with closing(sqlite3.connect(own, isolation_level=None)) as connection:
         job = await durable.options(within=connection).enqueue(note, "at once")
