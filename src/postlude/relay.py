@@ -39,8 +39,8 @@ class Relay:
         self._store = store
         self._queued = queued
         self._files: dict[Outbox, OutboxFile] = {}
-        self._known: set[Outbox] = set()
-        """Those that this process writes to."""
+        self._known: dict[str, Outbox] = {}
+        """Those that this process writes to, by their paths."""
         self._lock = threading.Lock()
         """Whoever misses a job looks for it on an event loop of its own."""
         self._pause = LOOK_EVERY
@@ -53,12 +53,9 @@ class Relay:
         Returns:
             The outbox that is known there; None: that is the store's own file.
         """
-        if outbox in self._known:
-            return outbox
-        if await self._store.is_at(outbox.path):
-            return None
-        known = await self._store.put_outbox(outbox)
-        self._known.add(known)
+        known = self._known.get(outbox.path)
+        if known is None and not await self._store.is_at(outbox.path):
+            known = self._known[outbox.path] = await self._store.put_outbox(outbox)
         return known
 
     def expect(self, *, straight: bool) -> None:
@@ -108,7 +105,7 @@ class Relay:
 
     async def _outboxes(self) -> Sequence[Outbox]:
         found = await self._store.outboxes()
-        for outbox in self._known.difference(found):
+        for outbox in {*self._known.values()}.difference(found):
             # The store's file was replaced since, and whoever opens it next has to know.
             await self._store.put_outbox(outbox)
         return found
@@ -117,7 +114,7 @@ class Relay:
         with self._lock:
             file = self._files.get(outbox)
             if file is None:
-                file = self._files[outbox] = OutboxFile(outbox, self._store.namespace)
+                file = self._files[outbox] = OutboxFile(outbox)
             return file
 
     async def _relay(self, file: OutboxFile) -> None:

@@ -196,7 +196,7 @@ async def test_a_job_that_the_store_does_not_take_keeps_no_other(
 async def test_what_is_no_job_stays_and_is_named(store: Store, relay: Relay, durable: Postlude, own: Path) -> None:
     ids = await leave(durable, own, "one")
     with closing(sqlite3.connect(own)) as connection:
-        connection.execute("INSERT INTO postlude_outbox VALUES ('broken', 'default', '{}')")
+        connection.execute("INSERT INTO postlude_outbox SELECT 'broken', store, '{}' FROM postlude_outbox")
         connection.commit()
     await relay.look()
     with pytest.raises(StoreError, match=r"expected a job .* correct the row with the id broken"):
@@ -239,13 +239,17 @@ async def test_a_file_that_is_gone_is_nobodys_fault_and_one_in_its_place_is_read
     assert await there(store) == {*first, *second}
 
 
-async def test_the_jobs_of_another_application_stay(store: Store, relay: Relay, durable: Postlude, own: Path) -> None:
-    await leave(durable, own, "one")
-    with closing(sqlite3.connect(own)) as connection:
-        connection.execute("UPDATE postlude_outbox SET namespace = 'another'")
-        connection.commit()
+async def test_two_applications_on_one_file_take_each_its_own(
+    store: Store, relay: Relay, durable: Postlude, own: Path, tmp_path: Path
+) -> None:
+    ids = await leave(durable, own, "one")
+    other = Postlude(url=f"sqlite:///{tmp_path}/other.db", worker="off")
+    theirs = await leave(other, own, "theirs")
     await relay.look()
-    assert (await there(store), left(own)) == (set(), 1)
+    assert (await there(store), left(own)) == (set(ids), 1)
+    assert (await other.jobs.get(theirs[0])).id == theirs[0]
+    await other.close()
+    assert left(own) == 0
 
 
 async def test_a_store_that_was_replaced_is_told_of_the_outboxes_again(
@@ -253,7 +257,7 @@ async def test_a_store_that_was_replaced_is_told_of_the_outboxes_again(
 ) -> None:
     outbox = Outbox(str(tmp_path / "app.db"), "sqlite3")
     assert await relay.know(outbox) == outbox
-    relay._known.add(Outbox("/other.db", "sqlite3"))  # as if the store had lost it
+    relay._known["/other.db"] = Outbox("/other.db", "sqlite3", "1")  # as if the store had lost it
     await relay.look()
     assert len(await store.outboxes()) == 2
 

@@ -24,6 +24,8 @@ class Outbox(NamedTuple):
     """Of the file; absolute."""
     library: str
     """The SQLite library that its writers use: `sqlite3` or `apsw`."""
+    mark: str = ""
+    """Stands beside each job there that belongs to this store: applications may share a file, and not their stores."""
 
 
 class Direct(NamedTuple):
@@ -41,11 +43,6 @@ class Direct(NamedTuple):
 
 class CallerStore(Protocol):
     """What is asked for callers who add jobs in transactions of their own."""
-
-    @property
-    def namespace(self) -> str:
-        """Whose jobs these are, where several applications share a database."""
-        ...
 
     async def is_at(self, path: str) -> bool:
         """Whether that is the store's own file, under whatever name."""

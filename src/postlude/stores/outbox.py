@@ -46,16 +46,11 @@ def sql(name: str) -> str:
 class OutboxFile:
     """What waits in one outbox, read and removed in a thread of its own."""
 
-    def __init__(self, outbox: Outbox, namespace: str) -> None:
-        """Opens nothing yet.
-
-        Args:
-            outbox: where it is.
-            namespace: the jobs of which application are meant.
-        """
+    def __init__(self, outbox: Outbox) -> None:
+        """Opens nothing yet."""
         self._path = Path(outbox.path)
         self._connect = _connect_apsw if outbox.library == "apsw" else _connect_sqlite3
-        self._namespace = namespace
+        self._mark = outbox.mark
         self._connection: Any = None
         """Of one library or the other: both have `execute` and `close`."""
         self._opened: Key | None = None
@@ -110,7 +105,7 @@ class OutboxFile:
     def _waiting(self, limit: int) -> list[tuple[str, str]]:
         if not self._ready() or not self._execute("is_there")[0][0]:
             return []
-        return self._execute("waiting", self._namespace, limit)
+        return self._execute("waiting", self._mark, limit)
 
     def _execute(self, name: str, *values: object) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = self._connection.execute(sql(name), values).fetchall()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from postlude.callers.contract import Row, Statement
 from postlude.errors import CallError, StoreError
+from postlude.ids import new_token
 from postlude.stores.callers import Direct, Outbox
 from postlude.stores.jobtexts import text_of
 from postlude.stores.outbox import sql
@@ -39,11 +40,10 @@ class ToOutbox(NamedTuple):
     """Jobs go into the outbox of the caller's own file."""
 
     outbox: Outbox
-    namespace: str
 
     def add(self, jobs: Sequence[NewJob]) -> Steps[None]:
         """Write them, into a table that is made if it is missing."""
-        add = Statement(sql("add"), text_of(jobs, {"namespace": self.namespace}))
+        add = Statement(sql("add"), text_of(jobs, {"store": self.outbox.mark}))
         try:
             # First of all, and not after a look whether the table is there: a transaction that has only read so far
             # waits for no other writer, but fails.
@@ -123,8 +123,7 @@ def way_to(store: Store, know: Know, caller: Caller) -> Steps[Way]:
             "one in a temporary folder."
         )
         raise CallError(message)
-    outbox = Outbox(path, caller.library or "")
-    known: Outbox | None = yield lambda: know(outbox)
+    known: Outbox | None = yield lambda: know(Outbox(path, caller.library or "", f"{new_token():016x}"))
     if known is None:
         message = (
             f"within: this connection has the store's own file open ({path}), and two SQLite libraries in one process "
@@ -132,14 +131,14 @@ def way_to(store: Store, know: Know, caller: Caller) -> Steps[Way]:
             "POSTLUDE_URL to another one for the jobs."
         )
         raise CallError(message)
-    if known != outbox:
+    if known.library != caller.library:
         message = (
             f"within: the outbox in {path} is read by {known.library}, since a connection of that came first, and this "
             f"one is of {caller.library}: two SQLite libraries must not have one file open in one process. Use "
             f"{known.library} for this file, or give each library a file of its own."
         )
         raise CallError(message)
-    return ToOutbox(outbox, store.namespace)
+    return ToOutbox(known)
 
 
 def _sqlstate(error: BaseException) -> str | None:

@@ -15,7 +15,7 @@ from tests.stores.places import open_place
 
 async def test_clause_42_an_outbox_is_known_to_whoever_opens_the_store_later(store: Store, url: str) -> None:
     assert await store.outboxes() == []
-    outbox = Outbox("/srv/app.db", "sqlite3")
+    outbox = Outbox("/srv/app.db", "sqlite3", "mark")
     assert await store.put_outbox(outbox) == outbox
     other = open_place(url)
     await other.open()
@@ -24,11 +24,11 @@ async def test_clause_42_an_outbox_is_known_to_whoever_opens_the_store_later(sto
 
 
 async def test_clause_42_the_first_library_at_a_path_stays(store: Store) -> None:
-    first = Outbox("/srv/app.db", "sqlite3")
+    first = Outbox("/srv/app.db", "sqlite3", "mark")
     await store.put_outbox(first)
-    assert await store.put_outbox(first._replace(library="apsw")) == first
-    assert await store.put_outbox(Outbox("/srv/other.db", "apsw")) == Outbox("/srv/other.db", "apsw")
-    assert sorted(await store.outboxes()) == [first, ("/srv/other.db", "apsw")]
+    assert await store.put_outbox(first._replace(library="apsw", mark="other")) == first
+    assert await store.put_outbox(Outbox("/srv/other.db", "apsw", "third")) == Outbox("/srv/other.db", "apsw", "third")
+    assert sorted(await store.outboxes()) == [first, ("/srv/other.db", "apsw", "third")]
 
 
 async def add(store: Store, url: str, jobs: list[NewJob], *, commit: bool = True) -> bool:

@@ -35,11 +35,6 @@ class ForCallers:
     async def _do(self, operation: Callable[[Session], Awaitable[T]]) -> T:
         raise NotImplementedError
 
-    @property
-    def namespace(self) -> str:
-        """By its name."""
-        return self._location.namespace
-
     async def is_at(self, path: str) -> bool:  # noqa: ARG002 - the contract's
         """It has no file of its own."""
         return False
@@ -71,12 +66,13 @@ async def _direct(session: Session, location: Location) -> Direct:
 
 async def _outboxes(session: Session) -> Sequence[Outbox]:
     rows = await session.rows("outboxes", session.namespace)
-    return [Outbox(row["path"], row["library"]) for row in rows]
+    return [Outbox(*row) for row in rows]
 
 
 async def _put_outbox(session: Session, outbox: Outbox) -> Outbox:
-    await session.do("put_outbox", session.namespace, outbox.path, outbox.library)
-    return outbox._replace(library=await session.value("outbox", session.namespace, outbox.path))
+    await session.do("put_outbox", session.namespace, *outbox)
+    row = await session.row("outbox", session.namespace, outbox.path)
+    return outbox if row is None else Outbox(*row)
 
 
 async def _relay(session: Session, limit: int) -> int:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 def read(connection: Connection) -> list[Outbox]:
     """All that are known."""
-    return [Outbox(str(path), str(library)) for path, library in connection.execute(sql("outboxes"))]
+    return [Outbox(*map(str, row)) for row in connection.execute(sql("outboxes"))]
 
 
 def put(connection: Connection, outbox: Outbox) -> Outbox:
     """Write it unless one is known there; returns that."""
     connection.execute(sql("put_outbox"), outbox)
-    return outbox._replace(library=str(connection.execute(sql("outbox"), (outbox.path,)).get))
+    return Outbox(*map(str, connection.execute(sql("outbox"), (outbox.path,)).get))
 
 
 def are_one_file(own: Path, other: Path) -> bool:

@@ -272,11 +272,6 @@ class SQLiteStore:
 
     # -- callers
 
-    @property
-    def namespace(self) -> str:
-        """One file is for one application."""
-        return "default"
-
     async def is_at(self, path: str) -> bool:
         """By device and inode."""
         return await self._read(lambda _: outboxes.are_one_file(self._path, Path(path)))

@@ -1,5 +1,5 @@
 CREATE TABLE IF NOT EXISTS main.postlude_outbox (
     id TEXT NOT NULL PRIMARY KEY,
-    namespace TEXT NOT NULL,
+    store TEXT NOT NULL,
     job TEXT NOT NULL
 )

@@ -1,1 +1,1 @@
-SELECT id, job FROM main.postlude_outbox WHERE namespace = ? ORDER BY rowid LIMIT ?
+SELECT id, job FROM main.postlude_outbox WHERE store = ? ORDER BY rowid LIMIT ?

@@ -1,1 +1,1 @@
-SELECT library FROM {schema}.outboxes WHERE namespace = $1 AND path = $2
+SELECT path, library, mark FROM {schema}.outboxes WHERE namespace = $1 AND path = $2

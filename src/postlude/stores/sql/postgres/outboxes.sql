@@ -1,1 +1,1 @@
-SELECT path, library FROM {schema}.outboxes WHERE namespace = $1
+SELECT path, library, mark FROM {schema}.outboxes WHERE namespace = $1

@@ -1,1 +1,1 @@
-SELECT library FROM outboxes WHERE path = ?
+SELECT path, library, mark FROM outboxes WHERE path = ?

@@ -1,1 +1,1 @@
-SELECT path, library FROM outboxes
+SELECT path, library, mark FROM outboxes

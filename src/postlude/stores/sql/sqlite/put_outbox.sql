@@ -1,1 +1,1 @@
-INSERT INTO outboxes (path, library) VALUES (?, ?) ON CONFLICT DO NOTHING
+INSERT INTO outboxes (path, library, mark) VALUES (?, ?, ?) ON CONFLICT DO NOTHING

@@ -158,6 +158,7 @@ CREATE TABLE {schema}.outboxes (
     namespace integer NOT NULL,
     path text COLLATE "C" NOT NULL,
     library text NOT NULL,                                   -- the SQLite library that its writers use
+    mark text NOT NULL,                                      -- stands beside each job there that belongs to this store
     PRIMARY KEY (namespace, path)
 );
 

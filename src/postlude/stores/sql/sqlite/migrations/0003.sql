@@ -2,5 +2,6 @@
 
 CREATE TABLE outboxes (
     path TEXT PRIMARY KEY,
-    library TEXT NOT NULL                         -- the SQLite library that its writers use
+    library TEXT NOT NULL,                        -- the SQLite library that its writers use
+    mark TEXT NOT NULL                            -- stands beside each job there that belongs to this store
 ) STRICT, WITHOUT ROWID;
