@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from postlude.cli.check import check_application
 from postlude.cli.demo.story import tell
 from postlude.cli.migrating import bring_up_to_date
 from postlude.cli.move import ends_of, move_jobs
@@ -160,3 +161,19 @@ def migrate(
     Exit code: 0; 1 if it cannot be done, and nothing was changed then; 2 when the URL names no store.
     """
     raise typer.Exit(bring_up_to_date(url, schema, dry_run=dry_run, sql=sql))
+
+
+@commands.command()
+def check(
+    application: Annotated[
+        str | None,
+        typer.Argument(metavar="[APP]", show_default=False, help="As for `postlude worker`, found in the same way."),
+    ] = None,
+) -> None:
+    """Look for everything by which an application would lose work, or never do it; each with its cure.
+
+    Nothing is started, made or migrated. Run it with the environment and in the place in which the application runs.
+
+    Exit code: 0 when there is nothing of that kind; 1 when there is; 2 when there is no application to look at.
+    """
+    raise typer.Exit(check_application(application, Console(highlight=False)))
