@@ -29,7 +29,7 @@ PORTION: Final = 500
 """Jobs in one parcel, about."""
 LOOK_EVERY: Final = 0.2
 """Seconds between two looks at whether what runs has ended."""
-JOBS_SHOWN: Final = 10
+CONFLICTS_SHOWN: Final = 10
 """Conflicts that are named at most: whoever copied a file has as many as it has jobs."""
 
 KINDS: Final = (*JobState, "attempts", "logs", "keys", "aliases", "pauses", "starts", "schedules")
@@ -157,13 +157,13 @@ class Move:
         """Find what stands in the way before anything is held back."""
         place: int | None = 0
         problems: list[str] = []
-        while place is not None and len(problems) < JOBS_SHOWN:
+        while place is not None and len(problems) < CONFLICTS_SHOWN:
             now = self._clock.now()
             parcel = await self._source.parcel(history=False, place=place, limit=self._portion, now=now)
             problems += await self._destination.conflicts(parcel, now=now)
             place = parcel.place
         if problems:
-            raise MoveRefused(problems[:JOBS_SHOWN])
+            raise MoveRefused(problems[:CONFLICTS_SHOWN])
 
     async def _drain(self, departure: Departure, *, drain: bool) -> float:
         """Wait until nothing runs at the source, and shut it; returns when that was."""
