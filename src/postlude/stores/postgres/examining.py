@@ -10,9 +10,9 @@ import asyncpg
 
 from postlude.errors import PostludeError, SchemaTooNew
 from postlude.findings import Finding, Looked, Place
+from postlude.stores.postgres.connecting import CONNECTIONS
 from postlude.stores.postgres.migrations import MIGRATIONS, missing
 from postlude.stores.postgres.statements import sql
-from postlude.stores.postgres.store import CONNECTIONS
 from postlude.stores.postgres.trouble import translated
 
 if TYPE_CHECKING:
