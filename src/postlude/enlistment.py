@@ -37,8 +37,8 @@ class Enlistment:
         self._events = events
         self.owner: int = 0
         """The id under which this process owns jobs."""
-        self.lost: bool = False
-        """Whether that one was given up for dead, and there is no other yet."""
+        self._losses = self._replaced = 0
+        """How often it was given up for dead, and how many of those are made good."""
         self.on_lost: Callable[[], None] = lambda: None
         """Called on any thread when it was."""
         self.on_replaced: Callable[[int, int], None] = lambda *_: None
@@ -54,8 +54,13 @@ class Enlistment:
         """
         self.owner = await self._store.enlist(given_up=self._given_up)
 
+    @property
+    def lost(self) -> bool:
+        """Whether it was given up for dead, and there is no other yet."""
+        return self._losses > self._replaced
+
     def _given_up(self) -> None:
-        self.lost = True
+        self._losses += 1
         self.on_lost()
 
     async def run_once(self) -> float | None:
@@ -90,9 +95,10 @@ class Enlistment:
             ours.set_result(None)
 
     async def _replace(self) -> None:
-        old = self.owner
+        # The new one may be given up, too, before this goes on: whoever stands still does so anywhere.
+        old, losses = self.owner, self._losses
         self.owner = await self._store.enlist(given_up=self._given_up)
-        self.lost = False
+        self._replaced = losses
         self._events.emit(WorkerReplaced(old, self.owner))
         self.on_replaced(old, self.owner)
         try:

@@ -250,6 +250,25 @@ async def test_it_is_done_once_however_many_ask(tmp_path: Path) -> None:
     await store.store.close()
 
 
+@pytest.mark.timeout(30)
+async def test_it_may_be_given_up_again_before_it_knows_its_new_id(tmp_path: Path) -> None:
+    store = Fickle(open_store(f"sqlite:///{tmp_path / 'jobs.db'}"))
+    await store.store.open()
+    enlistment = Enlistment(cast("Store", store), Events())
+    await enlistment.begin()
+    store.give_up()
+    reached, gate = store.shut("enlist")
+    replacing = asyncio.ensure_future(enlistment.replace())
+    await reached.wait()
+    store.give_up()
+    gate.set()
+    await replacing
+    assert enlistment.lost
+    await enlistment.replace()
+    assert not enlistment.lost
+    await store.store.close()
+
+
 async def test_one_that_was_not_given_up_stays_who_it_is(application: Application) -> None:
     process = await application.process()
     before: Any = process.owner

@@ -294,10 +294,10 @@ def test_10_a_stream_that_ends(serve: Serve) -> None:
 
 
 @on_both_stores
-def test_a_second_start_does_not_take_what_the_first_runs(serve: Serve) -> None:
+def test_a_second_start_does_not_take_what_the_first_runs(serve: Serve, store: dict[str, str]) -> None:
     """The same application is started beside itself: what the first runs stays with it while it lives.
 
-    It comes to the second when the first is killed.
+    It comes to the second when the first is killed; in PostgreSQL a free lock is looked at twice, a second apart.
     """
     with serve(uvicorn("gated")).start() as first, serve(uvicorn("gated")) as second:
         first.post("/add/on_loop/report")
@@ -308,7 +308,7 @@ def test_a_second_start_does_not_take_what_the_first_runs(serve: Serve) -> None:
         assert not second.says("interrupted")
         first.kill()
         began = time.monotonic()
-        second.await_effect("started", "report", times=2, seconds=3)
-        assert time.monotonic() - began < 2.0
+        second.await_effect("started", "report", times=2, seconds=5)
+        assert time.monotonic() - began < (3.0 if store else 2.0)
         second.open_gate("report")
         second.await_effect("ended", "report")

@@ -12,6 +12,7 @@ import asyncpg
 from postlude.errors import StoreLocationError
 from postlude.stores.postgres.pooling import shares_sessions
 from postlude.stores.postgres.session import prefer_indexes
+from postlude.stores.postgres.trouble import translated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -83,15 +84,17 @@ async def pool_at(location: Location) -> asyncpg.Pool:
 
 
 @asynccontextmanager
-async def lent(pool: asyncpg.Pool, within: float) -> AsyncIterator[PoolConnectionProxy]:
+async def lent(pool: asyncpg.Pool, within: float, shown: str) -> AsyncIterator[PoolConnectionProxy]:
     """A connection of the pool, which is cut off when what is done with it takes longer.
 
     To cancel a statement would be to ask the very server that does not answer.
 
     Raises:
-        TimeoutError: no connection was to be had, or it took longer.
+        StoreUnavailable: no connection was to be had.
+        TimeoutError: it took longer.
     """
-    connection = await pool.acquire(timeout=LENT_WITHIN)
+    with translated(shown, reaching=True):
+        connection = await pool.acquire(timeout=LENT_WITHIN)
     watch = asyncio.get_running_loop().call_later(within, connection.terminate)
     try:
         yield connection

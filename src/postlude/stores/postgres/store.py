@@ -363,7 +363,7 @@ class _Open:
         while True:
             with translated(self._location.shown):
                 try:
-                    async with lent(self._pool, within) as connection:
+                    async with lent(self._pool, within, self._location.shown) as connection:
                         return await operation(self.session(connection))
                 except AGAIN:
                     tries -= 1

@@ -49,11 +49,12 @@ AGAIN: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
 @contextmanager
-def translated(shown: str) -> Iterator[None]:
+def translated(shown: str, *, reaching: bool = False) -> Iterator[None]:
     """Raise what the block raises in the words of Postlude.
 
     Args:
         shown: the address of the database, without a password.
+        reaching: whether it only gets a connection: nothing that goes wrong there is the fault of what is to be done.
 
     Raises:
         StoreUnavailable: it may work again by itself; a write may have happened or not.
@@ -75,7 +76,7 @@ def translated(shown: str) -> Iterator[None]:
             message = f"{shown} did not answer as it should: {_line(error)}"
             raise StoreUnavailable(message) from error
         message = f"{shown}: {_line(error)}"
-        raise StoreError(message) from error
+        raise (StoreUnavailable if reaching else StoreError)(message) from error
 
 
 def _line(error: BaseException) -> str:
