@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from postlude import Postlude, task
 from postlude.errors import StoreUnavailable
+from postlude.stores.postgres.notifications import Notifications
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,16 +37,19 @@ class Load:
     Args:
         folder: where they write.
         url: of their store.
+        what: of `works`, `adds`, and `works_deaf`, which is told nothing by others.
         options: further keywords of `Postlude`.
     """
 
-    def __init__(self, folder: Path, url: str, **options: str) -> None:
+    def __init__(self, folder: Path, url: str, what: Sequence[str] = ("works", "adds"), **options: str) -> None:
         self.folder = folder
-        given = [url, *(f"{name}={value}" for name, value in options.items())]
-        self.processes = [self._start(what, *given) for what in ("works", "adds")]
+        self.url = url
+        self.options: dict[str, Any] = options
+        self.processes = {each: self.start(each, url) for each in what}
 
-    def _start(self, what: str, *given: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "tests.stores.load", what, *given]
+    def start(self, what: str, url: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "tests.stores.load", what, url]
+        command += [f"{name}={value}" for name, value in self.options.items()]
         return subprocess.Popen(
             command, cwd=self.folder, env={"PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, text=True
         )
@@ -54,7 +58,7 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self.processes:
+        for process in self.processes.values():
             process.kill()
             process.communicate()
 
@@ -64,17 +68,19 @@ class Load:
 
     def await_more(self, name: str, count: int = 20, *, seconds: float = 30.0) -> float:
         """Return when so many more lines are in a file; how many seconds that took."""
-        begin, before = time.monotonic(), len(self.numbers(name))
-        while len(self.numbers(name)) < before + count:
+        return self.await_lines(name, len(self.numbers(name)) + count, seconds=seconds)
+
+    def await_lines(self, name: str, count: int, *, seconds: float = 30.0) -> float:
+        """Return when so many lines are in a file; how many seconds that took."""
+        begin = time.monotonic()
+        while len(self.numbers(name)) < count:
             assert time.monotonic() < begin + seconds, f"{name}: nothing new after {seconds} s"
-            assert all(process.poll() is None for process in self.processes), "a process ended"
+            assert all(process.poll() is None for process in self.processes.values()), "a process ended"
         return time.monotonic() - begin
 
     def finish(self, *, seconds: float = 60.0) -> None:
         """Add no more, and return when all that was acknowledged has ended."""
-        adds = self.processes[1]
-        adds.communicate("\n", timeout=seconds)
-        self.processes.remove(adds)
+        self.processes.pop("adds").communicate("\n", timeout=seconds)
         until = time.monotonic() + seconds
         while left := set(self.numbers("acknowledged")) - set(self.numbers("ended")):
             assert time.monotonic() < until, f"{len(left)} that were acknowledged have not run: {sorted(left)[:9]}"
@@ -96,14 +102,17 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def main(what: str, url: str, *options: str) -> None:
+    if what == "works_deaf":
+        Notifications.listen = lambda *_: None  # type: ignore[method-assign]
     app = FastAPI()
     given: dict[str, Any] = dict(option.split("=", 1) for option in options)
-    durable = Postlude(app, url, tasks=["tests.stores.load"], worker="embedded" if what == "works" else "off", **given)
+    durable = Postlude(app, url, tasks=["tests.stores.load"], worker="off" if what == "adds" else "embedded", **given)
     reading = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
     async with lifespan(app):
+        note("up", 1)
         number = 0
         while not reading.done():
-            if what == "works":
+            if what != "adds":
                 await asyncio.wait({reading})
                 break
             number += 1

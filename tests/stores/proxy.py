@@ -105,6 +105,8 @@ class Proxy:
     async def _cut(self) -> None:
         for link in self.links:
             for end in link.ends:
+                if end.transport.is_closing():
+                    continue
                 wire: socket.socket = end.get_extra_info("socket")
                 if wire.family != socket.AF_UNIX:
                     wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

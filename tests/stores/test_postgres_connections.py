@@ -90,7 +90,7 @@ async def test_a_worker_whose_connection_breaks_while_it_is_well_keeps_its_jobs(
     monkeypatch.setattr(connecting, "DIRECT_WITHIN", 0.5)
     mine = Patience(lease=30.0, extend_every=0.2, second_look=1.0, calm=0.0)
     async with (
-        working(proxy.dsn, namespace, mine) as (_, owner),
+        working(proxy.dsn, namespace, mine) as (store, owner),
         opened(place.dsn, namespace, Patience(second_look=1.0, calm=0.0)) as other,
     ):
         before = await holders(place, owner)
@@ -102,6 +102,8 @@ async def test_a_worker_whose_connection_breaks_while_it_is_well_keeps_its_jobs(
             assert await other.orphans(limit=9) == []
         assert len(now) == 1
         assert not await given_up(other, 1.5)
+        with suppress(StoreUnavailable):  # which the connections of the pool are, too; the next one is new
+            await store._do(lambda session: session.value("up_for", 0.0), within=0.1)
 
 
 async def test_who_does_not_answer_is_not_waited_for(proxy: Proxy, namespace: str) -> None:
