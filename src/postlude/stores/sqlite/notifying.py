@@ -50,6 +50,8 @@ class Notifications:
 
     def notify(self, change: Change) -> None:
         """Tell the others soon; from any thread."""
+        if change in self._due:
+            return  # they are told after this moment, and find what was done before it
         with self._lock:
             if self._ending.is_set():
                 return
