@@ -109,7 +109,7 @@ every_option = Postlude(
     retention=Retention(succeeded=60, failed=timedelta(days=1), cancelled=60.5),
     shutdown_grace=timedelta(seconds=2),
 )
-Postlude(retention=timedelta(days=1))
+Postlude(retention=timedelta(days=1), worker="process")
 
 
 async def later_known() -> str:
