@@ -38,7 +38,7 @@ def test_33_jobs_of_a_killed_worker_are_taken_over(serve: Serve, shared: dict[st
     server.await_effect("started", "a")
     (runs,) = pids(server, "started")
     next(each for each in workers if each.pid == runs).kill()
-    server.await_effect("started", "a", times=2, seconds=15.0)
+    server.await_effect("started", "a", times=2, seconds=25.0)
     server.open_gate("a")
     server.await_effect("ended", "a")
 
