@@ -1,0 +1,63 @@
+"""How soon another child is started; what one does is seen from outside, in the scenarios."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from postlude.events import Events, WorkerEnded
+from postlude.supervisor import STEADY_AFTER, Supervisor
+from tests.engine.fakes import FakeClock, Heard
+
+
+class Ending(threading.Event):
+    """Set when the test has seen enough; nobody waits for it in real time."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self._left = after
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._left -= 1
+        if not self._left:
+            self.set()
+        return self.is_set()
+
+
+def test_one_that_ends_soon_is_followed_later_and_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    lives = [0.0, 1.0, STEADY_AFTER - 0.1, 0.0, 0.0, 0.0, 0.0, STEADY_AFTER, 0.0]
+    clock, events = FakeClock(), Events()
+    heard = Heard(events)
+    supervisor = Supervisor(dict, clock, events)
+    left = iter(lives)
+
+    def live(_: Any) -> str:
+        clock.advance(next(left))
+        return "ended"
+
+    monkeypatch.setattr(supervisor, "_live", live)
+    monkeypatch.setattr(supervisor, "_ending", Ending(len(lives)))
+    supervisor._supervise({})
+    assert [event.again_in for event in heard.of(WorkerEnded)] == [1, 2, 4, 8, 16, 30, 30, 0, 1]
+
+
+async def test_stop_before_start_and_twice_does_nothing() -> None:
+    supervisor = Supervisor(dict, FakeClock(), Events())
+    supervisor.begin_stop()
+    await supervisor.stop(0)
+    await supervisor.stop(0)
+
+
+def test_one_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_process(*_: Any, **__: Any) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("postlude.supervisor.subprocess.Popen", no_process)
+    events = Events()
+    heard = Heard(events)
+    supervisor = Supervisor(dict, FakeClock(), events)
+    monkeypatch.setattr(supervisor, "_ending", Ending(2))
+    supervisor._supervise({})
+    assert {event.how for event in heard.of(WorkerEnded)} == {
+        "could not be started: [Errno 11] Resource temporarily unavailable"
+    }
