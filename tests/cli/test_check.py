@@ -189,6 +189,23 @@ async def test_a_file_system_that_forgets_or_cannot_lock(
     assert said in finding.what
 
 
+async def test_on_a_file_system_that_forgets_the_jobs_are_looked_at_too(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make(url, queued("gone:away"))
+    mountinfo = tmp_path / "mountinfo"
+    mountinfo.write_text(f"1 1 0:1 / {tmp_path} rw - overlay none rw\n")
+    monkeypatch.setattr(filesystem, "MOUNTINFO", str(mountinfo))
+    assert found(await look(url)).keys() == {"file", "waiting jobs"}
+
+
+async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    (finding,) = found(await look(f"sqlite:///{tmp_path}/data/jobs.db"))["file"]
+    assert finding.serious
+    assert finding.what == f"there is no folder {tmp_path}/data"
+    assert found(await look(f"sqlite:///{tmp_path}/.postlude/jobs.db")) == {}, "that one is made"
+
+
 async def test_a_schema_of_an_earlier_release_is_left_as_it_is(url: str, tmp_path: Path) -> None:
     await make(url)
     with closing(apsw.Connection(str(tmp_path / "jobs.db"))) as database:

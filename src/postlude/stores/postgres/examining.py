@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     from postlude.clock import Clock
     from postlude.stores.postgres.location import Location
 
+    Look = Callable[["Subject"], Awaitable[Looked]]
+
 CONNECT_WITHIN: Final = 10.0
-"""Seconds."""
+"""Seconds; also for each answer."""
 MOST_SKEW: Final = 1.0
 """Seconds by which the clocks of process and database may differ before somebody should know."""
 SAMPLES: Final = 5
+"""Round trips in which the clocks are compared."""
 CHANNEL: Final = "postlude_check"
 HEARD_WITHIN: Final = 2.0
-"""Seconds."""
+"""Seconds that a notification may take."""
 OF_A_PROCESS: Final = CONNECTIONS + 1
 """Connections at most, with the direct one."""
 
@@ -51,14 +54,20 @@ async def examine_database(location: Location, clock: Clock, *, migrates: bool) 
     except PostludeError as error:
         return Place({"database": Looked(findings=[Finding(str(error), "", serious=True)])}, ready=False)
     try:
-        with translated(location.shown):
-            subject = Subject(connection, location, clock, migrates)
-            looked = {name: await look(subject) for name, look in EXAMINATIONS.items()}
-            return Place({"database": Looked(location.shown)} | looked, ready=await _is_ready(subject))
-    except PostludeError as error:
-        return Place({"database": Looked(findings=[Finding(str(error), "", serious=True)])}, ready=False)
+        subject = Subject(connection, location, clock, migrates)
+        looked = {name: await _tried(look, subject) for name, look in EXAMINATIONS.items()}
+        return Place({"database": Looked(location.shown)} | looked, ready=await _is_ready(subject))
     finally:
         await connection.close()
+
+
+async def _tried(look: Look, subject: Subject) -> Looked:
+    try:
+        with translated(subject.location.shown):
+            return await look(subject)
+    except PostludeError as error:
+        # What the others find is told all the same.
+        return Looked(findings=[Finding(str(error), "", serious=True)])
 
 
 async def _connected(location: Location) -> asyncpg.Connection:
@@ -162,7 +171,7 @@ async def _notifications(subject: Subject) -> Looked:
     return Looked("they arrive")
 
 
-EXAMINATIONS: Final[Mapping[str, Callable[[Subject], Awaitable[Looked]]]] = MappingProxyType(
+EXAMINATIONS: Final[Mapping[str, Look]] = MappingProxyType(
     {
         "durability": _durability,
         "schema": _schema,
@@ -177,6 +186,7 @@ EXAMINATIONS: Final[Mapping[str, Callable[[Subject], Awaitable[Looked]]]] = Mapp
 
 async def _is_ready(subject: Subject) -> bool:
     try:
-        return not await missing(subject.connection, subject.location)
-    except SchemaTooNew:
+        with translated(subject.location.shown):
+            return not await missing(subject.connection, subject.location)
+    except PostludeError:  # which was found before
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import apsw
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 def examine_file(path: Path) -> Place:
     """What is wrong with the place of a SQLite store."""
-    looked = {"file": _look_at_place(path)}
-    if looked["file"].findings or not path.exists():
+    file, usable = _look_at_place(path)
+    looked = {"file": file}
+    if not usable or not path.exists():
         return Place(looked, ready=False)
     try:
         key = location.opened(path)
@@ -39,17 +41,25 @@ def examine_file(path: Path) -> Place:
     return Place(looked | {"schema": schema}, ready=ready)
 
 
-def _look_at_place(path: Path) -> Looked:
+def _look_at_place(path: Path) -> tuple[Looked, bool]:
+    """What there is to say of it, and whether a store can be there at all."""
     folder = next(each for each in path.parents if each.is_dir())
+    is_made = path.parent in {folder, folder / location.DEFAULT_FOLDER}
+    if not is_made or not os.access(folder, os.W_OK | os.X_OK):
+        what = (
+            f"the folder {folder} is not writable for this process" if is_made else f"there is no folder {path.parent}"
+        )
+        cure = "Make it so, or set POSTLUDE_URL to a file in another one."
+        return Looked(findings=[Finding(what, cure, serious=True)]), False
     try:
         warnings = location.warnings_at(folder / path.name)
     except PostludeError as error:
-        return Looked(findings=[Finding(str(error), "", serious=True)])
+        return Looked(findings=[Finding(str(error), "", serious=True)]), False
     if warnings:  # each of which names its cure
-        return Looked(findings=[Finding(warning, "", serious=True) for warning in warnings])
+        return Looked(findings=[Finding(warning, "", serious=True) for warning in warnings]), True
     if not path.exists():
-        return Looked(f"{path} is not there yet: whoever opens it first makes it")
-    return Looked(str(path))
+        return Looked(f"{path} is not there yet: whoever opens it first makes it"), True
+    return Looked(str(path)), True
 
 
 def _look_at_schema(connection: apsw.Connection, path: Path) -> tuple[Looked, bool]:
