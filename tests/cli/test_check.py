@@ -20,6 +20,7 @@ from postlude.findings import Finding, Looked
 from postlude.standalone.finding import Found
 from postlude.stores import filesystem, open_store
 from postlude.stores.moments import ScheduleRow
+from tests.stores.bouncer import bouncer, needs_pgbouncer
 from tests.stores.making import queued
 from tests.stores.places import server
 
@@ -301,6 +302,22 @@ async def test_a_schema_that_the_application_may_not_make(postgres: str) -> None
     (finding,) = found(await look(postgres, schema="nobody_made_it", migrate="never"))["schema"]
     assert finding.serious
     assert "postlude migrate" in finding.cure
+
+
+@needs_pgbouncer
+async def test_a_pooler_that_shares_sessions(postgres: str) -> None:
+    store = open_store(postgres, schema="pooled")
+    await store.open()
+    await store.close()
+    with bouncer(postgres, "transaction") as pooled:
+        (finding,) = found(await look(pooled, schema="pooled"))["pooler"]
+        assert finding.serious
+        assert "gives each transaction another session" in finding.what
+        assert "Set POSTLUDE_DIRECT_URL" in finding.cure
+        looked = await look(pooled, schema="pooled", direct_url=postgres)
+    assert found(looked) == {}
+    assert looked["pooler"].said.startswith("the direct connection goes by postgresql://")
+    assert looked["waiting jobs"].said == "none"
 
 
 async def test_a_database_that_is_not_there() -> None:

@@ -63,7 +63,14 @@ async def check(found: Found, clock: Clock, host: Host | None) -> Mapping[str, L
     looked = dict(place.looked)
     if place.ready:
         s = settings
-        store = open_store(s.url, namespace=s.namespace, schema=s.schema, password=s.password, migrate=s.migrate)
+        store = open_store(
+            s.url,
+            direct_url=s.direct_url,
+            namespace=s.namespace,
+            schema=s.schema,
+            password=s.password,
+            migrate=s.migrate,
+        )
         try:
             await store.open()
         except PostludeError as error:

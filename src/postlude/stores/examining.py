@@ -24,7 +24,7 @@ async def examine(settings: Settings, clock: Clock) -> Place:
     s = settings
     if not is_postgres(s.url):
         return examine_file(path_of(s.url))
-    location = postgres_at(s.url, namespace=s.namespace, schema=s.schema, password=s.password)
+    location = postgres_at(s.url, direct_url=s.direct_url, namespace=s.namespace, schema=s.schema, password=s.password)
     from postlude.stores.postgres.examining import examine_database  # noqa: PLC0415 - it needs asyncpg
 
     return await examine_database(location, clock, migrates=s.migrate != "never")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager, suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -12,11 +13,12 @@ from postlude.errors import PostludeError, SchemaTooNew
 from postlude.findings import Finding, Looked, Place
 from postlude.stores.postgres.connecting import CONNECTIONS
 from postlude.stores.postgres.migrations import MIGRATIONS, missing
+from postlude.stores.postgres.pooling import shares_sessions
 from postlude.stores.postgres.statements import sql
 from postlude.stores.postgres.trouble import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from postlude.clock import Clock
     from postlude.stores.postgres.location import Location
@@ -56,7 +58,8 @@ async def examine_database(location: Location, clock: Clock, *, migrates: bool) 
     try:
         subject = Subject(connection, location, clock, migrates)
         looked = {name: await _tried(look, subject) for name, look in EXAMINATIONS.items()}
-        return Place({"database": Looked(location.shown)} | looked, ready=await _is_ready(subject))
+        ready = not looked["pooler"].findings and await _is_ready(subject)
+        return Place({"database": Looked(location.shown)} | looked, ready=ready)
     finally:
         await connection.close()
 
@@ -148,27 +151,44 @@ async def _connections(subject: Subject) -> Looked:
     return Looked(findings=[Finding(f"there is no room for another process: {said}", cure)])
 
 
-async def _notifications(subject: Subject) -> Looked:
-    """Whether what one connection tells arrives at another: it is what wakes an idle worker at once."""
-    location, heard = subject.location, asyncio.Event()
-    with translated(location.shown):
-        other = await _connected(location)
-    try:
-        await other.add_listener(CHANNEL, lambda *_: heard.set())
-        await subject.connection.execute("SELECT pg_notify($1, '')", CHANNEL)
-        async with asyncio.timeout(HEARD_WITHIN):
-            await heard.wait()
-    except TimeoutError:
-        what = (
-            "what one process tells another (LISTEN and NOTIFY) does not arrive: idle workers look only once a second"
-        )
+async def _pooler(subject: Subject) -> Looked:
+    """Whether sessions last where they have to: one connection of each process holds locks, and listens."""
+    straight = subject.location.straight
+    if await shares_sessions(straight.options(), within=CONNECT_WITHIN):
+        what = f"{straight.shown} leads through a pooler that gives each transaction another session"
         cure = (
-            "Let the URL lead to the server itself, or to a pooler that keeps sessions, not to one in transaction mode."
+            "Set POSTLUDE_DIRECT_URL to the address of the database itself, or of a pool with pool_mode = session; "
+            "POSTLUDE_URL can stay as it is."
         )
-        return Looked(findings=[Finding(what, cure)])
+        return Looked(findings=[Finding(what, cure, serious=True)])
+    if straight.dsn != subject.location.dsn:
+        return Looked(f"the direct connection goes by {straight.shown}")
+    return Looked("none that shares sessions")
+
+
+async def _notifications(subject: Subject) -> Looked:
+    """Whether what one direct connection tells arrives at another: it is what wakes an idle worker at once."""
+    heard = asyncio.Event()
+    async with _one_more(subject) as listens, _one_more(subject) as tells:
+        await listens.add_listener(CHANNEL, lambda *_: heard.set())
+        await tells.execute("SELECT pg_notify($1, '')", CHANNEL)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(heard.wait(), HEARD_WITHIN)
+    if heard.is_set():
+        return Looked("they arrive")
+    what = "what one process tells another (LISTEN and NOTIFY) does not arrive: idle workers look only once a second"
+    cure = "Let the direct connection lead to the server itself, or to a pooler that keeps sessions."
+    return Looked(findings=[Finding(what, cure)])
+
+
+@asynccontextmanager
+async def _one_more(subject: Subject) -> AsyncIterator[asyncpg.Connection]:
+    """Another direct connection."""
+    connection = await _connected(subject.location.straight)
+    try:
+        yield connection
     finally:
-        await other.close()
-    return Looked("they arrive")
+        connection.terminate()
 
 
 EXAMINATIONS: Final[Mapping[str, Look]] = MappingProxyType(
@@ -178,6 +198,7 @@ EXAMINATIONS: Final[Mapping[str, Look]] = MappingProxyType(
         "rights": _rights,
         "clocks": _clock,
         "connections": _connections,
+        "pooler": _pooler,
         "notifications": _notifications,
     }
 )
