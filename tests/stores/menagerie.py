@@ -152,6 +152,22 @@ async def everything(url: str) -> Everything:
     return Everything(**{name: sorted((_same(row) for row in found), key=repr) for name, found in rows.items()})
 
 
+async def columns_of_jobs(url: str) -> set[str]:
+    """The names of all columns of the jobs."""
+    if url.startswith("sqlite:///"):
+        database = apsw.Connection(url.removeprefix("sqlite:///"), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            return {str(row[1]) for row in database.execute("PRAGMA table_info(jobs)").fetchall()}
+        finally:
+            database.close()
+    connection = await asyncpg.connect(url.partition("#")[0])
+    try:
+        question = "SELECT column_name FROM information_schema.columns WHERE (table_schema, table_name) = ($1, $2)"
+        return {row["column_name"] for row in await connection.fetch(question, "postlude", "jobs")}
+    finally:
+        await connection.close()
+
+
 async def _rows(connection: asyncpg.Connection, name: str, namespace: str) -> list[Any]:
     number = f"(SELECT id FROM postlude.namespaces WHERE name = '{namespace}')"
     where = {

@@ -17,10 +17,10 @@ from postlude.pauses import Pause
 from postlude.stores.callers import Outbox
 from postlude.stores.contract import Store
 from postlude.stores.moments import Firing, ScheduleRow
-from postlude.stores.moving import Departure, MoveRefused, Stage, StoreMoved, StoreWithDestination
+from postlude.stores.moving import Departure, MoveRefused, Stage, StoreMoved, StoreWithDestination, Whole
 from postlude.stores.sqlite import SQLiteStore
 from tests.stores.making import chain_of, claim_all, claim_of, ended, keyed, queued, read, staged, states
-from tests.stores.menagerie import LATER, everything, populate
+from tests.stores.menagerie import LATER, columns_of_jobs, everything, populate
 from tests.stores.places import open_place
 
 NIGHTLY = ScheduleRow("nightly", "app:work", "cron 0 3 * * * in UTC", 100.0)
@@ -249,6 +249,12 @@ async def test_clause_48_every_row_is_what_it_was(
     # What holds the source back is its own.
     before = before._replace(pauses=[row for row in before.pauses if row[0] != "store"])
     assert after == before
+
+
+async def test_clause_48_no_column_is_forgotten(destination: StoreWithDestination, url: str) -> None:
+    """One that a migration adds has to be in `Whole`, or a move would lose it."""
+    nobody_elses = {"seq", "namespace", "owner", "claim"}
+    assert await columns_of_jobs(url) - nobody_elses == set(Whole._fields[: Whole._fields.index("alone") + 1])
 
 
 async def test_clause_48_what_has_arrived_runs_on(source: SQLiteStore, destination: StoreWithDestination) -> None:
