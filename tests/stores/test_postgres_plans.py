@@ -9,7 +9,7 @@ import pytest
 from postlude.job import Event
 from postlude.stores.postgres import PostgresStore
 from postlude.stores.postgres.location import Location
-from postlude.stores.postgres.session import set_up
+from postlude.stores.postgres.session import prefer_indexes
 from postlude.stores.postgres.statements import sql
 from tests.stores.making import claim_all, ended, queued
 from tests.stores.places import HASTY, server
@@ -37,7 +37,7 @@ async def connection(postgres: str) -> AsyncIterator[asyncpg.Connection]:
     await store.dismiss(owner)
     await store.close()
     connection = await asyncpg.connect(postgres)
-    await set_up(connection)
+    await prefer_indexes(connection)
     await connection.execute(f"VACUUM ANALYZE {SCHEMA}.jobs")
     await connection.execute("SET plan_cache_mode = force_generic_plan")
     yield connection
