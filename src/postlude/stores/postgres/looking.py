@@ -37,11 +37,14 @@ async def read_pauses(session: Session) -> Pauses:
 async def look(session: Session, fronts: Fronts) -> Look:
     """Look from the beginning of each lane, or from the fronts."""
     from_beginning, begin = fronts.from_beginning(), fronts.clock()
-    if from_beginning:
-        rows = await session.rows("look", session.namespace)
-    else:
-        rows = await session.rows("look_on", session.namespace, *fronts.columns())
-    fronts.looked(fronts.clock() - begin, from_beginning=from_beginning)
+    try:
+        if from_beginning:
+            rows = await session.rows("look", session.namespace)
+        else:
+            rows = await session.rows("look_on", session.namespace, *fronts.columns())
+    finally:
+        # Also one that was cut off because it took too long.
+        fronts.looked(fronts.clock() - begin, from_beginning=from_beginning)
     lanes: list[Lane] = []
     firsts: dict[Place, Position] = {}
     alone: list[Alone] = []

@@ -79,10 +79,12 @@ async def _dead(session: Session, mourning: Mourning) -> Collection[int]:
 
 async def _owners(session: Session, thorough: Allowance) -> list[asyncpg.Record]:
     thoroughly, begin = thorough.is_left(), thorough.clock()
-    rows = await session.rows("owners", session.namespace, thoroughly)
-    if thoroughly:
-        thorough.spend(thorough.clock() - begin)
-    return rows
+    try:
+        return await session.rows("owners", session.namespace, thoroughly)
+    finally:
+        # Also one that was cut off because it took too long.
+        if thoroughly:
+            thorough.spend(thorough.clock() - begin)
 
 
 async def _held(session: Session) -> set[int]:
