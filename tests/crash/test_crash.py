@@ -232,7 +232,8 @@ def test_sigkill_at_random_moments(
         print(f"server up to first task resumed: median {statistics.median(recovery):.3f}, worst {max(recovery):.3f} s")
     account.check()
     assert killing.hits >= 0.8 * kills, killing.left
-    assert max(recovery) <= 1.0
+    # In PostgreSQL a free lock is looked at twice, a second apart.
+    assert max(recovery) <= (2.5 if store else 1.0)
 
 
 @KILLED

@@ -37,6 +37,23 @@ def new_namespace(dsn: str) -> str:
     return f"{dsn}#{uuid.uuid4().hex}"
 
 
+@contextmanager
+def database_in(dsn: str) -> Iterator[str]:
+    """A database of its own on the same server, for the length of a block."""
+    name = f"db_{uuid.uuid4().hex}"
+    say(dsn, f"CREATE DATABASE {name}")
+    try:
+        yield dsn.replace("/postgres?", f"/{name}?")
+    finally:
+        say(dsn, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def say(dsn: str, statement: str) -> str:
+    """What the server answers."""
+    command = [str(binaries() / "psql"), "-d", dsn, "-Atqc", statement]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def await_end(url: str, pid: int) -> None:
     """Return when the database knows that a process has ended: it hears of it a moment later than the kernel."""
     if not url.startswith("postgresql:"):

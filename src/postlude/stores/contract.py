@@ -118,7 +118,8 @@ Schedules
 
 Reports
     38. **What is there stays.** A `Report` changes what it has: no progress and no saved state in it leave those of the
-        job as they are. Progress is that of one attempt, and is gone with the next `claim`.
+        job as they are. Progress is that of one attempt, and is gone with the next `claim`. A report that is handed in
+        before the settlement of its claim is written before it.
     39. **The newest lines.** The lines of reports and settlements are kept in the order in which they were written,
         over all attempts. `logs` gives the newest of them: at most `MAX_LINES`, and `MAX_BYTES` by `LogLine.size`.
     40. **Handed on.** What was saved last is in every later claim of the job (`Claim.saved`), however the attempt that

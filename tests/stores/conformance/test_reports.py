@@ -1,5 +1,7 @@
 """Clauses 38 to 40: what attempts say while they run, and what stays of it."""
 
+import asyncio
+
 import pytest
 
 from postlude.job import Event, JobState, Progress, Report
@@ -28,6 +30,21 @@ async def test_clause_38_what_is_not_in_a_report_stays(store: Store, owner: int)
     await store.settle([ended(claim, Event.SUCCEED)])
     record = await read(store, job)
     assert (record.progress, record.saved) == (Progress(3, 10, "three"), '{"page":3}')
+
+
+async def test_clause_38_a_report_that_was_handed_in_first_is_written_first(store: Store, owner: int) -> None:
+    """Whatever way each of the two takes: what a task says last would be refused after its end."""
+    jobs = [queued() for _ in range(10)]
+    await store.insert(jobs)
+    for claim in await claim_all(store, owner):
+        reporting = asyncio.ensure_future(
+            store.report({claim: Report(Progress(9, 9, None), lines=lines("last words"))})
+        )
+        settling = asyncio.ensure_future(store.settle([ended(claim, Event.SUCCEED)]))
+        assert not any(await asyncio.gather(reporting, settling))
+    for job in jobs:
+        assert await store.logs(job.id) == lines("last words")
+        assert (await read(store, job)).progress == Progress(9, 9, None)
 
 
 async def test_clause_39_lines_of_reports_and_settlements_over_all_attempts(store: Store, owner: int) -> None:

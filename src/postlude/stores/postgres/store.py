@@ -18,6 +18,7 @@ from postlude.stores.postgres.fronts import Allowance, Fronts
 from postlude.stores.postgres.looking import read_pauses
 from postlude.stores.postgres.migrations import check, migrate
 from postlude.stores.postgres.presence import Patience, leave, presence_at
+from postlude.stores.postgres.reports import Reports
 from postlude.stores.postgres.session import Session
 from postlude.stores.postgres.statements import sql
 from postlude.stores.postgres.trouble import AGAIN, is_of_one, translated
@@ -146,7 +147,9 @@ class PostgresStore(ForCallers):
 
     async def report(self, claims: Mapping[Claim, Report]) -> frozenset[UUID]:
         """Clauses 5 and 38 to 40."""
-        return await self._do(lambda session: writing.report(session, claims))
+        now = self._now()
+        refused: frozenset[UUID] = await now.bridge.call(lambda: now.report(claims))
+        return refused
 
     async def cancellations(self, owner: int) -> frozenset[UUID]:
         """Clause 15."""
@@ -334,6 +337,7 @@ class _Open:
         self.inserting = Group[Any](bridge, self._insert, alone=is_of_one, at_once=2)
         self.settling = Group[Any](bridge, self._settle, alone=is_of_one, at_once=1)
         self._connected = False
+        self._reports = Reports()
 
     async def connect(self) -> None:
         """On the bridge's loop: find the database, and make the schema ready."""
@@ -373,7 +377,13 @@ class _Open:
     async def _insert(self, payloads: Sequence[Sequence[NewJob]]) -> Sequence[Mapping[UUID, UUID]]:
         return await self.with_session(lambda session: writing.insert(session, payloads), within=_for(payloads))
 
+    async def report(self, claims: Mapping[Claim, Report]) -> frozenset[UUID]:
+        """On the bridge's loop."""
+        with self._reports.of(frozenset(claim.job_id for claim in claims)):
+            return await self.with_session(lambda session: writing.report(session, claims))
+
     async def _settle(self, payloads: Sequence[Sequence[Settlement]]) -> Sequence[frozenset[UUID]]:
+        await self._reports.before(payloads)
         return await self.with_session(writing.Settle(payloads), within=_for(payloads))
 
     async def _find_namespace(self, connection: Connection) -> int:
