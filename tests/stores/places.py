@@ -27,9 +27,15 @@ HASTY = Patience(lease=30.0, extend_every=10.0, second_look=0.0, calm=0.0)
 def open_place(url: str) -> Store:
     """A store at a place of this file, not opened yet."""
     if url.startswith("postgresql:"):
-        dsn, _, namespace = url.partition("#")
-        return PostgresStore(Location(dsn, namespace=namespace), patience=HASTY)
+        dsn, namespace, direct = parts_of(url)
+        return PostgresStore(Location(dsn, namespace=namespace, direct=direct), patience=HASTY)
     return open_store(url)
+
+
+def parts_of(url: str) -> tuple[str, str, str | None]:
+    """The address, the namespace, and the way beside a pooler; `postgresql:…#namespace#postgresql:…`."""
+    dsn, namespace, *direct = url.split("#")
+    return dsn, namespace, direct[0] if direct else None
 
 
 def new_namespace(dsn: str) -> str:
@@ -58,10 +64,14 @@ def await_end(url: str, pid: int) -> None:
     """Return when the database knows that a process has ended: it hears of it a moment later than the kernel."""
     if not url.startswith("postgresql:"):
         return
+    dsn, _, direct = parts_of(url)
     question = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'postlude {pid}'"
+    if direct is not None:
+        # What is connected for the pooler keeps the name of the last one that it served.
+        question += " AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
     deadline = time.monotonic() + 10
     while True:
-        command = [str(binaries() / "psql"), "-d", url.partition("#")[0], "-Atc", question]
+        command = [str(binaries() / "psql"), "-d", direct or dsn, "-Atc", question]
         left = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
         if left == "0":
             return

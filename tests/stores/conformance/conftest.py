@@ -1,15 +1,27 @@
 """The stores on which the conformance suite runs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.stores.bouncer import bouncer, needs_pgbouncer
 from tests.stores.places import new_namespace
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(scope="session")
+def pooled(postgres: str) -> Iterator[str]:
+    """PgBouncer before that server, in transaction mode and with few sessions."""
+    with bouncer(postgres, "transaction") as dsn:
+        yield dsn
+
+
+@pytest.fixture(params=["sqlite", "postgres", pytest.param("pgbouncer", marks=[needs_pgbouncer, pytest.mark.soak])])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty place for a store of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/jobs.db"
-    return new_namespace(request.getfixturevalue("postgres"))
+    postgres: str = request.getfixturevalue("postgres")
+    if request.param == "postgres":
+        return new_namespace(postgres)
+    return f"{new_namespace(request.getfixturevalue('pooled'))}#{postgres}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
@@ -28,7 +28,7 @@ LENT_WITHIN: Final = 5.0
 """Seconds to get a connection, a new one too. With the next one, twice, it is less than a lease: what waits behind an
 operation that got no answer is refused before it passes."""
 ANSWER_WITHIN: Final = 8.0
-"""Seconds for an operation, all its statements together."""
+"""Seconds for each statement of an operation."""
 FOR_EACH_JOB: Final = 0.001
 """Seconds more for each job that is inserted or settled: many at a time take as long as they take."""
 READ_WITHIN: Final = 60.0
@@ -36,6 +36,8 @@ READ_WITHIN: Final = 60.0
 DIRECT_WITHIN: Final = 5.0
 """Seconds for whatever the direct connection is asked, and to make a new one: a lease has room for several tries."""
 
+_LOOKS: Final = 8
+"""At a connection that is in use, in the time in which it has to answer."""
 _FAREWELL_WITHIN: Final = 2.0
 _LONGEST_STATEMENT: Final = 60.0
 """Seconds: also for a migration."""
@@ -85,27 +87,55 @@ async def pool_at(location: Location) -> asyncpg.Pool:
 
 @asynccontextmanager
 async def lent(pool: asyncpg.Pool, within: float, shown: str) -> AsyncIterator[PoolConnectionProxy]:
-    """A connection of the pool, which is cut off when what is done with it takes longer.
-
-    To cancel a statement would be to ask the very server that does not answer.
+    """A connection of the pool, which is cut off when a statement has got no answer for so many seconds.
 
     Raises:
         StoreUnavailable: no connection was to be had.
-        TimeoutError: it took longer.
+        TimeoutError: there was no answer.
     """
     with translated(shown, reaching=True):
         connection = await pool.acquire(timeout=LENT_WITHIN)
-    watch = asyncio.get_running_loop().call_later(within, connection.terminate)
+    watch = _Watch(connection, within)
     try:
         yield connection
     except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
-        if asyncio.get_running_loop().time() < watch.when():
+        if not watch.has_cut:
             raise
         message = f"there was no answer for {within:g} s"
         raise TimeoutError(message) from error
     finally:
-        watch.cancel()
+        watch.end()
         await pool.release(connection)
+
+
+class _Watch:
+    """Cuts a connection off that does not answer: to cancel its statement would be to ask the very same server.
+
+    An operation of many statements takes as long as it takes, so that none is cut off again and again.
+    """
+
+    def __init__(self, connection: PoolConnectionProxy, within: float) -> None:
+        self._cut = connection.terminate
+        self._within = within
+        self._loop = asyncio.get_running_loop()
+        # It counts the statements, and nothing public does.
+        self._protocol: Any = connection._protocol  # type: ignore[attr-defined]  # noqa: SLF001
+        self._count = -1
+        self.has_cut = False
+        self._look()
+
+    def _look(self) -> None:
+        if self._protocol.queries_count != self._count:
+            self._count, self._since = self._protocol.queries_count, self._loop.time()
+        elif self._loop.time() - self._since >= self._within and not self._protocol.is_closed():
+            self.has_cut = True
+            self._cut()
+            return
+        self._timer = self._loop.call_later(self._within / _LOOKS, self._look)
+
+    def end(self) -> None:
+        """It is not in use any more."""
+        self._timer.cancel()
 
 
 async def end(pool: asyncpg.Pool) -> None:
