@@ -44,8 +44,8 @@ class Patience(NamedTuple):
     second_look: float = 1.0
     """After which a lock that was free must still be free."""
     calm: float = 10.0
-    """After the start of the server, and after this process has connected, a free lock says nothing: the others may be
-    on their way back. The lease decides then."""
+    """After the start of the server, and after this process has connected again, neither a free lock nor a lease that
+    has passed says anything: the others may be on their way back, and could extend nothing."""
 
 
 RECONNECT_AFTER: Final = (0.05, 0.2, 0.5, 1.0)
