@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from postlude.limits import Limit
     from postlude.stores.lanes import Cursors, Lane, Place
     from postlude.stores.postgres.fronts import Fronts
-    from postlude.stores.postgres.looking import Look
+    from postlude.stores.postgres.looking import Look, Sight
     from postlude.stores.postgres.session import Session
 
 _rank = attrgetter("rank")
@@ -46,7 +46,7 @@ class Claiming:
     now: float
     idle: bool
     cursors: Cursors
-    fronts: Fronts
+    sight: Sight
     queues: Mapping[str, int | None]
     token: int = field(default_factory=new_token)
     """The id of the claim, one for all: only together with the job's id it has to be unique."""
@@ -54,8 +54,10 @@ class Claiming:
     async def __call__(self, session: Session) -> Claimed:
         """Take what is due."""
         cancelled = 0
-        while True:
+        seen = self.sight.taken()
+        if seen is None or not self._is_plain(seen):
             seen = await look(session, self.fronts)
+        while True:
             if not self._is_plain(seen):
                 async with session.connection.transaction():
                     return await self._claim(session, seen)
@@ -67,6 +69,12 @@ class Claiming:
             if not expired or cancelled >= MOST_EXPIRED:
                 # Behind those that have expired others may stand.
                 return Claimed(claims, again_at=self.now if cancelled else None)
+            seen = await look(session, self.fronts)
+
+    @property
+    def fronts(self) -> Fronts:
+        """Where looks begin."""
+        return self.sight.fronts
 
     # -- where nothing has a limit, and nothing must run alone
 

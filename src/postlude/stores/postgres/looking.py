@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from postlude.pauses import Pause, Pauses
 from postlude.stores.lanes import Alone, Lane
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from postlude.stores.lanes import Place
     from postlude.stores.postgres.fronts import Fronts, Position
     from postlude.stores.postgres.session import Session
+
+
+FRESH: Final = 0.05
+"""Seconds for which a claim may go by a look before it."""
 
 
 class Look(NamedTuple):
@@ -27,6 +31,35 @@ class Look(NamedTuple):
     """The jobs that must run alone, those that are due first at the beginning."""
     behind: Sequence[str]
     """The tasks of jobs that wait for others; read only by a look from the beginning."""
+
+
+class Sight:
+    """The looks of one store: what a worker has seen to know whether to claim serves the claim that follows.
+
+    Args:
+        fronts: where looks begin.
+    """
+
+    def __init__(self, fronts: Fronts) -> None:
+        self.fronts = fronts
+        self._seen: Look | None = None
+        self._seen_at = 0.0
+
+    async def look(self, session: Session) -> Look:
+        """Look, for a claim that may follow."""
+        begin = self.fronts.clock()
+        self._seen = seen = await look(session, self.fronts)
+        self._seen_at = begin
+        return seen
+
+    def taken(self) -> Look | None:
+        """What was seen, for one claim, and only if it was just now."""
+        seen, self._seen = self._seen, None
+        return seen if self.fronts.clock() - self._seen_at <= FRESH else None
+
+    def forget(self) -> None:
+        """Something was changed by this store."""
+        self._seen = None
 
 
 async def read_pauses(session: Session) -> Pauses:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from postlude.job import JobState
 from postlude.stores.lanes import first_moments
 from postlude.stores.postgres.keys import resolved
-from postlude.stores.postgres.looking import look
 from postlude.stores.postgres.rows import attempt_of, record_of
 
 if TYPE_CHECKING:
@@ -16,15 +15,15 @@ if TYPE_CHECKING:
 
     from postlude.job import Attempt, Record
     from postlude.stores.contract import Filter
-    from postlude.stores.postgres.fronts import Fronts
+    from postlude.stores.postgres.looking import Sight
     from postlude.stores.postgres.session import Session
 
 _LATER_THAN_ALL: Final = 2**63 - 1
 
 
-async def waiting_tasks(session: Session, fronts: Fronts, queues: Collection[str]) -> dict[str, float]:
+async def waiting_tasks(session: Session, sight: Sight, queues: Collection[str]) -> dict[str, float]:
     """Read under which names jobs are queued, and when the first of each could be claimed."""
-    seen = await look(session, fronts)
+    seen = await sight.look(session)
     return first_moments(seen.lanes, seen.alone, seen.behind, seen.pauses, queues)
 
 

@@ -15,7 +15,7 @@ from postlude.stores.postgres.callers import ForCallers
 from postlude.stores.postgres.connecting import ANSWER_WITHIN, FOR_EACH_JOB, READ_WITHIN, end, lent, pool_at
 from postlude.stores.postgres.description import describe
 from postlude.stores.postgres.fronts import Allowance, Fronts
-from postlude.stores.postgres.looking import read_pauses
+from postlude.stores.postgres.looking import Sight, read_pauses
 from postlude.stores.postgres.migrations import check, migrate
 from postlude.stores.postgres.presence import Patience, leave, presence_at
 from postlude.stores.postgres.reports import Reports
@@ -76,7 +76,7 @@ class PostgresStore(ForCallers):
         self._open: _Open | None = None
         self._cursors: Cursors = {}
         self._unconfirmed = Unconfirmed()
-        self._fronts = fronts or Fronts()
+        self._sight = Sight(fronts or Fronts())
         self._thorough = Allowance()
 
     async def open(self, ahead: Callable[[float], None] = lambda _: None) -> Description:
@@ -109,6 +109,7 @@ class PostgresStore(ForCallers):
         """Clauses 1, 2, 14 and 26 to 28."""
         if not jobs:
             return {}
+        self._sight.forget()
         answered: Mapping[UUID, UUID] = await self._now().inserting.submit(jobs)
         return answered
 
@@ -131,9 +132,7 @@ class PostgresStore(ForCallers):
         """Clauses 6 to 9, 23 to 25, 51 and 53."""
         if not self._now().presence.leases.sure_of(owner):
             return Claimed([])
-        claim = claiming.Claiming(
-            owner, frozenset(tasks), limits, limit, now, idle, self._cursors, self._fronts, queues
-        )
+        claim = claiming.Claiming(owner, frozenset(tasks), limits, limit, now, idle, self._cursors, self._sight, queues)
         return await self._unconfirmed.unless_answered(claim.token, self._do(claim))
 
     async def start(self, claims: Sequence[Claim], *, now: float) -> frozenset[UUID]:
@@ -142,6 +141,7 @@ class PostgresStore(ForCallers):
 
     async def settle(self, settlements: Sequence[Settlement]) -> frozenset[UUID]:
         """Clauses 5, 10 to 13 and 32 to 34."""
+        self._sight.forget()
         refused: frozenset[UUID] = await self._now().settling.submit(settlements)
         return refused
 
@@ -181,7 +181,7 @@ class PostgresStore(ForCallers):
 
     async def waiting_tasks(self, queues: Collection[str] = ()) -> Mapping[str, float]:
         """Every name under which a job is queued."""
-        return await self._do(lambda session: reading.waiting_tasks(session, self._fronts, queues))
+        return await self._do(lambda session: reading.waiting_tasks(session, self._sight, queues))
 
     async def get(self, job_ids: Sequence[UUID]) -> list[Record]:
         """Clauses 21 and 26."""
@@ -305,6 +305,7 @@ class PostgresStore(ForCallers):
 
     async def _change(self, operation: Callable[[Session], Awaitable[T]]) -> T:
         """Carry it out in one transaction."""
+        self._sight.forget()
 
         async def changing(session: Session) -> T:
             async with session.connection.transaction():

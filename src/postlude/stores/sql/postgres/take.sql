@@ -11,6 +11,11 @@ WITH found AS MATERIALIZED (
         ORDER BY jobs.run_at, jobs.seq LIMIT $8
         FOR UPDATE SKIP LOCKED
     ) AS first
+    -- Once more: what was seen may have been paused since.
+    WHERE NOT EXISTS (
+        SELECT 1 FROM {schema}.pauses WHERE namespace = $1
+            AND (kind = 'store' OR kind = 'queue' AND name = lane.queue OR kind = 'task' AND name = lane.task)
+    )
     ORDER BY first.rank, first.run_at, first.seq LIMIT $8
 ), taken AS (
     UPDATE {schema}.jobs SET
