@@ -10,26 +10,19 @@ from postlude.ids import new_token
 from postlude.stores.contract import Claimed
 from postlude.stores.postgres import by_hand, claiming, logs, pruning, reading, scheduling, workers, writing
 from postlude.stores.postgres.arriving import Arriving
-from postlude.stores.postgres.bridge import Bridge, Group
+from postlude.stores.postgres.bridge import Bridge
 from postlude.stores.postgres.callers import ForCallers
-from postlude.stores.postgres.connecting import ANSWER_WITHIN, FOR_EACH_JOB, READ_WITHIN, end, lent, pool_at
-from postlude.stores.postgres.description import describe
+from postlude.stores.postgres.connecting import ANSWER_WITHIN, READ_WITHIN
 from postlude.stores.postgres.fronts import Allowance, Fronts
 from postlude.stores.postgres.looking import Sight, read_pauses
-from postlude.stores.postgres.migrations import check, migrate
+from postlude.stores.postgres.opened import Opened
 from postlude.stores.postgres.presence import Patience, leave, presence_at
-from postlude.stores.postgres.reports import Reports
-from postlude.stores.postgres.session import Session
-from postlude.stores.postgres.statements import sql
-from postlude.stores.postgres.trouble import AGAIN, is_of_one, translated
 from postlude.stores.postgres.unconfirmed import Unconfirmed
 from postlude.stores.reasons import inherited, not_open
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from uuid import UUID
-
-    import asyncpg
 
     from postlude.job import Attempt, Claim, JobState, NewJob, Record, Report, Settlement
     from postlude.limits import Limit
@@ -40,13 +33,9 @@ if TYPE_CHECKING:
     from postlude.stores.moments import Firing, ScheduleRow
     from postlude.stores.notifying import Change
     from postlude.stores.postgres.location import Location
-    from postlude.stores.postgres.presence import Presence
-    from postlude.stores.postgres.session import Connection
+    from postlude.stores.postgres.session import Session
 
 T = TypeVar("T")
-
-TRIES: Final = 5
-"""Of a transaction that the database has ended because it stood in the way of another."""
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -73,7 +62,7 @@ class PostgresStore(ForCallers):
         self._location = location
         self._patience = patience
         self._migrates = migrates
-        self._open: _Open | None = None
+        self._open: Opened | None = None
         self._cursors: Cursors = {}
         self._unconfirmed = Unconfirmed()
         self._sight = Sight(fronts or Fronts())
@@ -85,7 +74,7 @@ class PostgresStore(ForCallers):
             bridge = Bridge(f"postlude {self._location.shown}")
             presence = presence_at(self._location, self._patience)
             presence.ahead.follow(self, ahead)
-            opened = _Open(self._location, bridge, presence, migrates=self._migrates)
+            opened = Opened(self._location, bridge, presence, migrates=self._migrates)
             try:
                 await bridge.call(opened.connect)
             except BaseException:
@@ -313,89 +302,10 @@ class PostgresStore(ForCallers):
 
         return await self._do(changing)
 
-    def _now(self) -> _Open:
+    def _now(self) -> Opened:
         now = self._open
         if now is None:
             raise not_open(self._location.shown)
         if now.process != os.getpid():
             raise inherited(self._location.shown, now.process)
         return now
-
-
-class _Open:
-    """What an open store has, in the process that opened it."""
-
-    description: Description
-    _pool: asyncpg.Pool
-    _namespace: int
-
-    def __init__(self, location: Location, bridge: Bridge, presence: Presence, *, migrates: bool) -> None:
-        self._location = location
-        self._migrates = migrates
-        self.bridge = bridge
-        self.presence = presence
-        self.process = os.getpid()
-        self.inserting = Group[Any](bridge, self._insert, alone=is_of_one, at_once=2)
-        self.settling = Group[Any](bridge, self._settle, alone=is_of_one, at_once=1)
-        self._connected = False
-        self._reports = Reports()
-
-    async def connect(self) -> None:
-        """On the bridge's loop: find the database, and make the schema ready."""
-        with translated(self._location.shown):
-            self._pool = await pool_at(self._location)
-            self._connected = True
-            async with self._pool.acquire() as connection:
-                await (migrate if self._migrates else check)(connection, self._location)
-                self._namespace = await self._find_namespace(connection)
-                await self.presence.ahead.ask(connection)
-                self.description = await describe(
-                    self.session(connection), self._location, self.presence.ahead.warning()
-                )
-
-    async def disconnect(self) -> None:
-        """On the bridge's loop: let go of every connection."""
-        if self._connected:
-            await end(self._pool)
-
-    def session(self, connection: Connection) -> Session:
-        """One for the tables of this store."""
-        return Session(connection, self._location.schema, self._namespace)
-
-    async def with_session(self, operation: Callable[[Session], Awaitable[T]], *, within: float = ANSWER_WITHIN) -> T:
-        """Carry it out within so many seconds, again if the database wants that."""
-        tries = TRIES
-        while True:
-            with translated(self._location.shown):
-                try:
-                    async with lent(self._pool, within, self._location.shown) as connection:
-                        return await operation(self.session(connection))
-                except AGAIN:
-                    tries -= 1
-                    if not tries:
-                        raise
-
-    async def _insert(self, payloads: Sequence[Sequence[NewJob]]) -> Sequence[Mapping[UUID, UUID]]:
-        return await self.with_session(lambda session: writing.insert(session, payloads), within=_for(payloads))
-
-    async def report(self, claims: Mapping[Claim, Report]) -> frozenset[UUID]:
-        """On the bridge's loop."""
-        with self._reports.of(frozenset(claim.job_id for claim in claims)):
-            return await self.with_session(lambda session: writing.report(session, claims))
-
-    async def _settle(self, payloads: Sequence[Sequence[Settlement]]) -> Sequence[frozenset[UUID]]:
-        await self._reports.before(payloads)
-        return await self.with_session(writing.Settle(payloads), within=_for(payloads))
-
-    async def _find_namespace(self, connection: Connection) -> int:
-        schema, name = self._location.schema, self._location.namespace
-        found: int | None = await connection.fetchval(sql("namespace", schema), name)
-        if found is None:
-            await connection.execute(sql("add_namespace", schema), name)
-            found = await connection.fetchval(sql("namespace", schema), name)
-        return found or 0
-
-
-def _for(payloads: Sequence[Sequence[object]]) -> float:
-    """Seconds that so many jobs may take."""
-    return ANSWER_WITHIN + FOR_EACH_JOB * sum(map(len, payloads))
