@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,12 @@ from postlude.stores.sqlite import SQLiteStore
 from tests.face.conftest import Make, ended
 
 ran: list[str] = []
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Always a file: these tests reach into its driver, or take it away."""
+    return f"sqlite:///{tmp_path / 'jobs.db'}"
 
 
 @pytest.fixture(autouse=True)
@@ -156,7 +163,7 @@ def test_a_store_that_cannot_be_opened_is_one_that_does_not_store(
 async def test_a_store_where_nobody_can_enlist_is_closed_again(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stores: list[SQLiteStore] = []
 
-    async def refused(store: SQLiteStore) -> int:
+    async def refused(store: SQLiteStore, **_: object) -> int:
         stores.append(store)
         message = "locked"
         raise StoreUnavailable(message)

@@ -29,6 +29,12 @@ from tests.stores.other_process import OtherProcess
 ran: list[str] = []
 
 
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Always a file: these tests reach into its driver, or take it away."""
+    return f"sqlite:///{tmp_path / 'jobs.db'}"
+
+
 @pytest.fixture(autouse=True)
 def nothing_ran() -> None:
     ran.clear()

@@ -24,6 +24,12 @@ inside: list[threading.Event] = []
 """One for each thread that is in a task, set when it leaves."""
 
 
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Always a file: these tests reach into its driver, or take it away."""
+    return f"sqlite:///{tmp_path / 'jobs.db'}"
+
+
 @pytest.fixture(autouse=True)
 def nothing_ran() -> Iterator[None]:
     ran.clear()
