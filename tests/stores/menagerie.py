@@ -15,6 +15,7 @@ from postlude.pauses import Pause
 from postlude.stores.contract import Store
 from postlude.stores.moments import ScheduleRow
 from tests.stores.making import ask, chain_of, claim_of, ended, keyed, queued, staged
+from tests.stores.places import parts_of
 
 LATER = 1e10
 """Seconds since the epoch: a moment that does not come while a test runs."""
@@ -143,7 +144,7 @@ async def everything(url: str) -> Everything:
         finally:
             database.close()
     else:
-        dsn, _, namespace = url.partition("#")
+        dsn, namespace, _ = parts_of(url)
         connection = await asyncpg.connect(dsn)
         try:
             rows = {name: await _rows(connection, name, namespace) for name in COLUMNS}

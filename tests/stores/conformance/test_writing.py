@@ -47,14 +47,14 @@ async def test_clause_2_an_insert_is_whole(store: Store) -> None:
 
 
 async def test_clause_2_a_write_that_fails_does_not_fail_the_others(store: Store, owner: int) -> None:
-    there = queued()
-    await store.insert([there])
+    there, waits = queued(), queued()
+    await store.insert([there, waits])
     others = [queued() for _ in range(10)]
     results = await asyncio.gather(
         *(store.insert([job]) for job in others[:5]),
         store.insert([there]),
         store.cancel(there.id, reason="enough", now=5.0),
-        store.retry(others[0].id, now=5.0),
+        store.retry(waits.id, now=5.0),
         *(store.insert([job]) for job in others[5:]),
         return_exceptions=True,
     )
