@@ -3,16 +3,19 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 import asyncpg
 import pytest
 
 from postlude.errors import StoreUnavailable
 from postlude.job import Event, NewJob
+from postlude.limits import UNLIMITED, Limit, Rate
 from postlude.stores.contract import Filter
-from postlude.stores.postgres import PostgresStore
+from postlude.stores.postgres import PostgresStore, presence
+from postlude.stores.postgres.connecting import direct_connection
 from postlude.stores.postgres.location import Location
 from postlude.stores.postgres.presence import Patience
 from tests.stores.making import claim_of, ended, queued, staged
@@ -109,8 +112,50 @@ async def test_who_may_have_been_given_up_gets_no_claims(place: tuple[str, str])
         assert await claimed(store, await store.enlist(), job) == [job.id]
 
 
-async def claimed(store: PostgresStore, owner: int, job: NewJob) -> list[object]:
-    taken = await store.claim(owner=owner, tasks=[job.task], limit=1, now=job.run_at + 1, idle=True)
+async def test_who_does_not_hold_its_lock_gets_no_claims(
+    place: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease goes on for long, but others may see that its lock is free; the connections of its pool live."""
+    async with opened(place, Patience()) as store:
+        owner, job = await store.enlist(), queued()
+        await store.insert([job])
+        gone, back = asyncio.Event(), direct_connection
+
+        async def refused(_: Location) -> asyncpg.Connection:
+            gone.set()
+            message = "refused"
+            raise OSError(message)
+
+        monkeypatch.setattr(presence, "direct_connection", refused)
+        (pid,) = await backends(place[0], owner)
+        await cut(place[0], pid)
+        while not gone.is_set():  # noqa: ASYNC110 - it is set on another loop
+            await asyncio.sleep(0.005)
+        assert await claimed(store, owner, job) == []
+        monkeypatch.setattr(presence, "direct_connection", back)
+        until = time.monotonic() + DEADLINE
+        while await claimed(store, owner, job) != [job.id]:
+            assert time.monotonic() < until, "it did not take its lock again"
+
+
+@pytest.mark.parametrize("limit", [UNLIMITED, Limit(rate=Rate(1, 60.0))])
+async def test_who_was_fenced_and_has_not_heard_of_it_gets_no_claims(place: tuple[str, str], limit: Limit) -> None:
+    async with opened(place, Patience(extend_every=3600.0)) as store:
+        owner, job = await store.enlist(), queued()
+        limits = {} if limit is UNLIMITED else {job.task: limit}
+        await store.insert([job])
+        connection = await asyncpg.connect(place[0])
+        await connection.execute("UPDATE postlude.workers SET fenced = true WHERE id = $1", owner)
+        await connection.close()
+        assert await claimed(store, owner, job, limits) == []
+        assert await claimed(store, await store.enlist(), job, limits) == [job.id], "nor did it count as a start"
+
+
+async def claimed(
+    store: PostgresStore, owner: int, job: NewJob, limits: Mapping[str, Limit] = MappingProxyType({})
+) -> list[object]:
+    now = job.run_at + 1
+    taken = await store.claim(owner=owner, tasks=[job.task], limit=1, now=now, idle=True, limits=limits)
     return [claim.job_id for claim in taken.claims]
 
 

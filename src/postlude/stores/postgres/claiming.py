@@ -95,6 +95,8 @@ class Claiming:
         values = (self.now, self.limit, running, self.owner, self.token)
         rows = await session.rows("take", session.namespace, *columns, *values)
         self.fronts.passed(firsts, self.fronts.clock() - begin)
+        if not rows[0]["lives"]:
+            return [], ()  # and what is due stays in front of the fronts
         expired: list[int] = rows[0]["expired"]
         if expired:
             return [], expired
@@ -129,8 +131,9 @@ class Claiming:
             if fresh or not found or expired >= MOST_EXPIRED:
                 break
             seen = await look(session, self.fronts)
-        await limiter.record(fresh)
         claims = await self._take(session, [due.seq for due in fresh]) if fresh else []
+        if claims:
+            await limiter.record(fresh)
         if len(claims) < self.limit:
             await limiter.look_behind()
         alone_waits = alone is not None and not taking_alone and not self._expired(alone)

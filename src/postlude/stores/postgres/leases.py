@@ -63,7 +63,7 @@ class Leases:
         return 0.0 if last is None else moment() - last
 
     def sure_of(self, worker: int) -> bool:
-        """Whether nobody can have given it up: it is not lost, and by this machine's own clock its lease goes on."""
+        """Whether its lease goes on by this machine's own clock, and it is not lost. Of the lock it knows nothing."""
         extended_at = self._extended_at.get(worker)
         return extended_at is None or (worker not in self._lost and moment() - extended_at < self._length)
 

@@ -136,6 +136,12 @@ class Presence:
         """Those that live in this process."""
         return frozenset(self._workers - self.leases.lost)
 
+    def sure_of(self, worker: int) -> bool:
+        """Whether nobody can have given it up, as far as is known here: it holds its lock, and its lease goes on."""
+        connection = self._connection  # which the thread may be replacing
+        holds = connection is not None and not connection.is_closed() and worker not in self._untaken
+        return holds and self.leases.sure_of(worker)
+
     # On the thread
 
     async def _hold(

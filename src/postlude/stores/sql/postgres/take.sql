@@ -1,6 +1,9 @@
 -- The first of several lanes in one statement: each from the first job that is seen there, in the order of clause 7.
 -- Where something of that has expired nothing is taken, and the numbers of what has expired are in the only row.
-WITH found AS MATERIALIZED (
+-- A worker that others have given up for dead gets nothing: it may not have learnt of that yet.
+WITH worker AS MATERIALIZED (
+    SELECT id FROM {schema}.workers WHERE id = $10 AND NOT fenced
+), found AS MATERIALIZED (
     SELECT first.* FROM unnest($2::text[], $3::text[], $4::integer[], $5::float8[], $6::bigint[])
         AS lane (queue, task, rank, run_at, seq),
     LATERAL (
@@ -12,7 +15,7 @@ WITH found AS MATERIALIZED (
         FOR UPDATE SKIP LOCKED
     ) AS first
     -- Once more: what was seen may have been paused since.
-    WHERE NOT EXISTS (
+    WHERE EXISTS (SELECT 1 FROM worker) AND NOT EXISTS (
         SELECT 1 FROM {schema}.pauses WHERE namespace = $1
             AND (kind = 'store' OR kind = 'queue' AND name = lane.queue OR kind = 'task' AND name = lane.task)
     )
@@ -25,6 +28,6 @@ WITH found AS MATERIALIZED (
         AND NOT EXISTS (SELECT 1 FROM found WHERE expires_at <= $7)
     RETURNING jobs.queue, jobs.rank, jobs.run_at, jobs.seq, CLAIM
 )
-SELECT taken.*, expired.seqs AS expired
+SELECT taken.*, expired.seqs AS expired, EXISTS (SELECT 1 FROM worker) AS lives
 FROM taken RIGHT JOIN (SELECT coalesce(array_agg(seq), '{}') FROM found WHERE expires_at <= $7) AS expired (seqs) ON true
 ORDER BY taken.rank, taken.run_at, taken.seq
