@@ -280,7 +280,7 @@ class Attempts:
 
     def _forget(self, attempt: Admitted) -> None:
         call = attempt.call
-        del self._running[call.id]
+        self._running.pop(call.id, None)  # else the slot would never be freed
         self._oversight.end(attempt)
         if self._alone == call.id:
             self._alone = None

@@ -166,7 +166,7 @@ class Process:
 
     def _replaced(self, old: int, new: int) -> None:
         """It has another id; on any loop."""
-        self.worker.owner, self.worker.was_another = new, True
+        self.worker.owner = new
         if self.loop is None:
             _supersede(self.attempts, old, new)
         self._on_loop(partial(_supersede, self.attempts, old, new))

@@ -66,8 +66,6 @@ class Worker:
         self._store = store
         self.owner: int = owner
         """The worker's id."""
-        self.was_another: bool = False
-        """Whether it had another id before, under which it was given up for dead."""
         self._registry = registry
         self._attempts = attempts
         self._settling = settling
@@ -243,8 +241,8 @@ class Worker:
             self._attempts.endings.end(claim, failed(error))
 
     def _begin(self, claim: Claim) -> None:
-        if self.was_another and self._attempts.runs(claim.job_id):
-            # What was taken from it then, and cannot be made to end: the same job must not run here twice at once.
+        if self._attempts.runs(claim.job_id):
+            # It was taken from this process, and what runs does not end at once: it must not run here twice at a time.
             now = self._clock.now()
             self._settling.put(release(claim, now + POLL)._replace(at=now))
             return

@@ -283,6 +283,26 @@ async def test_what_has_no_limit_is_counted_for_none_whatever_else_its_task_decl
     assert (ran, record.state, record.partition) == (["it"], JobState.SUCCEEDED, None)
 
 
+# One job, once in one process
+
+
+async def test_a_job_that_still_runs_here_is_not_begun_a_second_time(engine: Engine) -> None:
+    """As after somebody else has given it up, queued it, and it is this process that claims it."""
+    call = await engine.staged(wait_at_gate)
+    engine.attempts.begin(call)
+    await turns()
+    assert call.claim is not None
+    free = engine.attempts.free("loop")
+    await engine.store.settle([decide(Interrupted("taken for dead"), call.claim, engine.clock.now())])
+    await engine.worker.run_once()
+    await turns()
+    assert (ran, engine.worker.taken) == (["waiter begins"], 1)
+    gate.set()
+    await all_settled(engine)
+    assert (ran, engine.attempts.free("loop")) == (["waiter begins", "waiter ends"], free + 1)
+    assert (await engine.record(call)).state is JobState.QUEUED
+
+
 # Alone: a job one interruption short of its limit
 
 
