@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from postlude.errors import StoreError
 from postlude.events import StoreFailed, WorkerReplaced
+from postlude.loops import in_background
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +24,13 @@ if TYPE_CHECKING:
 
 WAIT_FOR: Final = 2.0
 """Seconds that whoever needs the new id waits at most for somebody else who is about to get it."""
+
+
+class _Term:
+    """The time of one id; known before the id is."""
+
+    over = False
+    """Whether it was given up for dead."""
 
 
 class Enlistment:
@@ -37,8 +46,8 @@ class Enlistment:
         self._events = events
         self.owner: int = 0
         """The id under which this process owns jobs."""
-        self._losses = self._replaced = 0
-        """How often it was given up for dead, and how many of those are made good."""
+        self._term = _Term()
+        """What is known of that id."""
         self.on_lost: Callable[[], None] = lambda: None
         """Called on any thread when it was."""
         self.on_replaced: Callable[[int, int], None] = lambda *_: None
@@ -52,16 +61,20 @@ class Enlistment:
         Raises:
             StoreError: the store does not take it.
         """
-        self.owner = await self._store.enlist(given_up=self._given_up)
+        self.owner = await self._enlist(self._term)
+
+    async def _enlist(self, term: _Term) -> int:
+        return await self._store.enlist(given_up=partial(self._given_up, term))
 
     @property
     def lost(self) -> bool:
         """Whether it was given up for dead, and there is no other yet."""
-        return self._losses > self._replaced
+        return self._term.over
 
-    def _given_up(self) -> None:
-        self._losses += 1
-        self.on_lost()
+    def _given_up(self, term: _Term) -> None:
+        term.over = True
+        if term is self._term:
+            self.on_lost()
 
     async def run_once(self) -> float | None:
         """Be another worker if that is due; to be woken when it is.
@@ -88,19 +101,25 @@ class Enlistment:
         if others is not None:
             await asyncio.wait({asyncio.wrap_future(others)}, timeout=WAIT_FOR)
             return
+        # Whoever asked may be cancelled: an id that was enlisted and is not known here would be held for ever.
+        await asyncio.shield(in_background(self._replace(ours)))
+
+    async def _replace(self, done: Future[None]) -> None:
         try:
-            await self._replace()
+            await self._be_another()
         finally:
             self._under_way = None
-            ours.set_result(None)
+            done.set_result(None)
 
-    async def _replace(self) -> None:
-        # The new one may be given up, too, before this goes on: whoever stands still does so anywhere.
-        old, losses = self.owner, self._losses
-        self.owner = await self._store.enlist(given_up=self._given_up)
-        self._replaced = losses
+    async def _be_another(self) -> None:
+        old, term = self.owner, _Term()
+        self.owner = await self._enlist(term)
+        self._term = term
         self._events.emit(WorkerReplaced(old, self.owner))
         self.on_replaced(old, self.owner)
+        if term.over:
+            # It was given up, too, before this went on: whoever stands still does so anywhere.
+            self.on_lost()
         try:
             await self._store.dismiss(old)
         except StoreError as error:

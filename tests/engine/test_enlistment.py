@@ -269,6 +269,42 @@ async def test_it_may_be_given_up_again_before_it_knows_its_new_id(tmp_path: Pat
     await store.store.close()
 
 
+@pytest.mark.timeout(30)
+async def test_whoever_asked_may_be_cancelled_and_it_is_done_all_the_same(tmp_path: Path) -> None:
+    store = Fickle(open_store(f"sqlite:///{tmp_path / 'jobs.db'}"))
+    await store.store.open()
+    events = Events()
+    heard = Heard(events)
+    enlistment = Enlistment(cast("Store", store), events)
+    await enlistment.begin()
+    before = enlistment.owner
+    store.give_up()
+    reached, gate = store.shut("enlist")
+    asked = asyncio.ensure_future(enlistment.replace())
+    await reached.wait()
+    asked.cancel()
+    await asyncio.wait({asked})
+    gate.set()
+    await enlistment.replace()
+    await until(lambda: not enlistment.lost)
+    assert store.calls["enlist"] == 2, "nobody holds an id that nobody knows"
+    assert heard.of(WorkerReplaced) == [WorkerReplaced(before, enlistment.owner)]
+    await store.store.close()
+
+
+@pytest.mark.timeout(30)
+async def test_the_loss_of_a_former_id_says_nothing_of_this_one(tmp_path: Path) -> None:
+    store = Fickle(open_store(f"sqlite:///{tmp_path / 'jobs.db'}"))
+    await store.store.open()
+    enlistment = Enlistment(cast("Store", store), Events())
+    await enlistment.begin()
+    store.give_up()
+    await enlistment.replace()
+    store.given_up[0]()
+    assert not enlistment.lost
+    await store.store.close()
+
+
 async def test_one_that_was_not_given_up_stays_who_it_is(application: Application) -> None:
     process = await application.process()
     before: Any = process.owner
