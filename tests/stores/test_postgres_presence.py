@@ -1,6 +1,7 @@
 """A worker's lock and lease in PostgreSQL: what each of them says, and when it is believed."""
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -16,6 +17,7 @@ from postlude.limits import UNLIMITED, Limit, Rate
 from postlude.stores.contract import Filter
 from postlude.stores.postgres import PostgresStore, presence
 from postlude.stores.postgres.connecting import direct_connection
+from postlude.stores.postgres.leases import Leases, moment
 from postlude.stores.postgres.location import Location
 from postlude.stores.postgres.presence import Patience
 from tests.stores.making import claim_of, ended, queued, staged
@@ -110,6 +112,17 @@ async def test_who_may_have_been_given_up_gets_no_claims(place: tuple[str, str])
         await store.insert([job])
         assert await claimed(store, owner, job) == []
         assert await claimed(store, await store.enlist(), job) == [job.id]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has no clock of its own for that")
+def test_a_lease_passes_while_the_machine_is_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
+    leases = Leases(30.0)
+    leases.begin(1, lambda: None, at=moment())
+    assert leases.sure_of(1)
+    read = time.clock_gettime
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: read(clock) + 60.0 * (clock == time.CLOCK_BOOTTIME))
+    assert not leases.sure_of(1)
+    assert leases.silence > 60.0
 
 
 async def test_who_does_not_hold_its_lock_gets_no_claims(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""On Linux the other one stands still meanwhile; elsewhere it is the only one."""
 
 
 class Leases:
@@ -69,5 +72,5 @@ class Leases:
 
 
 def moment() -> float:
-    """Seconds on the clock that never goes backwards."""
-    return time.monotonic()
+    """Seconds on a clock that never goes backwards, and goes on while the machine is suspended: as the lease does."""
+    return time.clock_gettime(_CLOCK)
