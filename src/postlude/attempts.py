@@ -98,6 +98,8 @@ class Attempts:
         """Whether somebody waits for a slot, or for rest, to claim from the queue."""
         self.freed: Callable[[], None] = lambda: None
         """Called once after `wanted` was set, when a slot is free that no call here waits for."""
+        self.owns: Callable[[int], bool] = lambda _: True
+        """Whether a worker's jobs are this process's: not if others have given that worker up, as far as is known."""
         # Where no worker runs nobody would claim it later, so limits and pauses hold back nothing.
         self.belongs_in_queue: Callable[[Call], bool] = lambda call: call.definition.remote
         """Whether a call of a request has to be claimed like any other job, in place of being run at once."""
@@ -189,7 +191,8 @@ class Attempts:
         if claim is None or not due:
             return not due
         of_request = claim.state is JobState.STAGED and not call.ephemeral
-        return self._stopping or (of_request and self.belongs_in_queue(call))
+        # A request that is open yet may bring calls that it added long ago, whose owner has been given up since.
+        return self._stopping or (of_request and (not self.owns(claim.owner) or self.belongs_in_queue(call)))
 
     async def run(self, call: Call, *, behind: Sequence[Call] = ()) -> Outcome | None:
         """Run a call, and return what it came to when that is on disk."""

@@ -168,11 +168,11 @@ class Process:
         """It has another id; on any loop."""
         self.worker.owner = new
         if self.loop is None:
-            _supersede(self.attempts, old, new)
-        self._on_loop(partial(_supersede, self.attempts, old, new))
+            self.attempts.supersede(old, new)
+        self._on_loop(partial(self.attempts.supersede, old, new))
         for attempts, loop in tuple(self._runners.items()):
             with contextlib.suppress(RuntimeError):  # it was closed: nothing runs there any more
-                loop.call_soon_threadsafe(_supersede, attempts, old, new)
+                loop.call_soon_threadsafe(attempts.supersede, old, new)
 
     def cancel(self, call: Call, reason: str) -> None:
         """End a call that will not run here, if it has a row that nobody has ended yet."""
@@ -187,7 +187,7 @@ class Process:
         return Settling(self.store, self._events, self._told)
 
     def _new_attempts(self, settling: Settling) -> Attempts:
-        return Attempts(
+        attempts = Attempts(
             store=self.store,
             owner=self.owner,
             settling=settling,
@@ -195,6 +195,11 @@ class Process:
             clock=self._clock,
             events=self._events,
         )
+        attempts.owns = self._owns
+        return attempts
+
+    def _owns(self, owner: int) -> bool:
+        return owner == self.owner
 
     def _told(self, settlements: Sequence[Settlement]) -> None:
         self._settled(settlements)
@@ -340,14 +345,6 @@ class Process:
     async def _leave(self) -> None:
         await self._tried("leaving", self.store.dismiss(self.owner))
         await self.store.close()
-
-
-def _supersede(attempts: Attempts, old: int, new: int) -> None:
-    """Have these go on for another owner: what they have of the old one is others' by now."""
-    before = attempts.belongs_in_queue
-    # A request that is open yet may bring calls that it added long ago: those are others' too.
-    attempts.belongs_in_queue = lambda call: (call.claim is not None and call.claim.owner == old) or before(call)
-    attempts.supersede(old, new)
 
 
 def attempts_without_store(store: Store, places: Places, clock: Clock, events: Events) -> Attempts:

@@ -192,6 +192,16 @@ async def test_calls_of_a_request_that_was_open_all_the_while_run_once(applicati
 
 
 @pytest.mark.timeout(30)
+async def test_however_often_it_was_replaced(application: Application) -> None:
+    process = await application.process()
+    for former in range(2_000):
+        process._replaced(former, former + 1)
+    process._replaced(2_000, process.owner)
+    call = await application.run(short, "it")
+    await application.await_state(call, JobState.SUCCEEDED)
+
+
+@pytest.mark.timeout(30)
 async def test_it_is_tried_again_while_the_store_does_not_take_it(application: Application) -> None:
     process = await application.process()
     before = process.owner
