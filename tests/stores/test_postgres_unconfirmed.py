@@ -1,4 +1,4 @@
-"""A claim that was committed, and whose answer was lost: its job must not stay with a worker that knows nothing."""
+"""A claim or an insert that was committed, and whose answer was lost: its job must not stay where nobody knows it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -8,9 +8,10 @@ import pytest
 from postlude.errors import StoreUnavailable
 from postlude.execution import decide
 from postlude.job import Interrupted, JobState
+from postlude.stores.contract import Filter
 from postlude.stores.postgres import PostgresStore
 from postlude.stores.postgres.location import Location
-from tests.stores.making import claim_all, queued, read
+from tests.stores.making import claim_all, keyed, queued, read, staged
 from tests.stores.places import HASTY, new_namespace
 
 
@@ -55,3 +56,34 @@ async def test_it_is_an_orphan_that_never_began(
     assert claim.attempt == 1
     # One whose answer came is nobody else's.
     assert await store.orphans(limit=9) == []
+
+
+async def test_what_was_refused_does_not_come_back_after_its_withdrawal(
+    store: PostgresStore, owner: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [staged(owner), keyed("k")._replace(state=JobState.STAGED, owner=owner, claim=1)]
+
+    def stuck(_: object) -> None:
+        message = "there was no answer"
+        raise StoreUnavailable(message)
+
+    async def refused() -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(store._now().inserting, "_apply", stuck)
+            with pytest.raises(StoreUnavailable):
+                await store.insert(jobs)
+
+    await refused()
+    await store.withdraw(jobs)
+    other = PostgresStore(store._location, patience=HASTY)
+    await other.open()
+    await other.insert(jobs)  # the same write, which arrives now
+    await other.close()
+    assert await store.orphans(limit=9) == []
+    assert await store.count(Filter()) == {}
+    # The key is free again; and what is inserted anew, with an answer, is refused no more.
+    await refused()
+    assert await store.insert(jobs) == {}
+    assert await store.orphans(limit=9) == []
+    assert await store.count(Filter()) == {JobState.STAGED: 2}
+    await store.withdraw(jobs)

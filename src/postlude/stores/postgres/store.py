@@ -17,7 +17,7 @@ from postlude.stores.postgres.fronts import Allowance, Fronts
 from postlude.stores.postgres.looking import Sight, read_pauses
 from postlude.stores.postgres.opened import Opened
 from postlude.stores.postgres.presence import Patience, leave, presence_at
-from postlude.stores.postgres.unconfirmed import Unconfirmed
+from postlude.stores.postgres.unconfirmed import Refused, Unconfirmed
 from postlude.stores.reasons import inherited, not_open
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class PostgresStore(ForCallers):
         self._open: Opened | None = None
         self._cursors: Cursors = {}
         self._unconfirmed = Unconfirmed()
+        self._refused = Refused()
         self._sight = Sight(fronts or Fronts())
         self._thorough = Allowance()
 
@@ -99,7 +100,7 @@ class PostgresStore(ForCallers):
         if not jobs:
             return {}
         self._sight.forget()
-        answered: Mapping[UUID, UUID] = await self._now().inserting.submit(jobs)
+        answered: Mapping[UUID, UUID] = await self._refused.unless_answered(jobs, self._now().inserting.submit(jobs))
         return answered
 
     async def withdraw(self, jobs: Sequence[NewJob]) -> None:
@@ -165,6 +166,8 @@ class PostgresStore(ForCallers):
 
     async def orphans(self, *, limit: int) -> list[Claim]:
         """Clause 18."""
+        if self._refused:
+            await self._do(self._refused.withdraw)
         mourning, lost = self._mourning(), self._unconfirmed
         return await self._do(lambda session: workers.orphans(session, mourning, lost, limit))
 
