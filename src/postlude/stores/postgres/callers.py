@@ -78,7 +78,7 @@ async def _put_outbox(session: Session, outbox: Outbox) -> Outbox:
 async def _relay(session: Session, limit: int) -> int:
     if not await session.value("is_anything_left", session.namespace):
         return 0  # nearly always, and nothing is written for it
-    async with session.connection.transaction():
+    async with session.transaction():
         rows = await session.rows("take_left", session.namespace, limit)
         rows.sort(key=lambda row: row["seq"])
         await writing.insert_in(session, [job_of(row["job"]) for row in rows])

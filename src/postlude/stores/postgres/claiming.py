@@ -59,11 +59,11 @@ class Claiming:
             seen = await look(session, self.fronts)
         while True:
             if not self._is_plain(seen):
-                async with session.connection.transaction():
+                async with session.transaction():
                     return await self._claim(session, seen)
             claims, expired = await self._take_plain(session, seen)
             if expired:
-                async with session.connection.transaction():
+                async with session.transaction():
                     await self._cancel_expired(session, expired)
             cancelled += len(expired)
             if not expired or cancelled >= MOST_EXPIRED:

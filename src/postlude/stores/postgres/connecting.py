@@ -43,10 +43,12 @@ _LONGEST_STATEMENT: Final = 60.0
 """Seconds: also for a migration."""
 # A connection that says nothing is asked whether anybody is there, and is at an end ten seconds later if nobody is.
 _IDLE, _INTERVAL, _PROBES, _UNACKNOWLEDGED = 4, 2, 3, 10
-# The same on the server's side. A transaction whose client is gone without a word would hold its locks for hours.
+# The same on the server's side. A transaction whose client is gone without a word would hold its locks for hours. And
+# what waited for a lock has to read what its holder has committed, whatever the role or the database is set to.
 _SESSION: Final = """
 SELECT set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
-    set_config('tcp_keepalives_count', '3', false), set_config('idle_in_transaction_session_timeout', '20s', false)
+    set_config('tcp_keepalives_count', '3', false), set_config('idle_in_transaction_session_timeout', '20s', false),
+    set_config('default_transaction_isolation', 'read committed', false)
 """
 
 

@@ -41,7 +41,7 @@ async def migrate(connection: Connection, location: Location, migrations: Sequen
     # Only who finds something to do waits for the others that do it.
     if not await missing(connection, location, migrations):
         return
-    async with connection.transaction():
+    async with connection.transaction(isolation="read_committed"):
         await connection.execute(sql("lock_migrations", location.schema), location.schema)
         steps = await missing(connection, location, migrations)
         try:

@@ -41,7 +41,7 @@ class Pruning:
         old = [row for row in old_enough if self._is_old(row)]
         if not old:
             return Pruned(0, place)
-        async with session.connection.transaction():
+        async with session.transaction():
             # What has ended stays so but for a retry by hand, which locks the chain as well.
             await session.lock(("chain", row["chain"] or row["id"]) for row in old)
             ids = await self._free(session, old)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     import asyncpg
     from asyncpg.pool import PoolConnectionProxy
+    from asyncpg.transaction import Transaction
 
 
 Connection: TypeAlias = "asyncpg.Connection | PoolConnectionProxy"
@@ -46,6 +47,13 @@ class Session(NamedTuple):
         names = ["namespace", *sql(columns, self.schema).strip().split(", ")]
         records = [(self.namespace, *row) for row in rows]
         await self.connection.copy_records_to_table(table, records=records, columns=names, schema_name=self.schema)
+
+    def transaction(self) -> Transaction:
+        """A transaction in which each statement sees what was committed before it: else a lock would be of no use.
+
+        Nothing can be set in a session that is shared, and the role or the database may have another default.
+        """
+        return self.connection.transaction(isolation="read_committed")
 
     async def lock(self, what: Iterable[object]) -> None:
         """Wait until no other transaction holds any of these, and hold them until the end of this one.

@@ -300,7 +300,7 @@ class PostgresStore(ForCallers):
         self._sight.forget()
 
         async def changing(session: Session) -> T:
-            async with session.connection.transaction():
+            async with session.transaction():
                 return await operation(session)
 
         return await self._do(changing)

@@ -52,8 +52,8 @@ class Unconfirmed:
 class Refused:
     """Staged jobs whose insert raised.
 
-    Without it one whose commit comes later than `withdraw` would be known to nobody as long as its owner lives, and would
-    run after that though it was refused.
+    Without it one whose commit comes later than `withdraw` would be known to nobody as long as its owner lives, and
+    would run after that though it was refused.
     """
 
     def __init__(self) -> None:

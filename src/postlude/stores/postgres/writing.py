@@ -41,7 +41,7 @@ async def insert(session: Session, payloads: Sequence[Sequence[NewJob]]) -> Sequ
             raise problem from error  # each is tried by itself then
         (jobs,) = payloads
         try:
-            async with session.connection.transaction():
+            async with session.transaction():
                 await session.lock(keys.locked_for(jobs))
                 return [await _insert(session, jobs, carefully=True)]
         except UniqueViolationError as again:
@@ -54,7 +54,7 @@ async def _insert_all(session: Session, payloads: Sequence[Sequence[NewJob]]) ->
     if all(job.terms.key is None for job in jobs) and not any(True for _ in _late(jobs)):
         await _write(session, jobs)
         return [_NONE] * len(payloads)
-    async with session.connection.transaction():
+    async with session.transaction():
         await session.lock(keys.locked_for(jobs))
         return [await _insert(session, some) for some in payloads]
 
@@ -106,7 +106,7 @@ def _late(jobs: Sequence[NewJob]) -> Iterable[tuple[NewJob, UUID]]:
 
 async def withdraw(session: Session, jobs: Sequence[NewJob]) -> None:
     """Delete what is still staged under its owner, unless a call that is not named here relies on it (clause 3)."""
-    async with session.connection.transaction():
+    async with session.transaction():
         keyed = [job.id for job in jobs if job.terms.key is not None]
         answering: set[UUID] = set()
         if keyed:
@@ -142,7 +142,7 @@ class Settle:
             self._done.update(await _succeed(session, self._left(settlements), in_chains=False))
         left = self._left(settlements)
         if left:
-            async with session.connection.transaction():
+            async with session.transaction():
                 done = await _settle_all(session, left)
             self._done.update(done)
         return [
@@ -253,7 +253,7 @@ async def report(session: Session, claims: Mapping[Claim, Report]) -> frozenset[
     )
     if not claims:
         return frozenset()
-    async with session.connection.transaction():
+    async with session.transaction():
         heard = {row["id"] for row in await session.rows("report", *map(list, columns))}
         for claim, said in claims.items():
             if said.lines and claim.job_id in heard:
