@@ -10,10 +10,12 @@ import asyncpg
 import pytest
 
 from postlude.errors import StoreUnavailable
+from postlude.job import JobState
 from postlude.stores.contract import Filter
-from postlude.stores.postgres import PostgresStore, connecting
+from postlude.stores.postgres import PostgresStore, connecting, reading
 from postlude.stores.postgres.location import Location
 from postlude.stores.postgres.presence import Patience
+from postlude.stores.postgres.session import Session
 from tests.stores.cluster import Cluster, cluster
 from tests.stores.making import queued, read, staged
 from tests.stores.places import new_namespace
@@ -110,10 +112,11 @@ async def test_who_does_not_answer_is_not_waited_for(proxy: Proxy, namespace: st
     async with opened(proxy.dsn, namespace, Patience(calm=0.0)) as store:
         job = queued()
         await store.insert([job])
+        now = store._now()
         proxy.stall()
         begin = time.monotonic()
         with pytest.raises(StoreUnavailable, match=r"no answer for 0\.3 s"):
-            await store._do(lambda session: session.value("state", job.id), within=0.3)
+            await now.bridge.call(lambda: now.with_session(lambda session: session.value("state", job.id), within=0.3))
         assert time.monotonic() - begin < 3
         proxy.go_on()
         assert (await read(store, job)).id == job.id
@@ -181,3 +184,28 @@ async def test_an_outage_longer_than_a_lease_is_nobodys_death(namespace: str) ->
                 except StoreUnavailable:
                     assert time.monotonic() < until
             assert not await given_up(other, 4.0)
+
+
+async def test_what_people_ask_for_leaves_connections_for_the_rest(
+    place: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many count millions of jobs at once, and however long that takes."""
+
+    async def slow(session: Session, _: Filter) -> dict[JobState, int]:
+        await session.connection.execute("SELECT pg_advisory_lock_shared(5)")
+        await session.connection.execute("SELECT pg_advisory_unlock_shared(5)")
+        return {}
+
+    monkeypatch.setattr(reading, "count", slow)
+    connection = await asyncpg.connect(place.dsn)
+    await connection.execute("SELECT pg_advisory_lock(5)")
+    async with opened(place.dsn, namespace, Patience()) as store:
+        counts = [asyncio.ensure_future(store.count(Filter())) for _ in range(connecting.CONNECTIONS + 1)]
+        while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            pass
+        job = queued()
+        async with asyncio.timeout(connecting.LENT_WITHIN):
+            await store.insert([job])
+            assert (await read(store, job)).id == job.id
+        await connection.close()
+        assert await asyncio.gather(*counts) == [{}] * len(counts)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from postlude.stores.postgres.session import Connection
 
 CONNECTIONS: Final = 4
-"""Of one process at most, beside the direct one: two for what is added, one for what ends, one for the rest."""
+"""Of one process at most, beside the direct one: two for what is added, one for what ends, one for the rest.
+What people ask for takes one at most."""
 LENT_WITHIN: Final = 5.0
 """Seconds to get a connection, a new one too. With the next one, twice, it is less than a lease: what waits behind an
 operation that got no answer is refused before it passes."""
@@ -32,7 +33,7 @@ ANSWER_WITHIN: Final = 8.0
 FOR_EACH_JOB: Final = 0.001
 """Seconds more for each job that is inserted or settled: many at a time take as long as they take."""
 READ_WITHIN: Final = 60.0
-"""Seconds for what people ask for, which may look at millions of jobs, and holds up nobody."""
+"""Seconds for what people ask for, which may look at millions of jobs; also until it has its turn."""
 DIRECT_WITHIN: Final = 5.0
 """Seconds for whatever the direct connection is asked, and to make a new one: a lease has room for several tries."""
 

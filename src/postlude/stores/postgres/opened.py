@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from postlude.errors import StoreUnavailable
 from postlude.stores.postgres import writing
 from postlude.stores.postgres.bridge import Group
-from postlude.stores.postgres.connecting import ANSWER_WITHIN, FOR_EACH_JOB, end, lent, pool_at
+from postlude.stores.postgres.connecting import ANSWER_WITHIN, FOR_EACH_JOB, READ_WITHIN, end, lent, pool_at
 from postlude.stores.postgres.description import describe
 from postlude.stores.postgres.migrations import check, migrate
 from postlude.stores.postgres.reports import Reports
@@ -49,6 +51,7 @@ class Opened:
         self.process: int = os.getpid()
         self.inserting: Group[Any] = Group(bridge, self._insert, alone=is_of_one, at_once=2)
         self.settling: Group[Any] = Group(bridge, self._settle, alone=is_of_one, at_once=1)
+        self._reading = asyncio.Semaphore()
         self._connected = False
         self._reports = Reports()
 
@@ -86,6 +89,25 @@ class Opened:
                     tries -= 1
                     if not tries:
                         raise
+
+    async def read(self, operation: Callable[[Session], Awaitable[T]]) -> T:
+        """Carry out what may take long, one at a time: the other connections are for what does not.
+
+        Raises:
+            StoreUnavailable: it did not get its turn.
+        """
+        try:
+            await asyncio.wait_for(self._reading.acquire(), READ_WITHIN)
+        except TimeoutError as error:
+            message = (
+                f"{self._location.shown} has counted and listed other jobs of this process for {READ_WITHIN:g} s. Ask "
+                "for less at once, or again later."
+            )
+            raise StoreUnavailable(message) from error
+        try:
+            return await self.with_session(operation, within=READ_WITHIN)
+        finally:
+            self._reading.release()
 
     async def _insert(self, payloads: Sequence[Sequence[NewJob]]) -> Sequence[Mapping[UUID, UUID]]:
         return await self.with_session(lambda session: writing.insert(session, payloads), within=_for(payloads))

@@ -52,14 +52,17 @@ async def list_jobs(session: Session, wanted: Filter, limit: int, before: UUID |
         if found is None:
             return []
         place = found
-    states = [state.value for state in wanted.states] or None
-    rows = await session.rows("list", session.namespace, place, states, wanted.task, wanted.chain, limit)
+    rows = await session.rows("list", session.namespace, place, _names(wanted), wanted.task, wanted.chain, limit)
     return [record_of(row) for row in rows]
 
 
 async def count(session: Session, wanted: Filter) -> Mapping[JobState, int]:
     """Read how many there are of each state."""
-    rows = await session.rows("count", session.namespace, wanted.task, wanted.chain)
+    rows = await session.rows("count", session.namespace, _names(wanted), wanted.task, wanted.chain)
     counts = {JobState(state): number for state, number in rows}
-    states = wanted.states or frozenset(JobState)
-    return {state: counts[state] for state in JobState if state in states and counts.get(state)}
+    return {state: counts[state] for state in JobState if state in counts}
+
+
+def _names(wanted: Filter) -> list[str] | None:
+    """The states asked for; None: all."""
+    return [state.value for state in wanted.states] or None

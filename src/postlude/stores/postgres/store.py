@@ -12,7 +12,6 @@ from postlude.stores.postgres import by_hand, claiming, logs, pruning, reading, 
 from postlude.stores.postgres.arriving import Arriving
 from postlude.stores.postgres.bridge import Bridge
 from postlude.stores.postgres.callers import ForCallers
-from postlude.stores.postgres.connecting import ANSWER_WITHIN, READ_WITHIN
 from postlude.stores.postgres.fronts import Allowance, Fronts
 from postlude.stores.postgres.looking import Sight, read_pauses
 from postlude.stores.postgres.opened import Opened
@@ -189,11 +188,11 @@ class PostgresStore(ForCallers):
 
     async def count(self, filter: Filter) -> Mapping[JobState, int]:  # noqa: A002 - the contract's word
         """Clause 21."""
-        return await self._do(lambda session: reading.count(session, filter), within=READ_WITHIN)
+        return await self._read(lambda session: reading.count(session, filter))
 
     async def list(self, filter: Filter, *, limit: int, before: UUID | None) -> list[Record]:  # noqa: A002
         """Clause 21."""
-        return await self._do(lambda session: reading.list_jobs(session, filter, limit, before), within=READ_WITHIN)
+        return await self._read(lambda session: reading.list_jobs(session, filter, limit, before))
 
     # -- pauses
 
@@ -289,10 +288,16 @@ class PostgresStore(ForCallers):
     def _mourning(self) -> workers.Mourning:
         return workers.Mourning(self._now().presence, self._patience, self._thorough)
 
-    async def _do(self, operation: Callable[[Session], Awaitable[T]], *, within: float = ANSWER_WITHIN) -> T:
+    async def _do(self, operation: Callable[[Session], Awaitable[T]]) -> T:
         """Carry out one operation with a connection of its own."""
         now = self._now()
-        done: T = await now.bridge.call(lambda: now.with_session(operation, within=within))
+        done: T = await now.bridge.call(lambda: now.with_session(operation))
+        return done
+
+    async def _read(self, operation: Callable[[Session], Awaitable[T]]) -> T:
+        """Carry out one that may take long."""
+        now = self._now()
+        done: T = await now.bridge.call(lambda: now.read(operation))
         return done
 
     async def _change(self, operation: Callable[[Session], Awaitable[T]]) -> T:
