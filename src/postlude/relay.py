@@ -80,14 +80,15 @@ class Relay:
         """Move all that is there.
 
         Raises:
-            StoreError: of an outbox, when all the others were seen to.
+            StoreError: of an outbox, or of the store's own, when all the others were seen to.
         """
-        count = BATCH
-        while count == BATCH:
-            count = await self._store.relay(limit=BATCH)
-            if count:
-                self._queued()
         trouble: StoreError | None = None
+        try:
+            await self._relay_own()
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            trouble = error
         for outbox in await self._outboxes():
             try:
                 await self._relay(self._file(outbox))
@@ -102,6 +103,13 @@ class Relay:
             files, self._files = self._files, {}
         for file in files.values():
             file.close()
+
+    async def _relay_own(self) -> None:
+        count = BATCH
+        while count == BATCH:
+            count = await self._store.relay(limit=BATCH)
+            if count:
+                self._queued()
 
     async def _outboxes(self) -> Sequence[Outbox]:
         found = await self._store.outboxes()

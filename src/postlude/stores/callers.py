@@ -61,5 +61,9 @@ class CallerStore(Protocol):
         ...
 
     async def relay(self, *, limit: int) -> int:
-        """Insert what callers have left in the store's own database, so many at most; returns how many (clause 42)."""
+        """Insert what callers have left in the store's own database, so many at most; returns how many (clause 43).
+
+        Raises:
+            StoreError: nothing is left there but what is no job that can be inserted.
+        """
         ...

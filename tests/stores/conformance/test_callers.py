@@ -4,6 +4,7 @@ import asyncpg
 import pytest
 
 from postlude.callers.contract import Statement
+from postlude.errors import StoreError
 from postlude.ids import new_job_id
 from postlude.job import NewJob, Terms
 from postlude.stores.callers import Outbox
@@ -91,6 +92,24 @@ async def test_clause_43_a_key_is_looked_at_by_the_next_relay(shared: Store, url
     await other.close()
     assert (await read(shared, answered.id)).id == holder.id
     assert (await read(shared, behind)).after == holder.id
+
+
+async def test_clause_43_what_cannot_be_inserted_holds_up_nothing_and_is_named(shared: Store, url: str) -> None:
+    first, last = keyed("first"), keyed("last")
+    twice = keyed("twice")
+    await shared.insert([twice])
+    for job in (first, twice, last):
+        assert await add(shared, url, [job])
+    connection = await asyncpg.connect(url.partition("#")[0])
+    rows = "postlude.outbox WHERE job LIKE '%first%'"
+    await connection.execute(f"INSERT INTO postlude.outbox (namespace, job) SELECT namespace, 'no job' FROM {rows}")
+    assert await shared.relay(limit=10) == 2
+    assert len(await shared.get([first.id, last.id])) == 2
+    with pytest.raises(StoreError, match=r"stays there: correct the row with the seq \d+ in postlude\.outbox"):
+        await shared.relay(limit=10)
+    await connection.execute("DELETE FROM postlude.outbox WHERE job = 'no job' OR job LIKE '%twice%'")
+    await connection.close()
+    assert await shared.relay(limit=10) == 0
 
 
 async def test_clause_43_in_another_database_nothing_changes(shared: Store, url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from postlude.errors import StoreError, StoreUnavailable
 from postlude.stores.callers import Direct, Outbox
 from postlude.stores.jobtexts import job_of
 from postlude.stores.postgres import writing
@@ -55,7 +56,36 @@ class ForCallers:
 
     async def relay(self, *, limit: int) -> int:
         """Clause 43."""
-        return await self._do(lambda session: _relay(session, limit))
+        try:
+            return await self._do(lambda session: _relay(session, limit))
+        except StoreUnavailable:
+            raise
+        except StoreError:
+            return await self._relay_each(limit)
+
+    async def _relay_each(self, limit: int) -> int:
+        """Insert them one by one; what cannot be inserted stays.
+
+        Raises:
+            StoreError: nothing else is left.
+        """
+        moved, seq = 0, 0
+        wrong: StoreError | None = None
+        while moved < limit and (found := await self._do(partial(_next_left, after=seq))) is not None:
+            seq = found
+            try:
+                moved += await self._do(partial(_relay_one, seq=seq))
+            except StoreUnavailable:
+                raise
+            except StoreError as error:
+                message = (
+                    f"The store's own outbox: {error}. It stays there: correct the row with the seq {seq} in "
+                    f"{self._location.schema}.outbox, or delete it."
+                )
+                wrong = StoreError(message)
+        if wrong is not None and not moved:
+            raise wrong
+        return moved
 
 
 async def _direct(session: Session, location: Location) -> Direct:
@@ -81,5 +111,17 @@ async def _relay(session: Session, limit: int) -> int:
     async with session.transaction():
         rows = await session.rows("take_left", session.namespace, limit)
         rows.sort(key=lambda row: row["seq"])
+        await writing.insert_in(session, [job_of(row["job"]) for row in rows])
+    return len(rows)
+
+
+async def _next_left(session: Session, after: int) -> int | None:
+    seq: int | None = await session.value("next_left", session.namespace, after)
+    return seq
+
+
+async def _relay_one(session: Session, seq: int) -> int:
+    async with session.transaction():
+        rows = await session.rows("take_one_left", seq)
         await writing.insert_in(session, [job_of(row["job"]) for row in rows])
     return len(rows)

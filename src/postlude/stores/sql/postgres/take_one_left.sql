@@ -1,0 +1,1 @@
+DELETE FROM {schema}.outbox WHERE seq = $1 RETURNING job
