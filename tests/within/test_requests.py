@@ -76,6 +76,11 @@ async def commit(session: Any) -> None:
         await done
 
 
+async def begin_nested(session: Any) -> Any:
+    inner = session.begin_nested()
+    return await inner if hasattr(inner, "__await__") else inner
+
+
 @contextmanager
 def serving(app: FastAPI) -> Iterator[TestClient]:
     with TestClient(app, raise_server_exceptions=False) as client:
@@ -147,9 +152,7 @@ def test_a_savepoint_takes_its_tasks_along(app: FastAPI, durable: Postlude, sess
     ) -> list[str]:
         jobs = [tasks.add_task(note, "outer")]
         for what, rolled_back in (("kept", False), ("lost", True)):
-            inner = own_session.begin_nested()
-            if hasattr(inner, "__await__"):
-                inner = await inner
+            inner = await begin_nested(own_session)
             jobs.append(tasks.add_task(note, what))
             done = inner.rollback() if rolled_back else inner.commit()
             if hasattr(done, "__await__"):
@@ -160,6 +163,103 @@ def test_a_savepoint_takes_its_tasks_along(app: FastAPI, durable: Postlude, sess
         ended(durable, client.post("/").json())
         assert sum(durable.blocking.jobs.count().values()) == 2
     assert ran == ["outer", "kept"]
+
+
+def test_a_commit_around_open_savepoints_takes_their_tasks_along(app: FastAPI, durable: Postlude, session: Any) -> None:
+    @app.post("/")
+    async def endpoint(
+        own_session: Annotated[Any, session], tasks: Annotated[TransactionTasks, Within(session)]
+    ) -> list[str]:
+        jobs = [tasks.add_task(note, "outer")]
+        for what in ("inner", "innermost"):
+            await begin_nested(own_session)
+            jobs.append(tasks.add_task(note, what))
+        return [str(job.id) for job in jobs]
+
+    with serving(app) as client:
+        ended(durable, client.post("/").json())
+    assert ran == ["outer", "inner", "innermost"]
+
+
+def test_a_savepoint_that_fails_at_its_end_leaves_what_was_added_before_it(
+    app: FastAPI, durable: Postlude, own: Path, database: Database
+) -> None:
+    def get_session() -> Iterator[Session]:
+        with Session(database.blocking) as session, session.begin():
+            yield session
+
+    @app.post("/")
+    def endpoint(
+        session: Annotated[Session, Depends(get_session)], tasks: Annotated[TransactionTasks, Within(get_session)]
+    ) -> str:
+        job = tasks.add_task(note, "outer")
+        outer = session.begin_nested()
+        tasks.add_task(note, "with the savepoint")
+        session.begin_nested()
+
+        @sqlalchemy.event.listens_for(session, "after_transaction_end", once=True)
+        def refuse(*_: object) -> None:
+            raise KeyError
+
+        with pytest.raises(KeyError):
+            outer.commit()
+        outer.rollback()
+        return str(job.id)
+
+    with serving(app) as client:
+        ended(durable, [client.post("/").json()])
+    assert ran == ["outer"]
+    assert left(own) == 0
+
+
+def test_what_a_flush_in_the_commit_adds_is_committed(app: FastAPI, durable: Postlude, session: Any) -> None:
+    @app.post("/")
+    async def endpoint(
+        own_session: Annotated[Any, session], tasks: Annotated[TransactionTasks, Within(session)]
+    ) -> list[str]:
+        raw = own_session if isinstance(own_session, Session) else own_session.sync_session
+        added: list[str] = []
+
+        @sqlalchemy.event.listens_for(raw, "after_flush_postexec")
+        def mail(*_: object) -> None:
+            tasks.add_task(note, f"flush {len(added)}")
+            added.append("a flush")
+            if len(added) == 1:
+                raw.add(Note(text="one more"))
+
+        raw.add(Note(text="flushed in the commit"))
+        return [str(tasks.add_task(note, "endpoint").id)]
+
+    with serving(app) as client:
+        ended(durable, client.post("/").json())
+        ended(durable, [str(job.id) for job in durable.blocking.jobs.list()])
+    assert ran == ["endpoint", "flush 0", "flush 1"]
+
+
+def test_what_was_added_behind_the_commit_is_told_also_if_the_session_had_begun_again(
+    app: FastAPI, durable: Postlude, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    def get_session() -> Iterator[Session]:
+        with Session(database.blocking) as session:
+            yield session
+
+    @app.post("/")
+    def endpoint(
+        session: Annotated[Session, Depends(get_session)], tasks: Annotated[TransactionTasks, Within(get_session)]
+    ) -> None:
+        session.add(row := Note(text="committed"))
+        session.commit()
+        session.refresh(row)
+        tasks.add_task(note, "behind")
+        session.close()
+        session.add(Note(text="the next"))
+        session.commit()
+
+    with serving(app) as client:
+        client.post("/")
+    (said,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said.startswith("tests.within.tasks:note lost: no commit of the session came after")
+    assert ran == []
 
 
 def test_what_an_endpoint_added_that_raised_is_no_loss(
