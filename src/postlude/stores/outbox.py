@@ -62,7 +62,7 @@ class OutboxFile:
         """Jobs whose transactions are committed, those first that were written first; none if there is no such file.
 
         Raises:
-            StoreUnavailable: the file does not answer now.
+            StoreUnavailable: the file does not answer now, or nothing could be removed from it.
             StoreError: nothing is left in the table but what is no job.
         """
         jobs: list[NewJob] = []
@@ -105,7 +105,17 @@ class OutboxFile:
     def _waiting(self, limit: int) -> list[tuple[str, str]]:
         if not self._ready() or not self._execute("is_there")[0][0]:
             return []
-        return self._execute("waiting", self._mark, limit)
+        rows = self._execute("waiting", self._mark, limit)
+        if rows:
+            self._try_to_remove(job_id for job_id, _ in rows)
+        return rows
+
+    def _try_to_remove(self, ids: Iterable[str]) -> None:
+        # What could never be removed would be moved again whenever the store has forgotten it. An error disconnects,
+        # which ends the transaction as well.
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._execute("remove", json.dumps(list(ids)))
+        self._connection.execute("ROLLBACK")
 
     def _execute(self, name: str, *values: object) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = self._connection.execute(sql(name), values).fetchall()
