@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from postlude.attempts import Attempts
 from postlude.errors import StoreError
-from postlude.events import StoreFailed
+from postlude.events import ServiceFailed, StoreFailed
 from postlude.execution import decide
+from postlude.executors.contract import failure_of
 from postlude.job import Cancelled
 from postlude.logs import listen
 from postlude.loops import running_loop
@@ -121,7 +122,11 @@ class Process:
         """Ends the keeping of what tasks log."""
         self.scheduler: Scheduler = Scheduler(store, registry, clock, events, queued=self.wake)
         self._schedules = Service("scheduler", self.scheduler, events)
-        self.relay: Relay = Relay(store, queued=self.wake)
+        self.relay: Relay = Relay(
+            store,
+            queued=self.wake,
+            refused=lambda error: events.emit(ServiceFailed("relay", failure_of(error))),
+        )
         self._relays = Service("relay", self.relay, events)
         self.transactions: Transactions = Transactions(store, self.relay, self._expect)
         self._enlists = Service("enlistment", enlistment, events)

@@ -9,7 +9,8 @@ from postlude.errors import StoreError, StoreUnavailable
 from postlude.stores.outbox import OutboxFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from uuid import UUID
 
     from postlude.job import NewJob
     from postlude.stores.callers import Outbox
@@ -33,11 +34,15 @@ class Relay:
     Args:
         store: where they belong.
         queued: called when something was moved.
+        refused: told, once, what is wrong with a job that cannot be moved.
     """
 
-    def __init__(self, store: Store, *, queued: Callable[[], None]) -> None:
+    def __init__(self, store: Store, *, queued: Callable[[], None], refused: Callable[[StoreError], None]) -> None:
         self._store = store
         self._queued = queued
+        self._refused = refused
+        self._told: set[str] = set()
+        """The ids of those that were refused."""
         self._files: dict[Outbox, OutboxFile] = {}
         self._known: dict[str, Outbox] = {}
         """Those that this process writes to, by their paths."""
@@ -77,10 +82,11 @@ class Relay:
         return min(pause, self._pause)
 
     async def look(self) -> None:
-        """Move all that is there.
+        """Move all that can be moved.
 
         Raises:
-            StoreError: of an outbox, or of the store's own, when all the others were seen to.
+            StoreUnavailable: an outbox does not answer; all the others were seen to.
+            StoreError: the store's own trouble; all outboxes were seen to.
         """
         trouble: StoreError | None = None
         try:
@@ -92,7 +98,7 @@ class Relay:
         for outbox in await self._outboxes():
             try:
                 await self._relay(self._file(outbox))
-            except StoreError as error:
+            except StoreUnavailable as error:
                 trouble = error
         if trouble is not None:
             raise trouble
@@ -126,21 +132,25 @@ class Relay:
             return file
 
     async def _relay(self, file: OutboxFile) -> None:
-        count = BATCH
-        while count == BATCH:
-            jobs = await file.waiting(BATCH)
-            count = len(jobs)
-            if jobs:
-                there = await self._insert(jobs)
+        more = True
+        while more:
+            jobs, wrong = await file.waiting(BATCH)
+            refused = await self._insert(jobs) if jobs else {}
+            there = [job.id for job in jobs if job.id not in refused]
+            if there:
                 self._queued()
-                await file.remove(job.id for job in there)
+                await file.remove(there)
+            self._tell(wrong, refused)
+            more = len(jobs) + len(wrong) == BATCH and bool(there)
 
-    async def _insert(self, jobs: Sequence[NewJob]) -> Sequence[NewJob]:
-        """Have these in the store; returns those that are there.
+    def _tell(self, wrong: Mapping[str, StoreError], refused: Mapping[UUID, StoreError]) -> None:
+        found = {**wrong, **{str(job_id): error for job_id, error in refused.items()}}
+        for job_id in found.keys() - self._told:
+            self._told.add(job_id)
+            self._refused(found[job_id])
 
-        Raises:
-            StoreError: none of them can be.
-        """
+    async def _insert(self, jobs: Sequence[NewJob]) -> Mapping[UUID, StoreError]:
+        """Have these in the store; returns why it does not take some."""
         missing = await self._missing(jobs)
         try:
             await self._store.insert(missing)
@@ -148,21 +158,24 @@ class Relay:
             raise
         except StoreError:
             # Another process is moving them as well, or the store does not take one: each by itself.
-            refused = [job for job in missing if not await self._insert_one(job)]
-            if len(refused) == len(jobs):
-                raise
-            return [job for job in jobs if job not in refused]
-        return jobs
+            tried = [(job.id, await self._insert_one(job)) for job in missing]
+            return {job_id: error for job_id, error in tried if error is not None}
+        return {}
 
-    async def _insert_one(self, job: NewJob) -> bool:
+    async def _insert_one(self, job: NewJob) -> StoreError | None:
         try:
             if await self._missing([job]):
                 await self._store.insert([job])
         except StoreUnavailable:
             raise
-        except StoreError:
-            return not await self._missing([job])
-        return True
+        except StoreError as error:
+            if await self._missing([job]):
+                return StoreError(
+                    f"A job of {job.task} stays in the outbox that it was committed in, since the store does not take "
+                    f"it: {error}. It is tried again every second; to give it up, delete the row with the id {job.id} "
+                    "from postlude_outbox."
+                )
+        return None
 
     async def _missing(self, jobs: Sequence[NewJob]) -> list[NewJob]:
         """Those that the store does not have."""

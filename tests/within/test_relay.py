@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sqlite3
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -14,7 +15,7 @@ import pytest
 
 from postlude import Postlude
 from postlude.callers import caller_of
-from postlude.errors import StoreError, StoreUnavailable
+from postlude.errors import JobNotFound, StoreError, StoreUnavailable
 from postlude.relay import LOOK_EVERY, SOON, Relay
 from postlude.stores import outbox as outboxes
 from postlude.stores.callers import Outbox
@@ -40,8 +41,13 @@ def woken() -> list[str]:
 
 
 @pytest.fixture
-async def relay(store: Store, woken: list[str]) -> AsyncIterator[Relay]:
-    relay = Relay(store, queued=lambda: woken.append("worker"))
+def refused() -> list[StoreError]:
+    return []
+
+
+@pytest.fixture
+async def relay(store: Store, woken: list[str], refused: list[StoreError]) -> AsyncIterator[Relay]:
+    relay = Relay(store, queued=lambda: woken.append("worker"), refused=refused.append)
     yield relay
     relay.close()
 
@@ -56,6 +62,13 @@ async def leave(durable: Postlude, path: Path, *what: str) -> list[UUID]:
 
 async def there(store: Store) -> set[UUID]:
     return {record.id for record in await store.list(Filter(), limit=100, before=None)}
+
+
+def break_one(path: Path) -> None:
+    """Leave something in the outbox that is no job."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO postlude_outbox SELECT 'broken', store, '{}' FROM postlude_outbox")
+        connection.commit()
 
 
 def move_away(path: Path) -> None:
@@ -128,7 +141,12 @@ async def test_the_worker_hears_of_what_was_moved(
 
 
 async def test_two_that_move_the_same_double_nothing(
-    store: Store, relay: Relay, durable: Postlude, own: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store,
+    relay: Relay,
+    durable: Postlude,
+    own: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: list[StoreError],
 ) -> None:
     ids = await leave(durable, own, *map(str, range(5)))
     both_have_read = asyncio.Barrier(2)
@@ -141,11 +159,12 @@ async def test_two_that_move_the_same_double_nothing(
         return found
 
     monkeypatch.setattr(Relay, "_missing", read_together)
-    other = Relay(store, queued=lambda: None)
+    other = Relay(store, queued=lambda: None, refused=refused.append)
     await asyncio.gather(relay.look(), other.look())
     other.close()
     assert await there(store) == set(ids)
     assert left(own) == 0
+    assert refused == []
 
 
 async def test_what_had_left_for_the_store_before_is_not_inserted_again(
@@ -184,39 +203,63 @@ async def test_nor_is_one_that_another_job_has_answered(store: Store, relay: Rel
     holder, answered = keyed(), keyed()
     await store.insert([holder])
     await store.insert([answered])
-    assert await relay._insert([answered, fresh := queued()]) == [answered, fresh]
+    assert await relay._insert([answered, fresh := queued()]) == {}
     assert await there(store) == {holder.id, fresh.id}
 
 
-async def test_a_job_that_the_store_does_not_take_keeps_no_other(
-    store: Store, relay: Relay, monkeypatch: pytest.MonkeyPatch
+async def test_a_job_that_the_store_does_not_take_keeps_no_other_and_is_named_once(
+    store: Store,
+    relay: Relay,
+    durable: Postlude,
+    own: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: list[StoreError],
 ) -> None:
-    good, bad = queued(), queued()
+    good, bad = await leave(durable, own, "good", "bad")
     insert = store.insert
 
     async def refuse(jobs: Any) -> Any:
-        if bad in jobs:
+        if bad in [job.id for job in jobs]:
             message = "no"
             raise StoreError(message)
         return await insert(jobs)
 
     monkeypatch.setattr(store, "insert", refuse)
-    assert await relay._insert([bad, good]) == [good]
-    with pytest.raises(StoreError):
-        await relay._insert([bad])
-    assert await there(store) == {good.id}
-
-
-async def test_what_is_no_job_stays_and_is_named(store: Store, relay: Relay, durable: Postlude, own: Path) -> None:
-    ids = await leave(durable, own, "one")
-    with closing(sqlite3.connect(own)) as connection:
-        connection.execute("INSERT INTO postlude_outbox SELECT 'broken', store, '{}' FROM postlude_outbox")
-        connection.commit()
-    await relay.look()
-    with pytest.raises(StoreError, match=r"expected a job .* correct the row with the id broken"):
+    for _ in range(3):
         await relay.look()
+    (said,) = refused
+    assert re.search(rf"does not take it: no\. .* delete the row with the id {bad}", str(said))
+    assert await there(store) == {good}
+    assert left(own) == 1
+
+
+async def test_what_is_no_job_stays_and_is_named_once(
+    store: Store, relay: Relay, durable: Postlude, own: Path, refused: list[StoreError]
+) -> None:
+    ids = await leave(durable, own, "one")
+    break_one(own)
+    for _ in range(3):
+        await relay.look()
+    (said,) = refused
+    assert re.search(r"expected a job .* correct the row with the id broken", str(said))
     assert await there(store) == set(ids)
     assert left(own) == 1
+
+
+async def test_whatever_keeps_others_from_being_moved_one_that_is_unknown_is_not_found(
+    durable: Postlude, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outboxes, "BUSY_SECONDS", 0.05)
+    (job_id,) = await leave(durable, own, "one")
+    break_one(own)
+    with closing(sqlite3.connect(own, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JobNotFound):
+            await durable.jobs.get(queued().id)
+        connection.execute("ROLLBACK")
+    with pytest.raises(JobNotFound):
+        await durable.jobs.get(queued().id)
+    assert (await durable.jobs.get(job_id)).id == job_id
 
 
 async def test_one_outbox_that_does_not_answer_keeps_no_other(

@@ -13,7 +13,7 @@ import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import apsw
 
@@ -43,6 +43,14 @@ def sql(name: str) -> str:
     return _SQL[name]
 
 
+class Waiting(NamedTuple):
+    """What waits in an outbox."""
+
+    jobs: list[NewJob]
+    wrong: dict[str, StoreError]
+    """What is wrong with a row that is no job, by its id."""
+
+
 class OutboxFile:
     """What waits in one outbox, read and removed in a thread of its own."""
 
@@ -58,26 +66,22 @@ class OutboxFile:
         self._gate = Gate(self._disconnect, last=False)
         self._thread = ThreadPoolExecutor(1, "postlude outbox")
 
-    async def waiting(self, limit: int) -> list[NewJob]:
-        """Jobs whose transactions are committed, those first that were written first; none if there is no such file.
+    async def waiting(self, limit: int) -> Waiting:
+        """What is committed, that first which was written first; nothing if there is no such file.
 
         Raises:
             StoreUnavailable: the file does not answer now, or nothing could be removed from it.
-            StoreError: nothing is left in the table but what is no job.
         """
-        jobs: list[NewJob] = []
-        wrong: StoreError | None = None
+        found = Waiting([], {})
         for job_id, text in await self._do(lambda: self._waiting(limit)):
             try:
-                jobs.append(job_of(text))
+                found.jobs.append(job_of(text))
             except StoreError as error:
-                wrong = StoreError(
+                found.wrong[job_id] = StoreError(
                     f"The outbox in {self._path}: {error}. It stays there: correct the row with the id {job_id} in "
                     "postlude_outbox, or delete it."
                 )
-        if wrong is not None and not jobs:
-            raise wrong
-        return jobs
+        return found
 
     async def remove(self, job_ids: Iterable[UUID]) -> None:
         """Remove jobs that are in the store.
