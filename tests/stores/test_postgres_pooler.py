@@ -11,6 +11,7 @@ from postlude.job import Event, JobState
 from postlude.stores.contract import Filter
 from postlude.stores.notifying import Change
 from postlude.stores.postgres import PostgresStore
+from postlude.stores.postgres.lacking import lacking_at, migrate_at
 from postlude.stores.postgres.location import Location
 from postlude.stores.postgres.pooling import shares_sessions
 from postlude.stores.postgres.presence import Patience
@@ -101,6 +102,16 @@ async def test_with_a_direct_way_many_do_everything_at_once(direct: str, pooled:
         assert await one.orphans(limit=9) == []
         for store, owner in zip(stores, owners, strict=True):
             await store.dismiss(owner)
+
+
+async def test_what_is_missing_is_seen_and_made_through_it(direct: str, pooled: str) -> None:
+    """By the command line, each of whose statements may be in another session."""
+    place = Location(pooled, schema="by_hand", direct=direct)
+    for missing in (True, False):
+        assert {bool(script) for *_, script in await asyncio.gather(*(lacking_at(place) for _ in range(5)))} == {
+            missing
+        }
+        await asyncio.gather(*(migrate_at(place) for _ in range(5)))
 
 
 async def test_notifications_take_the_direct_way(direct: str, pooled: str) -> None:

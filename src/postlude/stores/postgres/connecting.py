@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 
 from postlude.errors import StoreLocationError
-from postlude.stores.postgres.pooling import shares_sessions
+from postlude.stores.postgres.pooling import connected, shares_sessions
 from postlude.stores.postgres.session import prefer_indexes
 from postlude.stores.postgres.trouble import translated
 
@@ -152,8 +152,8 @@ async def end(pool: asyncpg.Pool) -> None:
 
 async def direct_connection(location: Location) -> asyncpg.Connection:
     """A connection of its own, beside any pooler."""
-    connection: asyncpg.Connection = await asyncpg.connect(
-        **location.straight.options(), timeout=DIRECT_WITHIN, command_timeout=DIRECT_WITHIN
+    connection = await connected(
+        location.straight.options(), within=DIRECT_WITHIN, answers_within=DIRECT_WITHIN, keeps_session=True
     )
     try:
         await _watch_both_sides(connection)

@@ -7,18 +7,18 @@ from contextlib import asynccontextmanager, suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import asyncpg
-
 from postlude.errors import PostludeError, SchemaTooNew
 from postlude.findings import Finding, Looked, Place
 from postlude.stores.postgres.connecting import CONNECTIONS
 from postlude.stores.postgres.migrations import MIGRATIONS, missing
-from postlude.stores.postgres.pooling import shares_sessions
+from postlude.stores.postgres.pooling import connected, shares_sessions
 from postlude.stores.postgres.statements import sql
 from postlude.stores.postgres.trouble import translated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    import asyncpg
 
     from postlude.clock import Clock
     from postlude.stores.postgres.location import Location
@@ -74,11 +74,7 @@ async def _tried(look: Look, subject: Subject) -> Looked:
 
 
 async def _connected(location: Location) -> asyncpg.Connection:
-    # Behind a pooler a statement with a name may be in the session already, from another client.
-    connection: asyncpg.Connection = await asyncpg.connect(
-        **location.options(), timeout=CONNECT_WITHIN, command_timeout=CONNECT_WITHIN, statement_cache_size=0
-    )
-    return connection
+    return await connected(location.options(), within=CONNECT_WITHIN, answers_within=CONNECT_WITHIN)
 
 
 _DURABLE: Final = {

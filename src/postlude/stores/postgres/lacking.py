@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
-
-import asyncpg
+from typing import TYPE_CHECKING, Final
 
 from postlude.stores.postgres.migrations import MIGRATIONS, migrate, missing, script_of, version_of
+from postlude.stores.postgres.pooling import connected
 from postlude.stores.postgres.statements import sql
 from postlude.stores.postgres.trouble import translated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    import asyncpg
+
     from postlude.stores.postgres.location import Location
+
+CONNECT_WITHIN: Final = 10.0
+"""Seconds."""
 
 
 async def lacking_at(location: Location) -> tuple[str, int, int, str]:
@@ -37,8 +41,8 @@ async def migrate_at(location: Location) -> None:
 @asynccontextmanager
 async def _connected(location: Location) -> AsyncIterator[asyncpg.Connection]:
     with translated(location.shown):
-        # Without a time limit for a statement: to build an index may take long.
-        connection = await asyncpg.connect(**location.options(), timeout=10)
+        # To build an index may take long.
+        connection = await connected(location.options(), within=CONNECT_WITHIN, answers_within=None)
         try:
             yield connection
         finally:
