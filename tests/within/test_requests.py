@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -359,6 +361,38 @@ def test_both_kinds_of_tasks_in_one_request(app: FastAPI, durable: Postlude, ses
     with serving(app) as client:
         ended(durable, client.post("/").json())
     assert sorted(ran) == ["bound", "by a helper", "plain"]
+
+
+def test_a_pool_that_has_no_connection_left_keeps_no_event_loop(
+    app: FastAPI, durable: Postlude, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = sqlalchemy.create_engine(f"sqlite:///{own}", pool_size=1, max_overflow=0, pool_timeout=3)
+    held, asked, connect = engine.connect(), threading.Event(), engine.connect
+
+    def ask() -> sqlalchemy.Connection:
+        asked.set()
+        return connect()
+
+    monkeypatch.setattr(engine, "connect", ask)
+
+    async def get_session() -> AsyncIterator[Session]:
+        with Session(engine) as session:
+            yield session
+
+    @app.post("/")
+    async def endpoint(tasks: Annotated[TransactionTasks, Within(get_session)]) -> None:
+        """The first that asks how this engine adds jobs."""
+
+    @app.post("/give-back")
+    async def give_back() -> None:
+        held.close()
+
+    with serving(app) as client, ThreadPoolExecutor(1) as thread:
+        first = thread.submit(client.post, "/")
+        assert asked.wait(30)
+        assert client.post("/give-back").status_code == 200
+        assert first.result(30).status_code == 200
+    engine.dispose()
 
 
 def test_what_is_captured_is_what_was_committed(app: FastAPI, durable: Postlude, own: Path, session: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
@@ -28,14 +29,14 @@ def recognise_alchemy(connection: object) -> Caller | None:
         CallError: its database is of another kind than jobs can be added to.
     """
     core, orm = sys.modules.get("sqlalchemy"), sys.modules.get("sqlalchemy.orm")
-    asyncio = sys.modules.get("sqlalchemy.ext.asyncio")
+    awaited = sys.modules.get("sqlalchemy.ext.asyncio")
     if core is not None and isinstance(connection, core.Connection):
         return OfConnection(connection)
     if orm is not None and isinstance(connection, orm.Session):
         return OfSession(connection)
-    if asyncio is not None and isinstance(connection, asyncio.AsyncConnection):
+    if awaited is not None and isinstance(connection, awaited.AsyncConnection):
         return OfAsyncConnection(connection)
-    if asyncio is not None and isinstance(connection, asyncio.AsyncSession):
+    if awaited is not None and isinstance(connection, awaited.AsyncSession):
         return OfAsyncSession(connection)
     return None
 
@@ -99,8 +100,11 @@ class OfSession(_OfEngine):
 class OfEngine(_OfEngine):
     """Whatever connection an engine gives."""
 
-    def run(self, statement: Statement) -> Sequence[Row]:
-        """On the calling thread."""
+    async def run_async(self, statement: Statement) -> Sequence[Row]:
+        """In a thread: others may have all connections of the pool, and need the event loop to give one back."""
+        return await asyncio.to_thread(self._run, statement)
+
+    def _run(self, statement: Statement) -> Sequence[Row]:
         with self.engine.connect() as connection:
             return execute(connection, statement)
 
@@ -117,7 +121,7 @@ class OfAsyncEngine(OfEngine):
 
     async def run_async(self, statement: Statement) -> Sequence[Row]:
         """On the running event loop."""
-        return await self._session.run_sync(lambda _: self.run(statement))
+        return await self._session.run_sync(lambda _: self._run(statement))
 
 
 class OfAsyncConnection(_OfEngine):
