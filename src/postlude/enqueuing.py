@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from postlude.blocking import BlockingJobs, BlockingSchedules, Portal
 from postlude.calls import NO_OPTIONS, with_job_options
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
     from typing import Unpack
 
+    from postlude.adding import Given
     from postlude.calls import CallOptions, EnqueueOptions
     from postlude.handle import Job
     from postlude.runtime import Runtime
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Given: TypeAlias = tuple["Callable[..., Any]", tuple[Any, ...], "Mapping[str, Any]"]
-"""A task with the arguments of a call."""
 
 
 class Enqueuing:
