@@ -137,7 +137,7 @@ class Move:
                 raise MoveRefused([_another_destination(departure)])
             if arrived[Stage.JOBS].place != TAKEN_BACK:
                 return departure
-            await self._source.reopen()
+            await self._source.reopen(departure.move)
         await self._refuse_living(drain=drain)
         await self._look_ahead()
         departure = Departure(uuid.uuid4(), self._where)
@@ -172,7 +172,7 @@ class Move:
             await self._refuse_living(drain=drain)
             while True:
                 await self._rescue.run_once()
-                since = await self._source.shut(now=self._clock.now())
+                since = await self._source.shut(departure.move, now=self._clock.now())
                 if since is not None:
                     return since
                 self._watch.waiting(await self._source.unfinished(), await self._source.living())
@@ -186,7 +186,7 @@ class Move:
         """Open the source again if no job has arrived, and none will; returns whether that is so."""
         taken = await self._destination.take_back(move)
         if taken:
-            await self._source.reopen()
+            await self._source.reopen(move)
         return taken
 
     # -- carry

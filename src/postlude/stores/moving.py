@@ -5,13 +5,13 @@ Moving
         the store any more; what runs goes on, and what it comes to is written. `reopen` takes that back.
     45. **Shut.** `shut` does nothing and returns None while a job is staged or running. When it has returned a moment,
         nothing that was stored changes any more, whichever process tries, and of whichever release it is. To add a job
-        raises `StoreMoved`.
+        raises `StoreMoved`. `shut` and `reopen` name their move, and touch nothing of another one.
     46. **What moves.** Every job that has not ended; of those that have, the ones that pruning would keep: those of a
         chain that goes on, and those that still hold a key after their success, with the chains that they are in. The
         rest is history. A chain is in one parcel, as a whole.
     47. **Once.** `receive` commits a parcel together with the place where the next one begins, and only if nobody has
         received one from the same place: however often a move is cut off and begun again, nothing arrives twice. When
-        `take_back` has returned True nothing arrives any more, not even what was on its way.
+        `take_back` has returned True nothing of any stage arrives any more, not even what was on its way.
     48. **As it was.** What has arrived is to the last column what it was, with its history, what it logged, its key and
         the ids that lead to it. Of a key that another job has come to hold meanwhile, one that has ended lets go.
     49. **Refused.** A parcel with the id of a job that is there already, or with a job that has not ended and whose key
@@ -213,12 +213,16 @@ class Source(Protocol):
         """
         ...
 
-    async def shut(self, *, now: float) -> float | None:
-        """Let nothing change any more; returns since when, None while something is staged or running (clause 45)."""
+    async def shut(self, move: UUID, *, now: float) -> float | None:
+        """Let nothing change any more; returns since when, None while something is staged or running (clause 45).
+
+        Raises:
+            MoveRefused: that move has not begun here, or was taken back.
+        """
         ...
 
-    async def reopen(self) -> None:
-        """Take `begin` and `shut` back."""
+    async def reopen(self, move: UUID) -> None:
+        """Take `begin` and `shut` of that move back; nothing happens if it is not the one that has begun."""
         ...
 
     async def parcel(self, *, history: bool, place: int, limit: int, now: float) -> Parcel:
@@ -291,7 +295,24 @@ class StoreWithDestination(Store, Protocol):
         ...
 
 
-# What a destination says, in the same words on every store
+# What both ends decide and say, in the same words on every store
+
+
+def check_place(place: int | None, jobs: int | None, begins: int) -> None:
+    """See to it that a stage has come to where a parcel begins.
+
+    Args:
+        place: to where the stage has come.
+        jobs: to where `Stage.JOBS` has come: for the whole move that says whether it was taken back.
+        begins: the parcel's own place.
+
+    Raises:
+        MoveRefused: the move was taken back, or somebody else has come further.
+    """
+    if jobs == TAKEN_BACK:
+        raise unknown_move()
+    if place != begins:
+        raise somebody_else()
 
 
 def unknown_move() -> MoveRefused:

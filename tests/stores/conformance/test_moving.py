@@ -96,7 +96,7 @@ async def test_clause_44_no_process_opens_it_until_it_is_opened_again(source: SQ
     with pytest.raises(StoreMoved, match=r"moved to somewhere.*Set POSTLUDE_URL") as caught:
         await other.open()
     assert caught.value.destination == "somewhere"
-    await source.source.reopen()
+    await source.source.reopen(DEPARTURE.move)
     await other.open()
     await other.close()
 
@@ -106,8 +106,8 @@ async def test_clause_44_opened_again_it_is_as_before(source: SQLiteStore) -> No
     owner = await source.enlist()
     before = await everything(await path_of(source))
     await source.source.begin(DEPARTURE, now=1.0)
-    assert await source.source.shut(now=2.0) == 2.0
-    await source.source.reopen()
+    assert await source.source.shut(DEPARTURE.move, now=2.0) == 2.0
+    await source.source.reopen(DEPARTURE.move)
     assert await everything(await path_of(source)) == before
     assert await source.source.departure() is None
     assert len(await claim_all(source, owner)) == 1
@@ -127,15 +127,15 @@ async def test_clause_45_it_is_not_shut_while_something_is_staged_or_runs(source
     owner = await source.enlist()
     await source.insert([job := staged(owner)])
     await source.source.begin(DEPARTURE, now=1.0)
-    assert await source.source.shut(now=2.0) is None
+    assert await source.source.shut(DEPARTURE.move, now=2.0) is None
     await source.start([claim_of(job)], now=2.0)
-    assert await source.source.shut(now=3.0) is None
+    assert await source.source.shut(DEPARTURE.move, now=3.0) is None
     assert await source.source.unfinished() == 1
     await source.settle(
         [ended(claim_of(job)._replace(state=JobState.RUNNING, attempt=1, started_at=2.0), Event.SUCCEED)]
     )
-    assert await source.source.shut(now=4.0) == 4.0
-    assert await source.source.shut(now=5.0) == 4.0, "said twice"
+    assert await source.source.shut(DEPARTURE.move, now=4.0) == 4.0
+    assert await source.source.shut(DEPARTURE.move, now=5.0) == 4.0, "said twice"
 
 
 async def test_clause_45_nothing_changes_any_more(source: SQLiteStore) -> None:
@@ -144,7 +144,7 @@ async def test_clause_45_nothing_changes_any_more(source: SQLiteStore) -> None:
     await source.put_schedules([NIGHTLY])
     owner = await source.enlist()
     await source.source.begin(DEPARTURE, now=1.0)
-    await source.source.shut(now=2.0)
+    await source.source.shut(DEPARTURE.move, now=2.0)
     before = await everything(await path_of(source))
     tries: list[Callable[[], Awaitable[object]]] = [
         lambda: source.insert([queued()]),
@@ -160,6 +160,18 @@ async def test_clause_45_nothing_changes_any_more(source: SQLiteStore) -> None:
             await attempt()
     assert await claim_all(source, owner) == []
     assert await everything(await path_of(source)) == before
+
+
+async def test_clause_45_what_names_another_move_touches_nothing(source: SQLiteStore) -> None:
+    await source.source.begin(DEPARTURE, now=1.0)
+    stale = uuid.uuid4()
+    with pytest.raises(MoveRefused, match="knows nothing of the move any more"):
+        await source.source.shut(stale, now=2.0)
+    await source.source.shut(DEPARTURE.move, now=3.0)
+    await source.source.reopen(stale)
+    assert await source.source.departure() == DEPARTURE._replace(shut_at=3.0)
+    with pytest.raises(StoreMoved):
+        await source.insert([queued()])
 
 
 # -- 46: what moves
@@ -232,6 +244,50 @@ async def test_clause_47_what_was_taken_back_arrives_no_more(
     await destination.destination.expect(other)
     await destination.destination.receive(other, Stage.JOBS, 0, parcel, now=1.0)
     assert not await destination.destination.take_back(other), "they have arrived"
+
+
+@pytest.mark.parametrize("around", [False, True])
+async def test_clause_47_who_comes_back_to_a_move_that_was_taken_back_carries_nothing(
+    source: SQLiteStore, destination: StoreWithDestination, monkeypatch: pytest.MonkeyPatch, *, around: bool
+) -> None:
+    await source.insert([job := queued()])
+    await source.pause(Pause("queue", "slow"))
+    await destination.destination.expect(DEPARTURE.move)
+    await source.source.begin(DEPARTURE, now=1.0)
+    await source.source.shut(DEPARTURE.move, now=2.0)
+    if around:
+        await destination.destination.receive_around(DEPARTURE.move, [], [])
+    stale = move_of(source, destination)
+
+    async def undone_meanwhile(*, drain: bool) -> Departure:
+        found = await source.source.departure()
+        assert found is not None
+        assert await move_of(source, destination).undo()
+        return found
+
+    monkeypatch.setattr(stale, "_departure", undone_meanwhile)
+    with pytest.raises(MoveRefused, match="knows nothing of the move any more"):
+        await stale.run(drain=False, history=False)
+    assert await destination.get([job.id]) == []
+    assert not await destination.pauses()
+    assert await source.insert([queued()]) == {}, "it is open as before"
+
+
+@pytest.mark.parametrize("stage", [Stage.AROUND, Stage.SCHEDULES, Stage.HISTORY])
+async def test_clause_47_no_stage_of_what_was_taken_back_arrives(
+    source: SQLiteStore, destination: StoreWithDestination, stage: Stage
+) -> None:
+    there, move = destination.destination, uuid.uuid4()
+    await there.expect(move)
+    assert await there.take_back(move)
+    nothing = await source.source.parcel(history=True, place=0, limit=9, now=1.0)
+    receive: dict[Stage, Callable[[], Awaitable[None]]] = {
+        Stage.AROUND: lambda: there.receive_around(move, [], []),
+        Stage.SCHEDULES: lambda: there.receive_schedules(move, []),
+        Stage.HISTORY: lambda: there.receive(move, Stage.HISTORY, 0, nothing, now=1.0),
+    }
+    with pytest.raises(MoveRefused, match="knows nothing of the move any more"):
+        await receive[stage]()
 
 
 # -- 48: as it was

@@ -101,17 +101,17 @@ class Arriving:
 
 
 async def _goes_on(session: Session, move: UUID, stage: Stage, place: int) -> Counter[str]:
-    """What has arrived of a stage that goes on from a place, which is locked from now on.
+    """What has arrived of a stage that goes on from a place; that and taking back are locked from now on.
 
     Raises:
-        MoveRefused: nobody expects it, or it has come to another place.
+        MoveRefused: nobody expects it any more, or it has come to another place.
     """
-    row = await session.row("arrived_until_now", session.namespace, move, stage)
-    if row is None:
+    rows = await session.rows("arrived_until_now", session.namespace, move, [str(stage), str(Stage.JOBS)])
+    if not rows:
         raise moving.unknown_move()
-    if row["place"] != place:
-        raise moving.somebody_else()
-    return Counter(json.loads(row["counts"]))
+    arrived = {Stage(row["stage"]): row for row in rows}
+    moving.check_place(arrived[stage]["place"], arrived[Stage.JOBS]["place"], place)
+    return Counter(json.loads(arrived[stage]["counts"]))
 
 
 async def _note(session: Session, move: UUID, stage: Stage, counts: Counter[str], place: int | None) -> None:

@@ -106,17 +106,16 @@ class _Arrival:
     """A stage that goes on from a place, within one transaction.
 
     Raises:
-        MoveRefused: nobody expects it, or it has come to another place.
+        MoveRefused: nobody expects it any more, or it has come to another place.
     """
 
     def __init__(self, connection: Connection, move: UUID, stage: Stage, place: int) -> None:
-        arrived = _arrived(connection, move).get(stage)
-        if arrived is None:
+        arrived = _arrived(connection, move)
+        if not arrived:
             raise moving.unknown_move()
-        if arrived.place != place:
-            raise moving.somebody_else()
+        moving.check_place(arrived[stage].place, arrived[Stage.JOBS].place, place)
         self._connection, self._move, self._stage = connection, move, stage
-        self._counts = Counter(arrived.counts)
+        self._counts = Counter(arrived[stage].counts)
 
     def note(self, counts: Counter[str], place: int | None) -> None:
         """Write how far it has come."""

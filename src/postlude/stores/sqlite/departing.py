@@ -57,14 +57,14 @@ class Departing:
         """Clause 44."""
         await self.write(lambda connection: _begin(connection, departure, now))
 
-    async def shut(self, *, now: float) -> float | None:
+    async def shut(self, move: UUID, *, now: float) -> float | None:
         """Clause 45."""
-        since: float | None = await self.write(lambda connection: _shut(connection, now))
+        since: float | None = await self.write(lambda connection: _shut(connection, move, now))
         return since
 
-    async def reopen(self) -> None:
+    async def reopen(self, move: UUID) -> None:
         """Clause 44."""
-        await self.write(_reopen)
+        await self.write(lambda connection: _reopen(connection, move))
 
     async def parcel(self, *, history: bool, place: int, limit: int, now: float) -> Parcel:
         """Clause 46."""
@@ -113,20 +113,21 @@ def _begin(connection: Connection, new: Departure, now: float) -> None:
     connection.execute(sql("scripts/hold"))
 
 
-def _shut(connection: Connection, now: float) -> float | None:
+def _shut(connection: Connection, move: UUID, now: float) -> float | None:
     begun = departure(connection)
-    if begun is None:
+    if begun is None or begun.move != move:
         raise moving.unknown_move()
     if begun.shut_at is not None or _owned(connection):
         return begun.shut_at
     connection.execute(sql("scripts/shut"))
-    connection.execute(sql("note_shut"), (now,))
+    connection.execute(sql("note_shut"), (now, move.bytes))
     return now
 
 
-def _reopen(connection: Connection) -> None:
-    connection.execute(sql("scripts/reopen"))
-    connection.execute(sql("end_departure"))
+def _reopen(connection: Connection, move: UUID) -> None:
+    connection.execute(sql("end_departure"), (move.bytes,))
+    if connection.changes():
+        connection.execute(sql("scripts/reopen"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-DELETE FROM departures
+DELETE FROM departures WHERE move = ?

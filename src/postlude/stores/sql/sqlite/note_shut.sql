@@ -1,1 +1,1 @@
-UPDATE departures SET shut_at = ?
+UPDATE departures SET shut_at = ? WHERE move = ?
