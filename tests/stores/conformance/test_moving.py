@@ -111,6 +111,10 @@ async def test_clause_44_opened_again_it_is_as_before(source: SQLiteStore) -> No
     assert await everything(await path_of(source)) == before
     assert await source.source.departure() is None
     assert len(await claim_all(source, owner)) == 1
+    await source.insert([holder := keyed("k")])
+    assert await source.insert([answered := keyed("k")]) == {answered.id: holder.id}
+    outbox = Outbox("/srv/shop.db", "sqlite3", "a mark")
+    assert await source.put_outbox(outbox) == outbox
 
 
 async def test_clause_44_only_one_move_begins(source: SQLiteStore) -> None:
@@ -139,7 +143,7 @@ async def test_clause_45_it_is_not_shut_while_something_is_staged_or_runs(source
 
 
 async def test_clause_45_nothing_changes_any_more(source: SQLiteStore) -> None:
-    await source.insert([job := queued(), other := queued()])
+    await source.insert([job := queued(), other := queued(), keyed("held")])
     await source.cancel(other.id, reason="no", now=1.0)
     await source.put_schedules([NIGHTLY])
     owner = await source.enlist()
@@ -149,6 +153,8 @@ async def test_clause_45_nothing_changes_any_more(source: SQLiteStore) -> None:
     tries: list[Callable[[], Awaitable[object]]] = [
         lambda: source.insert([queued()]),
         lambda: source.insert([keyed()]),
+        lambda: source.insert([keyed("held")]),
+        lambda: source.put_outbox(Outbox("/srv/shop.db", "sqlite3", "a mark")),
         lambda: source.cancel(job.id, reason="no", now=1.0),
         lambda: source.retry(other.id, now=1.0),
         lambda: source.delete(other.id),

@@ -9,4 +9,6 @@ DROP TRIGGER IF EXISTS shut_starts_delete;
 DROP TRIGGER IF EXISTS shut_schedules_insert;
 DROP TRIGGER IF EXISTS shut_schedules_update;
 DROP TRIGGER IF EXISTS shut_schedules_delete;
+DROP TRIGGER IF EXISTS shut_aliases_insert;
+DROP TRIGGER IF EXISTS shut_outboxes_insert;
 DELETE FROM pauses WHERE kind = 'store'

@@ -7,4 +7,6 @@ CREATE TRIGGER shut_starts_insert BEFORE INSERT ON starts BEGIN SELECT RAISE(ABO
 CREATE TRIGGER shut_starts_delete BEFORE DELETE ON starts BEGIN SELECT RAISE(ABORT, 'moved'); END;
 CREATE TRIGGER shut_schedules_insert BEFORE INSERT ON schedules BEGIN SELECT RAISE(ABORT, 'moved'); END;
 CREATE TRIGGER shut_schedules_update BEFORE UPDATE ON schedules BEGIN SELECT RAISE(ABORT, 'moved'); END;
-CREATE TRIGGER shut_schedules_delete BEFORE DELETE ON schedules BEGIN SELECT RAISE(ABORT, 'moved'); END
+CREATE TRIGGER shut_schedules_delete BEFORE DELETE ON schedules BEGIN SELECT RAISE(ABORT, 'moved'); END;
+CREATE TRIGGER shut_aliases_insert BEFORE INSERT ON aliases BEGIN SELECT RAISE(ABORT, 'moved'); END;
+CREATE TRIGGER shut_outboxes_insert BEFORE INSERT ON outboxes BEGIN SELECT RAISE(ABORT, 'moved'); END
