@@ -10,11 +10,13 @@ The source is only read after that, and stays as it was. A move that is cut off 
 from __future__ import annotations
 
 import uuid
+from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from postlude.clock import pause
 from postlude.events import Events
 from postlude.job import ENDS, JobState
+from postlude.relay import Relay
 from postlude.rescue import Rescue
 from postlude.stores.moving import TAKEN_BACK, Departure, MoveRefused, Stage
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from postlude.clock import Clock
+    from postlude.errors import StoreError
+    from postlude.stores.callers import Outbox
+    from postlude.stores.contract import Store
     from postlude.stores.moving import Arrived, StoreWithDestination, StoreWithSource
 
 PORTION: Final = 500
@@ -172,6 +177,7 @@ class Move:
             await self._refuse_living(drain=drain)
             while True:
                 await self._rescue.run_once()
+                await self._take_apart(self._store)
                 since = await self._source.shut(departure.move, now=self._clock.now())
                 if since is not None:
                     return since
@@ -203,6 +209,8 @@ class Move:
             await self._destination.receive_schedules(move, await self._store.schedules())
         if history:
             await self._carry_jobs(move, Stage.HISTORY, arrived[Stage.HISTORY], now)
+        # What was committed in the callers' files since the source was shut. Nobody can take the move back by now.
+        await self._take_apart(self._there)
 
     async def _carry_jobs(self, move: UUID, stage: Stage, arrived: Arrived, now: float) -> None:
         history = stage is Stage.HISTORY
@@ -219,6 +227,22 @@ class Move:
             place = parcel.place
             done += len(parcel.jobs)
             self._watch.carried(done, total)
+
+    async def _take_apart(self, store: Store) -> None:
+        """Take into a store what is in the outboxes that the destination knows under a mark of its own.
+
+        It reads what stands beside that mark, and would never find what stands beside the source's.
+        """
+        refused: list[StoreError] = []
+        with closing(Relay(store, queued=lambda: None, refused=refused.append)) as relay:
+            for outbox in await self._outboxes_apart():
+                await relay.take(outbox)
+        if refused:
+            raise refused[0]
+
+    async def _outboxes_apart(self) -> Sequence[Outbox]:
+        there = {outbox.path: outbox.mark for outbox in await self._there.outboxes()}
+        return [each for each in await self._store.outboxes() if there.get(each.path, each.mark) != each.mark]
 
     # -- count
 

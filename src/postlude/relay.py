@@ -97,11 +97,28 @@ class Relay:
             trouble = error
         for outbox in await self._outboxes():
             try:
-                await self._relay(self._file(outbox))
+                await self.take(outbox)
             except StoreUnavailable as error:
                 trouble = error
         if trouble is not None:
             raise trouble
+
+    async def take(self, outbox: Outbox) -> None:
+        """Move all that can be moved from one outbox, whether or not the store knows it.
+
+        Raises:
+            StoreUnavailable: it does not answer.
+        """
+        file, more = self._file(outbox), True
+        while more:
+            jobs, wrong = await file.waiting(BATCH)
+            refused = await self._insert(jobs) if jobs else {}
+            there = [job.id for job in jobs if job.id not in refused]
+            if there:
+                self._queued()
+                await file.remove(there)
+            self._tell(wrong, refused)
+            more = len(jobs) + len(wrong) == BATCH and bool(there)
 
     def close(self) -> None:
         """Let go of all files."""
@@ -130,18 +147,6 @@ class Relay:
             if file is None:
                 file = self._files[outbox] = OutboxFile(outbox)
             return file
-
-    async def _relay(self, file: OutboxFile) -> None:
-        more = True
-        while more:
-            jobs, wrong = await file.waiting(BATCH)
-            refused = await self._insert(jobs) if jobs else {}
-            there = [job.id for job in jobs if job.id not in refused]
-            if there:
-                self._queued()
-                await file.remove(there)
-            self._tell(wrong, refused)
-            more = len(jobs) + len(wrong) == BATCH and bool(there)
 
     def _tell(self, wrong: Mapping[str, StoreError], refused: Mapping[UUID, StoreError]) -> None:
         found = {**wrong, **{str(job_id): error for job_id, error in refused.items()}}

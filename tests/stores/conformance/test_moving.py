@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import closing
 from math import inf
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from postlude.clock import SystemClock
-from postlude.job import Event, JobState
+from postlude.job import Event, JobState, NewJob
 from postlude.moving import Move
 from postlude.pauses import Pause
 from postlude.stores.callers import Outbox
 from postlude.stores.contract import Store
+from postlude.stores.jobtexts import text_of
 from postlude.stores.moments import Firing, ScheduleRow
 from postlude.stores.moving import Departure, MoveRefused, Stage, StoreMoved, StoreWithDestination, Whole
+from postlude.stores.outbox import sql
 from postlude.stores.sqlite import SQLiteStore
 from tests.stores.making import chain_of, claim_all, claim_of, ended, keyed, queued, read, staged, states
 from tests.stores.menagerie import LATER, columns_of_jobs, everything, populate
@@ -448,6 +452,45 @@ async def test_clause_50_outboxes_come_along(
     await carry(source, destination)
     await carry(source, destination)
     assert list(await destination.outboxes()) == [outbox]
+
+
+@pytest.mark.parametrize("when", ["before", "since"])
+async def test_clause_50_what_is_left_in_an_outbox_that_both_know_comes_along(
+    source: SQLiteStore,
+    destination: StoreWithDestination,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    when: str,
+) -> None:
+    path, job, ours = str(tmp_path / "shop.db"), queued(), queued()
+    await source.put_outbox(Outbox(path, "sqlite3", "source"))
+    await destination.put_outbox(Outbox(path, "sqlite3", "destination"))
+    leave(path, ours, "destination")
+    move = move_of(source, destination)
+    if when == "before":
+        leave(path, job, "source")
+    else:
+        receive = destination.destination.receive_around
+
+        async def receive_around(self: object, *values: Any) -> None:
+            await receive(*values)
+            leave(path, job, "source")
+
+        monkeypatch.setattr(type(destination.destination), "receive_around", receive_around)
+    for _ in range(2):
+        counts = await move.run(drain=False, history=False)
+        assert [count for count in counts if count.source != count.destination] == []
+    assert [record.id for record in await destination.get([job.id, ours.id])] == [job.id]
+    with closing(sqlite3.connect(path)) as file:
+        left = file.execute("SELECT id FROM postlude_outbox").fetchall()
+    assert left == [(str(ours.id),)], "which the destination takes itself"
+
+
+def leave(path: str, job: NewJob, mark: str) -> None:
+    """Commit a job in an outbox."""
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute(sql("create"))
+        file.execute(sql("add").format(calls="?"), (text_of([job], {"store": mark}),))
 
 
 async def test_clause_50_a_newer_spec_stays(source: SQLiteStore, destination: StoreWithDestination) -> None:
