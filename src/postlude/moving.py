@@ -258,6 +258,16 @@ class Move:
         return list(_compared(sides))
 
 
+async def release(source: StoreWithSource) -> bool:
+    """Open a source again that was held and not shut. Nothing was sent yet, so nobody asks its destination.
+
+    Returns:
+        Whether it was; False: no move has begun there, or only the destination knows how far it has come.
+    """
+    departure = await source.source.departure()
+    return departure is not None and await source.source.release(departure.move)
+
+
 def _compared(sides: Sequence[tuple[Mapping[str, int], Mapping[str, int]]]) -> Iterator[Count]:
     for kind in KINDS:
         source = sum(counts.get(kind, 0) for counts, _ in sides)
@@ -271,7 +281,8 @@ def _jobs(counts: Mapping[str, int]) -> int:
 
 
 def _another_destination(departure: Departure) -> str:
+    held = "." if departure.shut_at is not None else ", or open the source again with --undo."
     return (
         f"The jobs of this source are on their way to {departure.destination}, and the store that was named knows "
-        "nothing of that move: name the one that it was begun with."
+        f"nothing of that move: name the one that it was begun with{held}"
     )

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from postlude.job import Event
 from postlude.stores import open_store
 from postlude.stores.contract import Filter
-from postlude.stores.moving import StoreMoved
+from postlude.stores.moving import Departure, StoreMoved
+from postlude.stores.sqlite import SQLiteStore
 from tests.stores.making import claim_of, ended, keyed, queued, staged
 from tests.stores.places import open_place, server
 
@@ -116,6 +118,19 @@ async def test_what_was_begun_can_be_undone_until_a_job_has_arrived(urls: tuple[
     assert move(*urls, "--undo") == (0, "No move has begun there: nothing to undo.")
     assert move(*urls)[0] == 0
     assert move(*urls, "--undo") == (1, "Jobs have arrived at the destination already: run the move again, to its end.")
+
+
+async def test_what_is_only_held_can_be_undone_without_its_destination(urls: tuple[str, str]) -> None:
+    await add(urls[0], queued())
+    source = SQLiteStore(urls[0].removeprefix("sqlite:///"), leaving=True)
+    await source.open()
+    await source.source.begin(Departure(uuid.uuid4(), "a database that was dropped"), now=1.0)
+    code, said = move(*urls)
+    assert code == 1
+    assert said.endswith("name the one that it was begun with, or open the source again with --undo.")
+    assert move(urls[0], "postgresql://127.0.0.1:1/gone", "--undo") == (0, "The source is open again.")
+    await source.close()
+    await add(urls[0], queued())
 
 
 async def test_another_destination_is_refused(urls: tuple[str, str], tmp_path: Path) -> None:

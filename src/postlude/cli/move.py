@@ -10,7 +10,7 @@ from rich.table import Table
 
 from postlude.clock import SystemClock
 from postlude.errors import PostludeError, SettingsError
-from postlude.moving import Move
+from postlude.moving import Move, release
 from postlude.settings import read_settings
 from postlude.stores.ends import open_ends
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from postlude.moving import Count
     from postlude.stores.moving import StoreWithDestination, StoreWithSource
 
+OPEN_AGAIN: Final = "The source is open again."
 CUT_OFF: Final = 130
 """What a shell says of a program that was ended by Ctrl-C."""
 
@@ -73,11 +74,14 @@ async def _move(
     bar = _Bar(console)
     try:
         await source.open()
+        if undo and await release(source):  # its destination may be gone
+            console.print(OPEN_AGAIN)
+            return 0
         where = (await destination.open()).location
         move = Move(source, destination, where, SystemClock(), bar)
         if undo:
             opened = await move.undo()
-            console.print("The source is open again." if opened else "No move has begun there: nothing to undo.")
+            console.print(OPEN_AGAIN if opened else "No move has begun there: nothing to undo.")
             return 0
         counts = await move.run(drain=drain, history=history)
     finally:

@@ -2,7 +2,8 @@
 
 Moving
     44. **Held.** From `begin` on no job of the source is claimed by any process, none is staged, and no process opens
-        the store any more; what runs goes on, and what it comes to is written. `reopen` takes that back.
+        the store any more; what runs goes on, and what it comes to is written. `reopen` takes that back, and
+        `release` as long as the source was not shut.
     45. **Shut.** `shut` does nothing and returns None while a job is staged or running. When it has returned a moment,
         nothing that was stored changes any more, whichever process tries, and of whichever release it is. To add a job
         raises `StoreMoved`. `shut` and `reopen` name their move, and touch nothing of another one.
@@ -223,6 +224,10 @@ class Source(Protocol):
 
     async def reopen(self, move: UUID) -> None:
         """Take `begin` and `shut` of that move back; nothing happens if it is not the one that has begun."""
+        ...
+
+    async def release(self, move: UUID) -> bool:
+        """Take `begin` of that move back unless it was shut; returns whether it has (clause 44)."""
         ...
 
     async def parcel(self, *, history: bool, place: int, limit: int, now: float) -> Parcel:

@@ -121,6 +121,19 @@ async def test_clause_44_opened_again_it_is_as_before(source: SQLiteStore) -> No
     assert await source.put_outbox(outbox) == outbox
 
 
+async def test_clause_44_it_is_released_as_long_as_it_is_not_shut(source: SQLiteStore) -> None:
+    await source.source.begin(DEPARTURE, now=1.0)
+    assert not await source.source.release(uuid.uuid4()), "another move"
+    assert await source.source.release(DEPARTURE.move)
+    assert not await source.source.release(DEPARTURE.move), "none has begun"
+    with pytest.raises(MoveRefused, match="knows nothing of the move any more"):
+        await source.source.shut(DEPARTURE.move, now=2.0)
+    await source.insert([queued()])
+    await source.source.begin(DEPARTURE, now=3.0)
+    await source.source.shut(DEPARTURE.move, now=4.0)
+    assert not await source.source.release(DEPARTURE.move)
+
+
 async def test_clause_44_only_one_move_begins(source: SQLiteStore) -> None:
     await source.source.begin(DEPARTURE, now=1.0)
     with pytest.raises(MoveRefused, match="Another process"):

@@ -66,6 +66,11 @@ class Departing:
         """Clause 44."""
         await self.write(lambda connection: _reopen(connection, move))
 
+    async def release(self, move: UUID) -> bool:
+        """Clause 44."""
+        released: bool = await self.write(lambda connection: _release(connection, move))
+        return released
+
     async def parcel(self, *, history: bool, place: int, limit: int, now: float) -> Parcel:
         """Clause 46."""
         parcel: Parcel = await self.read(_Parceling(history, place, limit, now))
@@ -128,6 +133,14 @@ def _reopen(connection: Connection, move: UUID) -> None:
     connection.execute(sql("end_departure"), (move.bytes,))
     if connection.changes():
         connection.execute(sql("scripts/reopen"))
+
+
+def _release(connection: Connection, move: UUID) -> bool:
+    begun = departure(connection)
+    held = begun is not None and begun.move == move and begun.shut_at is None
+    if held:
+        _reopen(connection, move)
+    return held
 
 
 @dataclass(frozen=True, slots=True)
