@@ -10,18 +10,19 @@ The source is only read after that, and stays as it was. A move that is cut off 
 from __future__ import annotations
 
 import uuid
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from postlude.clock import pause
+from postlude.errors import StoreError, StoreUnavailable
 from postlude.events import Events
 from postlude.job import ENDS, JobState
 from postlude.relay import Relay
 from postlude.rescue import Rescue
-from postlude.stores.moving import TAKEN_BACK, Departure, MoveRefused, Stage
+from postlude.stores.moving import TAKEN_BACK, Departure, MoveElsewhere, MoveRefused, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
     from uuid import UUID
 
     from postlude.clock import Clock
@@ -108,12 +109,15 @@ class Move:
 
         Raises:
             MoveRefused: something stands in the way; before the first job has arrived, the source is open again.
+            StoreUnavailable: a side does not answer; the source is open again only if the destination could say that
+                no job has arrived.
         """
         departure = await self._departure(drain=drain)
-        now = departure.shut_at
-        if now is None:
-            now = await self._drain(departure, drain=drain)
-        await self._carry(departure.move, now, history=history)
+        async with self._taken_back(departure.move):
+            now = departure.shut_at
+            if now is None:
+                now = await self._drain(departure, drain=drain)
+            await self._carry(departure.move, now, history=history)
         return await self._counted(departure.move, now, history=history)
 
     async def undo(self) -> bool:
@@ -148,7 +152,8 @@ class Move:
         departure = Departure(uuid.uuid4(), self._where)
         # In this order: a source that was held for a move that no destination knows could not go on with it.
         await self._destination.expect(departure.move)
-        await self._source.begin(departure, now=self._clock.now())
+        async with self._taken_back(departure.move):
+            await self._source.begin(departure, now=self._clock.now())
         return departure
 
     async def _refuse_living(self, *, drain: bool) -> None:
@@ -172,20 +177,33 @@ class Move:
 
     async def _drain(self, departure: Departure, *, drain: bool) -> float:
         """Wait until nothing runs at the source, and shut it; returns when that was."""
+        # Once more: a worker may have begun while nothing was held yet.
+        await self._refuse_living(drain=drain)
+        while True:
+            await self._rescue.run_once()
+            await self._take_apart(self._store)
+            since = await self._source.shut(departure.move, now=self._clock.now())
+            if since is not None:
+                return since
+            self._watch.waiting(await self._source.unfinished(), await self._source.living())
+            await pause(LOOK_EVERY)
+
+    @asynccontextmanager
+    async def _taken_back(self, move: UUID) -> AsyncIterator[None]:
+        """Open the source again if this is cut off before a job has arrived.
+
+        Whoever waits for these jobs should not wait for somebody to come back.
+        """
         try:
-            # Once more: a worker may have begun while nothing was held yet.
-            await self._refuse_living(drain=drain)
-            while True:
-                await self._rescue.run_once()
-                await self._take_apart(self._store)
-                since = await self._source.shut(departure.move, now=self._clock.now())
-                if since is not None:
-                    return since
-                self._watch.waiting(await self._source.unfinished(), await self._source.living())
-                await pause(LOOK_EVERY)
+            yield
+        except MoveElsewhere:
+            raise
         except BaseException:
-            # Nothing was sent yet, and whoever waits for these jobs should not wait for somebody to come back.
-            await self._take_back(departure.move)
+            try:
+                await self._take_back(move)
+            except StoreError as error:
+                message = f"{error} The source stays closed: run the same command again, or with --undo."
+                raise StoreUnavailable(message) from error
             raise
 
     async def _take_back(self, move: UUID) -> bool:
@@ -219,11 +237,7 @@ class Move:
         self._watch.carried(done, total)
         while place is not None:
             parcel = await self._source.parcel(history=history, place=place, limit=self._portion, now=now)
-            try:
-                await self._destination.receive(move, stage, place, parcel, now=self._clock.now())
-            except MoveRefused:
-                await self._take_back(move)
-                raise
+            await self._destination.receive(move, stage, place, parcel, now=self._clock.now())
             place = parcel.place
             done += len(parcel.jobs)
             self._watch.carried(done, total)

@@ -106,8 +106,9 @@ async def test_ended_by_hand_while_it_waits_the_source_is_open_again(urls: tuple
         draining.send_signal(2)
         said = draining.communicate(timeout=60)[0]
     assert draining.returncode == 130
-    assert (
-        said == "Cut off. If no job had arrived, the source is open as before. Run the same command again to go on.\n"
+    assert said == (
+        "Cut off. If no job had arrived, the source is open again; should it not be, open it with --undo. "
+        "Run the same command again to go on.\n"
     )
     await store.insert([staged(owner)])
     await store.close()

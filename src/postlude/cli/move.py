@@ -42,8 +42,8 @@ def move_jobs(
         console.print(str(error), style="red", soft_wrap=True)
         return 1
     except KeyboardInterrupt:
-        line = "Cut off. If no job had arrived, the source is open as before. Run the same command again to go on."
-        console.print(line, soft_wrap=True)
+        line = "Cut off. If no job had arrived, the source is open again; should it not be, open it with --undo."
+        console.print(f"{line} Run the same command again to go on.", soft_wrap=True)
         return CUT_OFF
 
 

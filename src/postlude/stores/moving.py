@@ -59,6 +59,10 @@ class MoveRefused(StoreError, RuntimeError):
         super().__init__("\n".join(self.problems))
 
 
+class MoveElsewhere(MoveRefused):
+    """Another process carries out the same move, and may well come to its end."""
+
+
 class Stage(StrEnum):
     """The parts of a move, in their order."""
 
@@ -325,9 +329,11 @@ def unknown_move() -> MoveRefused:
     return MoveRefused(["This store knows nothing of the move any more: run the command again."])
 
 
-def somebody_else() -> MoveRefused:
+def somebody_else() -> MoveElsewhere:
     """A parcel came from another place than the next one."""
-    return MoveRefused(["Another process carries out the same move: let it end, or end it, and run the command again."])
+    return MoveElsewhere(
+        ["Another process carries out the same move: let it end, or end it, and run the command again."]
+    )
 
 
 def there_already(job_id: UUID) -> str:

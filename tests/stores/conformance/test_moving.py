@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -13,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from postlude.clock import SystemClock
+from postlude.errors import StoreUnavailable
 from postlude.job import Event, JobState, NewJob
 from postlude.moving import Move
 from postlude.pauses import Pause
@@ -20,7 +22,7 @@ from postlude.stores.callers import Outbox
 from postlude.stores.contract import Store
 from postlude.stores.jobtexts import text_of
 from postlude.stores.moments import Firing, ScheduleRow
-from postlude.stores.moving import Departure, MoveRefused, Stage, StoreMoved, StoreWithDestination, Whole
+from postlude.stores.moving import Departure, MoveRefused, Stage, StoreMoved, StoreWithDestination, Whole, somebody_else
 from postlude.stores.outbox import sql
 from postlude.stores.sqlite import SQLiteStore
 from tests.stores.making import chain_of, claim_all, claim_of, ended, keyed, queued, read, staged, states
@@ -311,6 +313,68 @@ async def test_clause_47_no_stage_of_what_was_taken_back_arrives(
     }
     with pytest.raises(MoveRefused, match="knows nothing of the move any more"):
         await receive[stage]()
+
+
+@pytest.mark.parametrize(
+    ("side", "step"), [("source", "begin"), ("destination", "receive_around"), ("source", "counts")]
+)
+async def test_clause_47_cut_off_before_a_job_has_arrived_the_source_is_open_again(
+    source: SQLiteStore, destination: StoreWithDestination, monkeypatch: pytest.MonkeyPatch, side: str, step: str
+) -> None:
+    await source.insert([queued()])
+    cut_off(monkeypatch, source.source if side == "source" else destination.destination, step, asyncio.CancelledError())
+    with pytest.raises(asyncio.CancelledError):
+        await move_of(source, destination).run(drain=False, history=False)
+    assert await source.source.departure() is None
+    await source.insert([queued()])
+
+
+async def test_clause_47_cut_off_later_it_stays_shut(
+    source: SQLiteStore, destination: StoreWithDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await source.insert([queued() for _ in range(5)])
+    cut_off(monkeypatch, destination.destination, "receive", asyncio.CancelledError())
+    with pytest.raises(asyncio.CancelledError):
+        await move_of(source, destination).run(drain=False, history=False)
+    monkeypatch.undo()
+    with pytest.raises(StoreMoved):
+        await source.insert([queued()])
+    await carry(source, destination)
+
+
+async def test_clause_47_a_destination_that_is_away_leaves_the_source_shut_and_says_so(
+    source: SQLiteStore, destination: StoreWithDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = StoreUnavailable("It does not answer.")
+    for step in ("receive_around", "take_back"):
+        cut_off(monkeypatch, destination.destination, step, away)
+    with pytest.raises(StoreUnavailable, match="The source stays closed: run the same command again, or with --undo"):
+        await move_of(source, destination).run(drain=False, history=False)
+    monkeypatch.undo()
+    assert await move_of(source, destination).undo()
+    await source.insert([queued()])
+
+
+async def test_clause_47_who_meets_another_process_takes_nothing_back(
+    source: SQLiteStore, destination: StoreWithDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await source.insert([queued()])
+    cut_off(monkeypatch, destination.destination, "receive_around", somebody_else())
+    with pytest.raises(MoveRefused, match="Another process"):
+        await move_of(source, destination).run(drain=False, history=False)
+    monkeypatch.undo()
+    await carry(source, destination)
+
+
+def cut_off(monkeypatch: pytest.MonkeyPatch, end: object, step: str, error: BaseException) -> None:
+    """Let a step of one end be carried out, and fail then."""
+    carried_out = getattr(type(end), step)
+
+    async def fail(*values: Any, **named: Any) -> None:
+        await carried_out(*values, **named)
+        raise error
+
+    monkeypatch.setattr(type(end), step, fail)
 
 
 # -- 48: as it was
