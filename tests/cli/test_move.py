@@ -157,6 +157,24 @@ async def test_a_key_that_is_held_there_is_named_and_nothing_is_touched(urls: tu
     await store.close()
 
 
+async def test_what_people_wrote_is_said_as_they_wrote_it(tmp_path: Path) -> None:
+    urls = f"sqlite:///{tmp_path}/here.db", f"sqlite:///{tmp_path}/[x].db"
+    ours, theirs = keyed("[mail] 7 [/mail]"), keyed("[mail] 7 [/mail]")
+    await add(urls[0], ours)
+    await add(urls[1], theirs)
+    code, said = move(*urls)
+    assert code == 1
+    assert said.startswith(f"Job {ours.id} has the key '[mail] 7 [/mail]' of app:work")
+    store = open_store(urls[1])
+    await store.open()
+    await store.cancel(theirs.id, reason="no", now=1.0)
+    await store.close()
+    code, said = move(*urls)
+    assert code == 0
+    assert "[x].db" in said.replace(" ", "")
+    assert f"are on their way to {tmp_path}/[x].db" in move(urls[0], f"sqlite:///{tmp_path}/elsewhere.db")[1]
+
+
 @pytest.mark.parametrize(
     ("source", "destination", "said"),
     [

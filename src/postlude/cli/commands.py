@@ -130,7 +130,7 @@ def move(
     Exit code: 0 when both sides count the same; 1 when they do not, or when something stands in the way; 2 when a URL
     names no store; 130 when it was ended by hand.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)  # keys and paths may look like markup
     ends = ends_of(source, destination, namespace=namespace, schema=schema, console=console)
     if ends is None:
         raise typer.Exit(2)
