@@ -19,7 +19,7 @@ from postlude.events import Events
 from postlude.job import ENDS, JobState
 from postlude.relay import Relay
 from postlude.rescue import Rescue
-from postlude.stores.moving import TAKEN_BACK, Departure, MoveElsewhere, MoveRefused, Stage
+from postlude.stores.moving import PROBLEMS_SHOWN, TAKEN_BACK, Departure, MoveElsewhere, MoveRefused, Stage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -35,8 +35,6 @@ PORTION: Final = 500
 """Jobs in one parcel, about."""
 LOOK_EVERY: Final = 0.2
 """Seconds between two looks at whether what runs has ended."""
-CONFLICTS_SHOWN: Final = 10
-"""Conflicts that are named at most: whoever copied a file has as many as it has jobs."""
 
 KINDS: Final = (*JobState, "attempts", "logs", "keys", "aliases", "pauses", "starts", "schedules")
 """What is counted, in the order in which it is shown."""
@@ -167,13 +165,13 @@ class Move:
         """Find what stands in the way before anything is held back."""
         place: int | None = 0
         problems: list[str] = []
-        while place is not None and len(problems) < CONFLICTS_SHOWN:
+        while place is not None and len(problems) <= PROBLEMS_SHOWN:
             now = self._clock.now()
             parcel = await self._source.parcel(history=False, place=place, limit=self._portion, now=now)
             problems += await self._destination.conflicts(parcel, now=now)
             place = parcel.place
         if problems:
-            raise MoveRefused(problems[:CONFLICTS_SHOWN])
+            raise MoveRefused(problems)
 
     async def _drain(self, departure: Departure, *, drain: bool) -> float:
         """Wait until nothing runs at the source, and shut it; returns when that was."""

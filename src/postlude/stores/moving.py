@@ -3,7 +3,7 @@
 Moving
     44. **Held.** From `begin` on no job of the source is claimed by any process, none is staged, and no process opens
         the store any more; what runs goes on, and what it comes to is written. `reopen` takes that back, and
-        `release` as long as the source was not shut.
+        `release` as long as the source was not shut. A release that does not know the move goes on to claim until then.
     45. **Shut.** `shut` does nothing and returns None while a job is staged or running. When it has returned a moment,
         nothing that was stored changes any more, whichever process tries, and of whichever release it is. To add a job
         raises `StoreMoved`. `shut` and `reopen` name their move, and touch nothing of another one.
@@ -51,12 +51,17 @@ class StoreMoved(StoreUnavailable):
         )
 
 
+PROBLEMS_SHOWN: Final = 10
+"""Problems that an error's text names at most: whoever copied a file has as many as it has jobs."""
+
+
 class MoveRefused(StoreError, RuntimeError):
     """Jobs cannot be moved as things are; `problems` names what stands in the way, each with its cure."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems: tuple[str, ...] = tuple(problems)
-        super().__init__("\n".join(self.problems))
+        more = ["There are more of them."] if len(self.problems) > PROBLEMS_SHOWN else []
+        super().__init__("\n".join([*self.problems[:PROBLEMS_SHOWN], *more]))
 
 
 class MoveElsewhere(MoveRefused):

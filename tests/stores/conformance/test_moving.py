@@ -456,6 +456,27 @@ async def test_clause_49_a_key_that_another_one_holds(source: SQLiteStore, desti
     assert await destination.insert([again := keyed("k")]) == {again.id: job.id}
 
 
+@pytest.mark.parametrize("look", [True, False])
+async def test_clause_49_of_many_problems_the_first_are_named(
+    source: SQLiteStore, destination: StoreWithDestination, monkeypatch: pytest.MonkeyPatch, *, look: bool
+) -> None:
+    jobs = [queued() for _ in range(30)]
+    await source.insert(jobs)
+    await destination.insert(jobs)
+    move = move_of(source, destination, portion=100)
+    if not look:
+
+        async def look_ahead() -> None:
+            pass
+
+        monkeypatch.setattr(move, "_look_ahead", look_ahead)
+    with pytest.raises(MoveRefused) as caught:
+        await move.run(drain=False, history=False)
+    *named, more = str(caught.value).splitlines()
+    assert len(named) == 10
+    assert more == "There are more of them."
+
+
 async def test_clause_49_what_comes_up_meanwhile_opens_the_source_again(
     source: SQLiteStore, destination: StoreWithDestination, monkeypatch: pytest.MonkeyPatch
 ) -> None:

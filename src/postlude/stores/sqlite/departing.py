@@ -1,6 +1,8 @@
 """A store whose jobs are moved away: held, then shut, then read, job by job with all that belongs to it.
 
-It is the file itself that refuses, by triggers: each process that has it open meets them, also one of an older release.
+It is the file itself that refuses what is added or changed, by triggers: each process that has it open meets them, of
+whichever release it is. While the source is only held, claims are held back otherwise: by a pause of a kind of its own,
+which a release that does not know it ignores. What such a one claims, `shut` waits for, as for all that runs.
 """
 
 from __future__ import annotations
