@@ -1,21 +1,25 @@
 """The pipes by which processes tell each other what they did to a file."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from postlude.stores.notifying import Change
+from postlude.stores.sqlite import SQLiteStore
 from postlude.stores.sqlite.notifying import Notifications
 from tests.scenarios.waiting import wait_until
 
 CHILD = """
 import sys
 from pathlib import Path
+from postlude.stores.sqlite import SQLiteStore
 from postlude.stores.sqlite.notifying import Notifications
 
 Notifications(Path(sys.argv[1])).listen(print)
@@ -97,6 +101,112 @@ def test_where_no_folder_can_be_made_nothing_is_heard(tmp_path: Path) -> None:
     here.listen(lambda _: None)
     here.notify("queued")
     here.close()
+
+
+# -- in a folder that others can write to
+
+
+def tell_until_heard(folder: Path) -> None:
+    """Tell once, and see that whoever listens there heard it: what else is there was passed by then."""
+    listener, teller = Notifications(folder), Notifications(folder)
+    heard = threading.Event()
+    listener.listen(lambda _: heard.set())
+    wait_until(lambda: list(folder.glob("????????????*.pipe")), "it listens")
+    teller.notify("queued")
+    assert heard.wait(10)
+    teller.close()
+    assert teller._teller is not None
+    teller._teller.join(10)
+    listener.close()
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_nothing_is_written_to_what_is_no_pipe(folder: Path, tmp_path: Path, link: bool) -> None:
+    folder.mkdir()
+    file = tmp_path / "diary"
+    if not link:
+        file = folder / "diary.pipe"
+    file.write_text("dear diary")
+    if link:
+        (folder / "x.pipe").symlink_to(file)
+    tell_until_heard(folder)
+    assert file.read_text() == "dear diary"
+
+
+def test_the_folder_becomes_that_of_its_owner_alone(folder: Path) -> None:
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    tell_until_heard(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def make_foreign(folder: Path, kind: str) -> None:
+    if kind == "another user's":
+        folder.mkdir()
+    elif kind == "link":
+        real = folder.with_name("real")
+        real.mkdir()
+        folder.symlink_to(real)
+    else:
+        folder.touch()
+
+
+def found_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["another user's", "link", "file"])
+async def test_a_folder_that_is_not_ours_is_left_alone_and_that_is_said(
+    folder: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_foreign(folder, kind)
+    if kind == "another user's":
+        monkeypatch.setattr(os, "geteuid", lambda: 123_456)
+    store = SQLiteStore(str(tmp_path / "jobs.db"))
+    (warning,) = [each for each in (await store.open()).warnings if "not a folder of the user" in each]
+    assert str(folder) in warning
+    store.listen(lambda _: None)
+    store.notify("queued")
+    await store.close()
+    here = Notifications(folder)
+    here.listen(lambda _: None)
+    assert here._listener is not None
+    here._listener.join(10)
+    assert kind == "file" or found_in(folder) == []
+
+
+def test_what_was_left_half_made_is_removed_by_the_next_that_listens(folder: Path) -> None:
+    folder.mkdir()
+    os.mkfifo(folder / "8f3a")
+    (folder / "note").touch()
+    listener = Notifications(folder)
+    listener.listen(lambda _: None)
+    wait_until(lambda: list(folder.glob("*.pipe")), "it listens")
+    assert not (folder / "8f3a").exists()
+    assert (folder / "note").exists(), "that is none of ours"
+    listener.close()
+
+
+def test_a_pipe_that_cannot_be_opened_twice_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+    really = os.open
+
+    def fails(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if dir_fd is not None and flags & os.O_NONBLOCK:
+            raise OSError(errno.EMFILE, "Too many open files")
+        opened.append(really(path, flags, mode, dir_fd=dir_fd))
+        return opened[-1]
+
+    monkeypatch.setattr(os, "open", fails)
+    here = Notifications(folder)
+    here.listen(lambda _: None)
+    assert here._listener is not None
+    here._listener.join(10)
+    assert len(opened) == 2
+    for end in opened:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(end)
+    assert list(folder.iterdir()) == []
 
 
 def test_closed_before_anything_and_twice(folder: Path) -> None:

@@ -2,22 +2,28 @@
 
 Each that listens has a named pipe in a folder beside the file. A pipe needs no port and no short path, and says by
 itself whether anybody reads it: what a killed process has left is removed by the next that has something to tell.
+
+The file may be in a folder that others can write to. So the folder of the pipes is entered only if it belongs to the
+user of this process, by a descriptor, which leads to the same folder whatever its name is given to; and what is written
+to there is a pipe, and no link.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import stat
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, get_args
 
 from postlude.ids import new_token
 from postlude.stores.notifying import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 NOT_AGAIN_FOR: Final = 0.01
 """Seconds after a notification in which what else there is to tell is gathered for the next one: each wakes every
@@ -27,6 +33,7 @@ _END: Final = b"."
 _MOST: Final = 4096
 """Bytes that are read at a time."""
 _SUFFIX: Final = ".pipe"
+_FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Notifications:
@@ -44,7 +51,7 @@ class Notifications:
         self._ending = threading.Event()
         self._teller: threading.Thread | None = None
         self._listener: threading.Thread | None = None
-        self._own: Path | None = None
+        self._own: str | None = None
         self._end: int | None = None
         """Where it is written to the own pipe, while that is read."""
 
@@ -93,35 +100,30 @@ class Notifications:
                 return
 
     def _tell_others(self, letters: bytes) -> None:
-        with suppress(OSError):  # there is no folder: nobody has ever listened
-            for path in [*self._folder.iterdir()]:
-                if path.suffix == _SUFFIX and path != self._own:
-                    _write(path, letters)
+        with suppress(OSError), _entered(self._folder) as folder:  # there is none: nobody has ever listened
+            for name in os.listdir(folder):  # noqa: PTH208 - of a descriptor
+                if name.endswith(_SUFFIX) and name != self._own:
+                    _write(folder, name, letters)
 
     def _hear(self, heard: Callable[[Change], None]) -> None:
-        with suppress(OSError):  # no pipe is to be had there, or it was taken away: this process looks by itself
-            pipe = self._make_pipe()
-            with self._lock:
-                self._own, self._end = pipe.path, pipe.write
-            try:
-                self._read(pipe.read, heard)
-            finally:
-                with self._lock:
-                    self._end = None
-                os.close(pipe.write)
-                os.close(pipe.read)
-                pipe.path.unlink(missing_ok=True)
+        # No pipe is to be had there, or it was taken away: this process looks by itself.
+        with suppress(OSError, NotImplementedError):
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            with _entered(self._folder) as folder:
+                self._hear_in(folder, heard)
 
-    def _make_pipe(self) -> _Pipe:
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        name = f"{new_token():x}"
-        made = self._folder / name
-        os.mkfifo(made, 0o600)
-        # For both, so that it is never at its end while nobody else writes.
-        read = os.open(made, os.O_RDWR | os.O_CLOEXEC)
-        write = os.open(made, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        # Only now can it be found: one that nobody reads would be taken for what a dead process has left.
-        return _Pipe(made.rename(self._folder / f"{name}{_SUFFIX}"), read, write)
+    def _hear_in(self, folder: int, heard: Callable[[Change], None]) -> None:
+        pipe = _make_pipe(folder)
+        with self._lock:
+            self._own, self._end = pipe.name, pipe.write
+        try:
+            self._read(pipe.read, heard)
+        finally:
+            with self._lock:
+                self._end = None
+            os.close(pipe.write)
+            os.close(pipe.read)
+            os.unlink(pipe.name, dir_fd=folder)
 
     def _read(self, end: int, heard: Callable[[Change], None]) -> None:
         while not self._ending.is_set():
@@ -134,20 +136,90 @@ class Notifications:
 class _Pipe(NamedTuple):
     """The own one, with file descriptors of its ends."""
 
-    path: Path
+    name: str
     read: int
     write: int
 
 
-def _write(path: Path, letters: bytes) -> None:
+def folder_of(path: Path) -> Path:
+    """Where those listen that have this file open."""
+    return Path(f"{path}-listeners")
+
+
+def warnings_at(folder: Path) -> tuple[str, ...]:
+    """What keeps processes from telling each other there, if something does."""
+    try:
+        with _entered(folder):
+            return ()
+    except FileNotFoundError:  # the first that listens makes it
+        return ()
+    except OSError as error:
+        warning = (
+            f"{folder} is not a folder of the user that this process runs as ({error.strerror}), so the processes on "
+            "this store do not tell each other of new jobs there, and find them when they look, once a second. Remove "
+            "it, and run all of them as one user."
+        )
+        return (warning,)
+
+
+@contextmanager
+def _entered(folder: Path) -> Iterator[int]:
+    """A descriptor of the folder, which from now on is for nobody but its owner: this user.
+
+    Raises:
+        OSError: it is not there, or is somebody else's, or no folder.
+    """
+    entered = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | _FLAGS)
+    try:
+        status = os.fstat(entered)
+        if status.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, f"it belongs to the user {status.st_uid}")
+        if status.st_mode & 0o077:
+            os.fchmod(entered, 0o700)
+        yield entered
+    finally:
+        os.close(entered)
+
+
+def _make_pipe(folder: int) -> _Pipe:
+    made = f"{new_token():x}"
+    name = f"{made}{_SUFFIX}"
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    try:
+        _remove_unfinished(folder)
+        with ExitStack() as undo:
+            os.mkfifo(made, 0o600, dir_fd=folder)
+            undo.callback(os.unlink, made, dir_fd=folder)
+            # For both, so that it is never at its end while nobody else writes.
+            read = os.open(made, os.O_RDWR | _FLAGS, dir_fd=folder)
+            undo.callback(os.close, read)
+            write = os.open(made, os.O_WRONLY | os.O_NONBLOCK | _FLAGS, dir_fd=folder)
+            undo.callback(os.close, write)
+            # Only now can it be found: one that nobody reads would be taken for what a dead process has left.
+            os.rename(made, name, src_dir_fd=folder, dst_dir_fd=folder)
+            undo.pop_all()
+    finally:
+        fcntl.flock(folder, fcntl.LOCK_UN)
+    return _Pipe(name, read, write)
+
+
+def _remove_unfinished(folder: int) -> None:
+    """Remove what was left by processes that were killed in `_make_pipe`; whoever is in there holds the lock."""
+    for name in os.listdir(folder):
+        if not name.endswith(_SUFFIX) and stat.S_ISFIFO(os.lstat(name, dir_fd=folder).st_mode):
+            os.unlink(name, dir_fd=folder)
+
+
+def _write(folder: int, name: str, letters: bytes) -> None:
     with suppress(OSError):  # it was removed, or is full: then its reader has enough to look for
         try:
-            end = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            end = os.open(name, os.O_WRONLY | os.O_NONBLOCK | _FLAGS, dir_fd=folder)
         except OSError as error:
             if error.errno == errno.ENXIO:  # nobody reads it any more
-                path.unlink(missing_ok=True)
+                os.unlink(name, dir_fd=folder)
             raise
         try:
-            os.write(end, letters)
+            if stat.S_ISFIFO(os.fstat(end).st_mode):
+                os.write(end, letters)
         finally:
             os.close(end)

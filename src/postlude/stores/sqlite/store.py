@@ -13,7 +13,7 @@ from postlude.stores.sqlite import by_hand, claiming, logs, outboxes, pruning, r
 from postlude.stores.sqlite.arriving import Arriving
 from postlude.stores.sqlite.departing import Departing
 from postlude.stores.sqlite.liveness import new_worker_id
-from postlude.stores.sqlite.notifying import Notifications
+from postlude.stores.sqlite.notifying import Notifications, folder_of
 from postlude.stores.sqlite.reader import Reader
 from postlude.stores.sqlite.writer import Writer, call, prepare
 
@@ -68,7 +68,7 @@ class SQLiteStore:
         except BaseException:
             await writer.stop()
             raise
-        notifications = Notifications(Path(f"{self._path}-listeners"))
+        notifications = Notifications(folder_of(self._path))
         self._open = _Open(writer, Reader(self._path, self._vfs), notifications, prepared)
         return prepared.description
 

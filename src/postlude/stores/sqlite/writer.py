@@ -12,7 +12,7 @@ import apsw
 from postlude.errors import PostludeError
 from postlude.stores.contract import Description
 from postlude.stores.reasons import there_already
-from postlude.stores.sqlite import location, writing
+from postlude.stores.sqlite import location, notifying, writing
 from postlude.stores.sqlite.access import Access, Replaced
 from postlude.stores.sqlite.claiming import enlist
 from postlude.stores.sqlite.connection import UNAVAILABLE, unavailable
@@ -110,6 +110,7 @@ class Writer:
             self._liveness.renew(side_file)
             self._enlist_again(self._liveness)
         self._replaced = False
+        warnings += notifying.warnings_at(notifying.folder_of(self._path))
         return Prepared(Description(str(self._path), seconds, warnings), self._liveness)
 
     def _enlist_again(self, liveness: Liveness) -> None:
