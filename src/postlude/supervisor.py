@@ -16,7 +16,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from postlude.events import WorkerEnded
-from postlude.executors.processes import how_it_ended
+from postlude.executors.processes import how_it_ended, importable_from
 from postlude.executors.wire import Wire
 
 if TYPE_CHECKING:
@@ -102,7 +102,10 @@ class Supervisor:
         quick = 0
         while not self._ending.is_set():
             began = self._clock.elapsed()
-            how = self._live(told)
+            try:
+                how = self._live(told)
+            except Exception as error:  # noqa: BLE001 - else no child would ever follow, and nobody would know
+                how = f"could not be started, or watched: {type(error).__name__}: {error}"
             if self._ending.is_set():
                 return
             quick = 0 if self._clock.elapsed() - began >= STEADY_AFTER else quick + 1
@@ -120,10 +123,11 @@ class Supervisor:
             self._child = child
             if self._ending.is_set():
                 child.tell_to_stop()
-        how = child.wait()
-        with self._lock:
-            self._child = None
-        return how
+        try:
+            return child.wait()
+        finally:
+            with self._lock:
+                self._child = None
 
 
 class _Child:
@@ -134,7 +138,7 @@ class _Child:
         self._wire = Wire(ours)
         with theirs:
             flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined] # noqa: SLF001 - as multiprocessing does
-            start = ("-P", "-c", _START, str(theirs.fileno()), json.dumps(sys.path))
+            start = ("-P", "-c", _START, str(theirs.fileno()), json.dumps(importable_from()))
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - the interpreter that runs this
                     [sys.executable, *flags, *start], stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]

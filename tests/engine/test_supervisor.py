@@ -1,11 +1,15 @@
 """How soon another child is started; what one does is seen from outside, in the scenarios."""
 
+import json
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from postlude.events import Events, WorkerEnded
+from postlude.executors.processes import importable_from
 from postlude.supervisor import STEADY_AFTER, Supervisor
 from tests.engine.fakes import FakeClock, Heard
 
@@ -61,3 +65,24 @@ def test_one_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPat
     assert {event.how for event in heard.of(WorkerEnded)} == {
         "could not be started: [Errno 11] Resource temporarily unavailable"
     }
+
+
+def test_whatever_goes_wrong_is_told_and_another_one_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_life(_: Any) -> str:
+        message = "nobody has thought of this"
+        raise ValueError(message)
+
+    events = Events()
+    heard = Heard(events)
+    supervisor = Supervisor(dict, FakeClock(), events)
+    monkeypatch.setattr(supervisor, "_live", no_life)
+    monkeypatch.setattr(supervisor, "_ending", Ending(3))
+    supervisor._supervise({})
+    assert [(event.how, event.again_in) for event in heard.of(WorkerEnded)] == [
+        ("could not be started, or watched: ValueError: nobody has thought of this", pause) for pause in (1, 2, 4)
+    ]
+
+
+def test_what_is_no_text_on_the_path_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path, tmp_path])
+    assert json.loads(json.dumps(importable_from())) == sys.path[:-1]

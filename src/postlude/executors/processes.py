@@ -174,7 +174,7 @@ class Child:
         ours, theirs = socket.socketpair()
         with theirs:
             flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined] # noqa: SLF001 - as multiprocessing does
-            start = ("-P", "-c", _START, str(theirs.fileno()), json.dumps(sys.path))
+            start = ("-P", "-c", _START, str(theirs.fileno()), json.dumps(importable_from()))
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - the interpreter that runs this
                     [sys.executable, *flags, *start],
@@ -250,6 +250,11 @@ class Child:
         code = process.wait()
         self._process = None
         return f"its process {how_it_ended(code)}"
+
+
+def importable_from() -> list[str]:
+    """The path on which a child finds what this process does; Python heeds nothing there but text."""
+    return [entry for entry in sys.path if isinstance(entry, str)]
 
 
 def how_it_ended(code: int) -> str:
