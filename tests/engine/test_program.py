@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -63,3 +66,35 @@ async def test_a_lifespan_that_was_not_started_ends_at_once() -> None:
     lifespan = Lifespan(FastAPI())
     await lifespan.stop()
     await lifespan.give_up()
+
+
+ENDING = """
+import threading
+from postlude.standalone import program
+
+program.EXIT_WITHIN = program.FLUSH_WITHIN = 0.1
+print("said", end="")
+program.end_soon(7)
+threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_process_ends_where_nobody_reads_what_it_prints(full: bool) -> None:
+    read, write = os.pipe()
+    if full:
+        os.set_blocking(write, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(write, b"x" * 4096)
+        os.set_blocking(write, True)
+    else:
+        os.close(read)
+    command, env = [sys.executable, "-c", ENDING], os.environ | {"PYTHONUNBUFFERED": ""}
+    try:
+        done = subprocess.run(command, stdout=write, stderr=subprocess.DEVNULL, env=env, timeout=20, check=False)
+    finally:
+        os.close(write)
+        if full:
+            os.close(read)
+    assert done.returncode == 7

@@ -35,6 +35,8 @@ Not 2, which is that of a command line that makes no sense."""
 EXIT_WITHIN: Final = 2.0
 """Seconds that Python has to end the process, when all jobs have ended or are given back. Threads that tasks have
 started would keep it, and what it does while its jobs run elsewhere is done twice."""
+FLUSH_WITHIN: Final = 1.0
+"""Seconds beyond that for what was printed and is not written yet."""
 
 
 class Program:
@@ -154,13 +156,21 @@ class Program:
 def end_soon(code: int) -> None:
     """End the process, whatever its threads do, if it has not ended by itself by then."""
 
-    def end() -> None:
+    def flush_and_end() -> None:
         threading.Event().wait(EXIT_WITHIN)
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+        finally:
+            os._exit(code)
+
+    def end() -> None:
+        # Whoever should read what is written may have stopped reading, and then a flush never returns.
+        threading.Event().wait(EXIT_WITHIN + FLUSH_WITHIN)
         os._exit(code)
 
-    threading.Thread(target=end, name="postlude-exit", daemon=True).start()
+    for ending in (flush_and_end, end):
+        threading.Thread(target=ending, name="postlude-exit", daemon=True).start()
 
 
 def _say(text: str, error: Exception) -> None:
