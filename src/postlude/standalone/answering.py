@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 PATH: Final = "/healthz"
 READ_WITHIN: Final = 5.0
-"""Seconds that a client has to send its request."""
+"""Seconds that a client has to send its request, and then to take the answer."""
+MOST_AT_ONCE: Final = 32
+"""Connections that are answered at a time: each takes a file descriptor, of which the tasks want theirs. One more is
+closed at once."""
 _MOST: Final = 8192
 """Bytes of a request that are read."""
 _REASONS: Final = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
@@ -35,6 +38,7 @@ class Answering:
     def __init__(self, port: int, report: Callable[[], Report]) -> None:
         self._port = port
         self._report = report
+        self._open = 0
 
     def start(self) -> None:
         """Take the port, and answer from now on.
@@ -56,12 +60,22 @@ class Answering:
         await server.serve_forever()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._open >= MOST_AT_ONCE:
+            writer.transport.abort()
+            return
+        self._open += 1
+        try:
+            await self._answer_one(reader, writer)
+        finally:
+            self._open -= 1
+            writer.close()
+
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Whoever does not send a request, or does not want the answer, is let alone.
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), READ_WITHIN)
             writer.write(self._response(head))
-            await writer.drain()
-        writer.close()
+            await asyncio.wait_for(writer.drain(), READ_WITHIN)
 
     def _response(self, head: bytes) -> bytes:
         method, path, *_ = [*head.decode("latin-1").split(" ", 2), "", ""]
