@@ -103,6 +103,8 @@ def test_one_that_a_function_makes() -> None:
         ("shop.service:app", "There is no module 'shop'"),
         ("shop.py", "There is no .*/shop.py"),
         ("shop service", "Expected main:app, the path of a file or package"),
+        (":app", "Expected main:app, .*, got ':app'"),
+        ("", "Expected main:app, .*, got ''"),
     ],
 )
 def test_where_there_is_none(given: str | None, said: str) -> None:

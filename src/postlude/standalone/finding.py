@@ -101,15 +101,20 @@ def locate(given: str | None, here: Path) -> Named:
 def _named(given: str, here: Path) -> Named:
     place, _, name = given.partition(":")
     path = here / place
+    if not place:
+        raise _malformed(given)
     if place.endswith(".py") or path.is_dir() or "/" in place:
         if not path.exists():
             message = f"There is no {path}: expected {_FORMS}, got {given!r}."
             raise ApplicationNotFound(message)
         return _in_file(path, name or None, given)
-    if not place or not all(part.isidentifier() for part in place.split(".")):
-        message = f"Expected {_FORMS}, got {given!r}."
-        raise ApplicationNotFound(message)
+    if not all(part.isidentifier() for part in place.split(".")):
+        raise _malformed(given)
     return Named(place, name or None, here, given)
+
+
+def _malformed(given: str) -> ApplicationNotFound:
+    return ApplicationNotFound(f"Expected {_FORMS}, got {given!r}.")
 
 
 def _in_file(path: Path, name: str | None, said_by: str) -> Named:
