@@ -59,6 +59,10 @@ def found_in(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
 def found(looked: Mapping[str, Looked]) -> dict[str, Sequence[Finding]]:
     """What is wrong, by what was looked at."""
     return {name: each.findings for name, each in looked.items() if each.findings}
@@ -141,6 +145,14 @@ async def test_a_module_that_cannot_be_imported(url: str) -> None:
     assert "tasks='no.such.module'" in finding.what
 
 
+async def test_a_module_that_raises(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "raises_when_imported.py", "1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    (finding,) = found(await look(url, tasks=["raises_when_imported"]))["modules"]
+    assert finding.serious
+    assert finding.what == "tasks='raises_when_imported': ZeroDivisionError: division by zero"
+
+
 async def test_a_variable_that_is_no_setting(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTLUDE_WORKERS", "4")
     (finding,) = found(await look(url))["environment"]
@@ -205,6 +217,22 @@ async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert finding.serious
     assert finding.what == f"there is no folder {tmp_path}/data"
     assert found(await look(f"sqlite:///{tmp_path}/.postlude/jobs.db")) == {}, "that one is made"
+
+
+async def test_a_folder_above_it_that_may_not_be_entered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    really = Path.is_dir
+
+    def is_dir(path: Path) -> bool:
+        if path == tmp_path / "x":
+            raise PermissionError(13, "Permission denied")
+        return really(path)
+
+    monkeypatch.setattr(Path, "is_dir", is_dir)
+    looked = await look(f"sqlite:///{tmp_path}/x/jobs.db")
+    (finding,) = found(looked)["file"]
+    assert finding.serious
+    assert finding.what == f"a folder above {tmp_path}/x may not be entered by this process"
+    assert looked["waiting jobs"].said.startswith("not looked at"), "and the rest is looked at"
 
 
 async def test_a_schema_of_an_earlier_release_is_left_as_it_is(url: str, tmp_path: Path) -> None:

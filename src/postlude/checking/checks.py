@@ -101,6 +101,9 @@ async def _modules(subject: Subject) -> Looked:
             import_tasks([module])
         except PostludeError as error:
             findings.append(Finding(str(error), "", serious=True))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the module raises when it is imported
+            what = f"tasks={module!r}: {type(error).__name__}: {error}"
+            findings.append(Finding(what, "Import it by hand to see where: no task of it can run.", serious=True))
     return Looked(", ".join(modules) or "none", findings)
 
 

@@ -30,15 +30,21 @@ def check_application(application: str | None, console: Console) -> int:
     """Look at an application and at where it keeps its jobs; returns the exit code."""
     try:
         found = find(application)
-        looked = asyncio.run(check(found, SystemClock(), host()))
     except PostludeError as error:
-        console.print(str(error), style="red", soft_wrap=True, markup=False)
-        return NOT_LOOKED
+        return _not_looked(str(error), console)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the application's modules raise: it is shown
         raised = "".join(traceback.format_exception(error)).rstrip()
-        console.print(f"The application could not be imported:\n{raised}", style="red", soft_wrap=True, markup=False)
-        return NOT_LOOKED
+        return _not_looked(f"The application could not be imported:\n{raised}", console)
+    try:
+        looked = asyncio.run(check(found, SystemClock(), host()))
+    except PostludeError as error:
+        return _not_looked(str(error), console)
     return _tell(looked, console)
+
+
+def _not_looked(why: str, console: Console) -> int:
+    console.print(why, style="red", soft_wrap=True, markup=False)
+    return NOT_LOOKED
 
 
 def _tell(looked: Mapping[str, Looked], console: Console) -> int:

@@ -43,7 +43,12 @@ def examine_file(path: Path) -> Place:
 
 def _look_at_place(path: Path) -> tuple[Looked, bool]:
     """What there is to say of it, and whether a store can be there at all."""
-    folder = next(each for each in path.parents if each.is_dir())
+    try:
+        folder = next(each for each in path.parents if each.is_dir())
+    except PermissionError:
+        what = f"a folder above {path.parent} may not be entered by this process"
+        cure = "Allow that, or set POSTLUDE_URL to a file in another one."
+        return Looked(findings=[Finding(what, cure, serious=True)]), False
     is_made = path.parent in {folder, folder / location.DEFAULT_FOLDER}
     if not is_made or not os.access(folder, os.W_OK | os.X_OK):
         what = (
