@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from postlude import telemetry
 from postlude.signals import SignalWatch
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from postlude.opening import Opening
     from postlude.process import Process
     from postlude.supervisor import Supervisor
+
+BEYOND_THE_GRACE: Final = 10.0
+"""Seconds that a process may have beyond its grace before it is killed: 1 for what was cancelled (`rest.LAST_WORDS`), 2
+for the last outcomes and 2 to leave (`process.SETTLE_WITHIN`), 2 for Python and 1 for what was printed (`standalone`),
+and the rest for the end of the application's lifespan."""
 
 
 class Grace:

@@ -166,7 +166,7 @@ async def test_a_grace_that_the_platform_does_not_give(url: str, grace: float, a
     if wrong:
         (finding,) = findings["grace"]
         assert "Docker kills 10 s after it has asked" in finding.what
-        assert finding.cure == "Set stop_grace_period to 11 s or more, or shutdown_grace to less."
+        assert finding.cure == "Set stop_grace_period to 19 s or more, or shutdown_grace to less."
 
 
 async def test_a_file_where_there_may_be_replicas(url: str) -> None:

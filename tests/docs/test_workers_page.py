@@ -11,11 +11,11 @@ import typer
 import yaml  # type: ignore[import-untyped]  # what uvicorn reads its log settings with
 
 from postlude.cli.commands import commands
+from postlude.grace import BEYOND_THE_GRACE
 from postlude.standalone.answering import PATH
 from tests.docs.pages import ROOT
 
 PAGE = (ROOT / "docs" / "workers.md").read_text("utf-8")
-BEYOND_THE_GRACE = 10
 
 
 def blocks(kind: str) -> list[str]:
@@ -73,3 +73,8 @@ def test_the_manifest_of_kubernetes() -> None:
 @pytest.mark.parametrize("line", re.findall(r"^    (postlude worker.*?)(?: +#.*)?$", PAGE, re.MULTILINE))
 def test_every_command_line(line: str) -> None:
     checked(shlex.split(line))
+
+
+def test_the_page_names_the_time_beyond_the_grace() -> None:
+    assert f"its grace and {BEYOND_THE_GRACE:g} s more" in PAGE
+    assert f"the grace and {BEYOND_THE_GRACE:g} s, as above" in PAGE

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from postlude.coverage import coverage
 from postlude.errors import ArgumentsDoNotFit, PostludeError, UnknownTask
 from postlude.findings import Finding, Looked
+from postlude.grace import BEYOND_THE_GRACE
 from postlude.job import JobState
 from postlude.registry import import_tasks
 from postlude.scheduling import scheduled_tasks
@@ -33,8 +34,9 @@ PAGE: Final = 500
 """Jobs that are read at once."""
 MOST_LOOKED_AT: Final = 10_000
 """Jobs of one task whose arguments are tried; the newest."""
-SETTLE_WITHIN: Final = 2.0
-"""Seconds that a process needs beside its grace, to write down how its attempts have ended."""
+NEARLY_ALWAYS_WITHIN: Final = 2.0
+"""Seconds beyond its grace in which a process has nearly always ended. Less is a note; the cure asks for what it may
+take at most."""
 
 NOT_OPEN: Final = Looked("not looked at, since the store cannot be opened as it is", skipped=True)
 
@@ -194,13 +196,13 @@ async def _schedules(subject: Subject) -> Looked:
 
 async def _grace(subject: Subject) -> Looked:
     grace, host = subject.found.engine.settings.shutdown_grace, subject.host
-    if host is None or grace + SETTLE_WITHIN <= host.seconds:
+    if host is None or grace + NEARLY_ALWAYS_WITHIN <= host.seconds:
         return Looked(f"{grace:g} s")
     what = (
         f"shutdown_grace is {grace:g} s, and {host.name} kills {host.seconds:g} s after it has asked for the end, "
         "unless it was told otherwise"
     )
-    cure = f"Set {host.setting} to {grace + SETTLE_WITHIN:g} s or more, or shutdown_grace to less."
+    cure = f"Set {host.setting} to {grace + BEYOND_THE_GRACE:g} s or more, or shutdown_grace to less."
     return Looked(findings=[Finding(what, cure)])
 
 
