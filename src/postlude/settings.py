@@ -313,7 +313,7 @@ def concurrency_of(text: str) -> Concurrency:
     """
     pairs = dict(_pair(part) for part in _names(text))
     unknown = pairs.keys() - {option.name for option in fields(Concurrency)}
-    if unknown or not all(value.strip().isdigit() for value in pairs.values()):
+    if unknown or not all(value.strip().isdecimal() for value in pairs.values()):
         message = f"expected loop=NUMBER,threads=NUMBER,processes=NUMBER, got {text!r}"
         raise ValueError(message)
     return Concurrency(**{name.strip(): int(value) for name, value in pairs.items()})

@@ -1,4 +1,7 @@
-"""What `postlude worker` says, in one line and with exit code 1, where it cannot run."""
+"""What `postlude worker` says, in one line, where it cannot run.
+
+The exit code is 2 where the command line makes no sense, and else 1.
+"""
 
 import os
 import subprocess
@@ -41,11 +44,13 @@ def run(folder: Path, *options: str, **env: str) -> subprocess.CompletedProcess[
         (("--queues", "mail:0"), {"POSTLUDE_URL": "sqlite:///j.db"}, "at least one job at once, got 'mail:0'"),
         (("--queues", "mail,,"), {"POSTLUDE_URL": "sqlite:///j.db"}, "--queues: queue must be printable text"),
         ((), {"POSTLUDE_TASKS": "no_such_module"}, "tasks='no_such_module': No module named 'no_such_module'"),
+        (("--queues", "mail:²"), {"POSTLUDE_URL": "sqlite:///j.db"}, "queue 'mail:²'"),
+        (("--concurrency", "loop=²"), {"POSTLUDE_URL": "sqlite:///j.db"}, "--concurrency: expected loop=NUMBER"),
     ],
 )
 def test_what_stands_in_its_way(tmp_path: Path, options: tuple[str, ...], env: dict[str, str], said: str) -> None:
     done = run(tmp_path, *options, **env)
-    assert done.returncode == 1
+    assert done.returncode == (2 if any(option.startswith("--") for option in options) else 1)
     assert said.format(folder=tmp_path) in done.stderr
     assert "Traceback" not in done.stderr
 

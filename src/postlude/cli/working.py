@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 from postlude.duty import Duty
 from postlude.errors import PostludeError, SettingsError, StoreLocationError
@@ -16,9 +16,8 @@ from postlude.standalone.finding import find
 from postlude.standalone.program import FAILED, Program
 from postlude.terms import queues, wrong_queue
 
-if TYPE_CHECKING:
-    from postlude.runtime import Runtime
-
+MEANINGLESS: Final = 2
+"""Exit code of a command line that makes no sense, as for one that cannot be read at all."""
 _DEFAULT_FILE = DEFAULT_URL.removeprefix("sqlite:///")
 
 
@@ -34,17 +33,21 @@ def work(application: str | None, queues: str | None, concurrency: str | None, h
     try:
         found = find(application)
         import_tasks(found.engine.settings.tasks)
-        found.engine.take(Duty(_queues(queues)), **_options(found.engine, concurrency))
+        _check_url(found.engine.settings.url)
     except PostludeError as error:
         return _fail(str(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the application's modules raise: it is shown
         return _fail(f"The application could not be imported:\n{''.join(traceback.format_exception(error)).rstrip()}")
+    try:
+        found.engine.take(Duty(_queues(queues)), **_options(concurrency))
+    except SettingsError as error:
+        return _fail(str(error), MEANINGLESS)
     return Program(found, health_port=health_port).run()
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, code: int = FAILED) -> int:
     sys.stderr.write(f"{message}\n")
-    return FAILED
+    return code
 
 
 def _queues(text: str | None) -> dict[str, int | None]:
@@ -53,7 +56,7 @@ def _queues(text: str | None) -> dict[str, int | None]:
     problems = []
     for part in [] if text is None else text.split(","):
         name, colon, most = part.strip().rpartition(":")
-        if not colon or not most.isdigit():
+        if not colon or not most.isdecimal():
             name, most = part.strip(), ""
         if most and not int(most):
             problems.append(f"--queues: expected at least one job at once, got {part.strip()!r}")
@@ -72,8 +75,7 @@ def _unknown(name: str) -> str:
     )
 
 
-def _options(engine: Runtime, concurrency: str | None) -> dict[str, Any]:
-    _check_url(engine.settings.url)
+def _options(concurrency: str | None) -> dict[str, Any]:
     if concurrency is None:
         return {}
     try:
