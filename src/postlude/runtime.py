@@ -104,7 +104,7 @@ class Runtime:
         self.duty: Duty | None = None
         """What a worker was told that has this process to itself; None: it serves requests."""
         self.grace: Grace = Grace(self.opening, clock, lambda: self.settings.shutdown_grace)
-        self._applications = 0
+        self.applications: int = 0
         """How many have started and not stopped."""
 
     # Opening
@@ -163,13 +163,13 @@ class Runtime:
         refuse_to_start()
         telemetry.make_heard()
         process = await self.opening.process()
-        if self._applications:
-            self._applications += 1
+        if self.applications:
+            self.applications += 1
             await introduce_another(process, coverage)
             return
         try:
             rescued = await process.start() if self.runs_jobs else 0
-            self._applications = 1
+            self.applications = 1
             self.grace.listen()
             about = Introduced(self.settings, self.duty, coverage, rescued, self.registry.knows)
             await introduce(process, about)
@@ -211,9 +211,9 @@ class Runtime:
 
     async def stopped(self) -> None:
         """The application ends: give running tasks what is left of the grace, and hand the rest to others."""
-        if self._applications:  # else it was closed in the meantime
-            self._applications -= 1
-        if not self._applications:
+        if self.applications:  # else it was closed in the meantime
+            self.applications -= 1
+        if not self.applications:
             await self.close()
 
     async def close(self) -> None:
@@ -223,7 +223,7 @@ class Runtime:
         if loop is not None and loop is not asyncio.get_running_loop() and loop.is_running():
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.close(), loop))
             return
-        self._applications = 0
+        self.applications = 0
         left = self.grace.take()
         if process is not None and self.opening.take(process):
             await self.grace.stop(process, left)

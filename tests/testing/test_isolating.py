@@ -2,6 +2,7 @@
 
 import gc
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from fastapi.testclient import TestClient
 
 from postlude import Postlude
 from postlude.errors import NotTestable
+from postlude.settings import WorkerMode
+from postlude.supervisor import Supervisor
 from postlude.testing import assert_enqueued, isolated, raise_failures, worker
 from tests.testing.application import Order, ran, send, ship
 from tests.testing.conftest import open_files
@@ -61,10 +64,20 @@ def test_it_is_put_back_when_the_block_raises(app: FastAPI, durable: Postlude, c
 
 def test_a_started_application_is_refused_and_goes_on(app: FastAPI, durable: Postlude) -> None:
     with isolated(app), TestClient(app) as client:
-        with pytest.raises(NotTestable, match="has started and runs jobs"), worker(app):
+        with pytest.raises(NotTestable, match="has started already"), worker(app):
             pass
         job = client.post("/send/ada").json()
         assert durable.blocking.jobs.wait(job, timeout=10).state == "succeeded"
+
+
+@pytest.mark.parametrize("mode", ["off", "process"])
+def test_one_that_started_without_a_worker_here_is_refused_too(
+    app: FastAPI, durable: Postlude, monkeypatch: pytest.MonkeyPatch, mode: WorkerMode
+) -> None:
+    monkeypatch.setattr(durable._runtime, "settings", replace(durable.settings, worker=mode))
+    monkeypatch.setattr(Supervisor, "start", lambda _: None)
+    with TestClient(app), pytest.raises(NotTestable, match="has started already"), isolated(app):
+        pass
 
 
 async def test_the_end_of_the_block_in_a_running_application_is_refused(app: FastAPI) -> None:

@@ -68,15 +68,17 @@ async def process_of(engine: Runtime) -> Process:
 
 
 def check_not_running(engine: Runtime) -> None:
-    """Nothing, if the application does not run jobs just now.
+    """Nothing, if the application has not started.
 
     Raises:
-        NotTestable: it does, and would go on without the worker that it had.
+        NotTestable: it has, and would go on without what it had open, its worker or its child.
     """
     process = engine.opening.here
-    if process is not None and process.loop is not None and process.loop.is_running():
+    loop = None if process is None else process.loop
+    # A loop that has ended may have left one behind; without a worker in this process there is no loop to ask.
+    if engine.applications if loop is None else loop.is_running():
         message = (
-            "The application has started and runs jobs. Begin the block before that: put the TestClient's `with` "
+            "The application has started already. Begin the block before that: put the TestClient's `with` "
             "inside of it, and ask for the fixture before the one that starts the application."
         )
         raise NotTestable(message)
