@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from postlude.clock import Clock
-    from postlude.errors import StoreError
     from postlude.stores.callers import Outbox
     from postlude.stores.contract import Store
     from postlude.stores.moving import Arrived, StoreWithDestination, StoreWithSource

@@ -1,9 +1,11 @@
 """`postlude move` as people use it: what it says, and with which code it ends."""
 
 import re
+import signal
 import subprocess
 import sys
 import uuid
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,7 +36,13 @@ def move(*arguments: str) -> tuple[int, str]:
 
 def drain(*urls: str) -> subprocess.Popen[str]:
     """The command while it waits."""
-    return subprocess.Popen([COMMAND, "move", *urls, "--drain"], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [COMMAND, "move", *urls, "--drain"],
+        stdout=subprocess.PIPE,
+        text=True,
+        # A shell has its background jobs ignore Ctrl-C, and so does all that the tests start when they run in one.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - no lock in it
+    )
 
 
 async def add(url: str, *jobs: object) -> None:

@@ -105,7 +105,13 @@ async def test_a_worker_whose_connection_breaks_while_it_is_well_keeps_its_jobs(
         assert len(now) == 1
         assert not await given_up(other, 1.5)
         with suppress(StoreUnavailable):  # which the connections of the pool are, too; the next one is new
-            await store._do(lambda session: session.value("up_for", 0.0), within=0.1)
+            await ask(store, within=0.1)
+
+
+async def ask(store: PostgresStore, *, within: float) -> None:
+    """Anything, on a connection of the pool."""
+    now = store._now()
+    await now.bridge.call(lambda: now.with_session(lambda session: session.value("up_for", 0.0), within=within))
 
 
 async def test_who_does_not_answer_is_not_waited_for(proxy: Proxy, namespace: str) -> None:
@@ -142,7 +148,7 @@ async def test_a_connection_that_died_while_nobody_used_it_is_replaced(proxy: Pr
         await store.insert([queued()])
         proxy.drop()
         with pytest.raises(StoreUnavailable):
-            await store._do(lambda session: session.value("up_for", 0.0), within=0.3)
+            await ask(store, within=0.3)
         await store.insert([queued()])
         assert sum((await store.count(Filter())).values()) == 2
 
