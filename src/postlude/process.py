@@ -204,7 +204,7 @@ class Process:
         return attempts
 
     def _owns(self, owner: int) -> bool:
-        return owner == self.owner
+        return owner == self.owner and not self.enlistment.lost
 
     def _told(self, settlements: Sequence[Settlement]) -> None:
         self._settled(settlements)

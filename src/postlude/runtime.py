@@ -281,7 +281,8 @@ class Runtime:
 
     async def _replace(self, process: Process) -> None:
         """Let a process that was given up for dead have a new id, under which its jobs are not taken for orphans."""
-        # If the store does not answer, what is added now will not be stored either, and that is said then.
+        # If the store does not answer, what is added now will most likely not be stored either, and that is said then.
+        # If it is, it is not begun under the old id, but queued.
         with contextlib.suppress(StoreError):
             await process.enlistment.replace()
 

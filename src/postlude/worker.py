@@ -125,8 +125,8 @@ class Worker:
     def _belongs_in_queue(self, call: Call) -> bool:
         definition = call.definition
         pauses = self._pauses
-        if pauses is None:
-            return True
+        if pauses is None or not self._store.sure_of(self.owner):
+            return True  # to begin it under an owner that others may have given up would be to run it twice
         if call.terms is DEFAULT_TERMS and not pauses.all:
             return definition.remote
         paused = pauses.cover(call.terms.queue, definition.name, call.terms.partition)

@@ -66,6 +66,8 @@ class FaultyStore:
         """What was said with `notify`."""
         self.tell: Callable[[Change], None] = lambda _: None
         """Says what another process tells, to whoever listens."""
+        self.sure: bool = True
+        """Whether no worker can have been given up by others."""
 
     def fail(self, operation: str, *errors: Exception) -> None:
         self.faults.setdefault(operation, []).extend(errors)
@@ -74,6 +76,9 @@ class FaultyStore:
         """Make the operation wait; returns what is set when it does, and what lets it go on."""
         self.reached[operation], self.gates[operation] = asyncio.Event(), asyncio.Event()
         return self.reached[operation], self.gates[operation]
+
+    def sure_of(self, _: int) -> bool:
+        return self.sure
 
     def notify(self, change: Change) -> None:
         self.told.append(change)

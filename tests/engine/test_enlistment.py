@@ -192,6 +192,33 @@ async def test_calls_of_a_request_that_was_open_all_the_while_run_once(applicati
 
 
 @pytest.mark.timeout(30)
+async def test_what_is_committed_under_an_id_that_is_known_to_be_lost_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others take it for an orphan, and run it."""
+    application = Application(tmp_path, "embedded", monkeypatch)
+    await application.process()
+    application.store.give_up()
+    application.store.fail("enlist", StoreUnavailable("not now"))
+    call = await application.run(short, "it")
+    await application.await_state(call, JobState.QUEUED)
+    assert ran == []
+    await application.runtime.close()
+
+
+@pytest.mark.timeout(30)
+async def test_while_it_may_have_been_given_up_calls_of_requests_go_through_the_queue(application: Application) -> None:
+    process = await application.process()
+    first = await application.run(short, "first")
+    await application.await_state(first, JobState.SUCCEEDED)
+    assert process.worker.taken == 0
+    application.store.sure = False
+    call = await application.run(short, "it")
+    await application.await_state(call, JobState.SUCCEEDED)
+    assert (ran, process.worker.taken) == (["first", "it"], 1)
+
+
+@pytest.mark.timeout(30)
 async def test_however_often_it_was_replaced(application: Application) -> None:
     process = await application.process()
     for former in range(2_000):

@@ -145,10 +145,12 @@ async def test_who_does_not_hold_its_lock_gets_no_claims(
         while not gone.is_set():  # noqa: ASYNC110 - it is set on another loop
             await asyncio.sleep(0.005)
         assert await claimed(store, owner, job) == []
+        assert not store.sure_of(owner)
         monkeypatch.setattr(presence, "direct_connection", back)
         until = time.monotonic() + DEADLINE
         while await claimed(store, owner, job) != [job.id]:
             assert time.monotonic() < until, "it did not take its lock again"
+        assert store.sure_of(owner)
 
 
 @pytest.mark.parametrize("limit", [UNLIMITED, Limit(rate=Rate(1, 60.0))])

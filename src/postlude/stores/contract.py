@@ -128,7 +128,8 @@ Reports
 Leases
     51. **Given up.** A worker whose process lives, but could not be heard for so long that the others took it for dead,
         is told: what it gave to `enlist` is called. From the moment on at which that may be so, `claim` gives it
-        nothing. What it owned goes to others as in clause 18. A store without leases never calls it.
+        nothing, and `sure_of` is false. What it owned goes to others as in clause 18. A store without
+        leases never calls it.
 
 Time
     52. **One clock.** Where several machines share a store, its clock is that of all: what `open` is given is called
@@ -328,6 +329,10 @@ class WorkerStore(Protocol):
 
     def silence(self) -> float:
         """Seconds since the proof was last made sure of; 0 where it needs nothing but the process. In any thread."""
+        ...
+
+    def sure_of(self, owner: int) -> bool:
+        """Whether nobody can have given up this worker, as far as is known here (clause 51). In any thread."""
         ...
 
     async def announce_stop(self, owner: int) -> None:

@@ -33,6 +33,7 @@ async def test_clause_17_closing_a_store_does_not_end_its_workers(url: str, stor
 async def test_clause_17_one_that_lives_is_known_to(store: Store, owner: int) -> None:
     assert owner
     assert 0 <= store.silence() < 10
+    assert store.sure_of(owner)
 
 
 async def test_clause_17_two_workers_of_one_process_are_two(store: Store) -> None:

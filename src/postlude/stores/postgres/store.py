@@ -119,7 +119,7 @@ class PostgresStore(ForCallers):
         queues: Mapping[str, int | None] = _NONE,
     ) -> Claimed:
         """Clauses 6 to 9, 23 to 25, 51 and 53."""
-        if not self._now().presence.sure_of(owner):
+        if not self.sure_of(owner):
             return Claimed([])
         claim = claiming.Claiming(owner, frozenset(tasks), limits, limit, now, idle, self._cursors, self._sight, queues)
         return await self._unconfirmed.unless_answered(claim.token, self._do(claim))
@@ -224,6 +224,10 @@ class PostgresStore(ForCallers):
     def silence(self) -> float:
         """Clause 17."""
         return self._now().presence.leases.silence
+
+    def sure_of(self, owner: int) -> bool:
+        """Clause 51."""
+        return self._now().presence.sure_of(owner)
 
     async def announce_stop(self, owner: int) -> None:
         """Clause 20."""

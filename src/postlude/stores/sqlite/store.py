@@ -215,6 +215,10 @@ class SQLiteStore:
         """Clause 17: a lock of the operating system stays as long as the process."""
         return 0.0
 
+    def sure_of(self, owner: int) -> bool:  # noqa: ARG002 - nobody ever is given up
+        """Clause 51: a lock of the operating system stays as long as the process."""
+        return True
+
     async def announce_stop(self, owner: int) -> None:
         """Clause 20."""
         await self._write(lambda connection: claiming.on_workers(connection, "announce_stop", [owner]))
