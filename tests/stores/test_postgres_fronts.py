@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from postlude.job import JobState, Terms
+from postlude.pauses import Pause
 from postlude.stores.postgres import PostgresStore
 from postlude.stores.postgres.fronts import LONGEST, SHARE, Allowance, Fronts
 from postlude.stores.postgres.location import Location
@@ -127,4 +128,19 @@ async def test_what_comes_before_the_front_waits_no_longer_than_it_may(store: Po
     assert await claimed(store, owner, now=300.0) == []
     clock.now += 1.01 * LONGEST
     assert await claimed(store, owner, now=300.0) == [early.id]
+    await store.dismiss(owner)
+
+
+async def test_no_front_jumps_over_what_was_paused_between_a_look_and_its_claim(store: PostgresStore) -> None:
+    owner = await store.enlist()
+    job, pause = queued(run_at=100.0), Pause("task", "app:work")
+    await store.insert([job])
+    other = PostgresStore(store._location, patience=HASTY)
+    await other.open()
+    assert await store.waiting_tasks() == {"app:work": 100.0}
+    await other.pause(pause)
+    assert await claimed(store, owner, now=200.0) == []
+    await other.resume(pause)
+    await other.close()
+    assert await claimed(store, owner, now=200.0) == [job.id]
     await store.dismiss(owner)

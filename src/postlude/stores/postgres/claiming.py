@@ -15,13 +15,13 @@ from postlude.stores.lanes import MOST_EXPIRED, REST, WHOLE_TASK, Due
 from postlude.stores.postgres import chains
 from postlude.stores.postgres.adopting import adopt, adopt_one
 from postlude.stores.postgres.limiting import NEXT_TEXT, Limiter
-from postlude.stores.postgres.looking import look
+from postlude.stores.postgres.looking import look, read_pauses
 from postlude.stores.postgres.rows import claim_of
 from postlude.stores.rooms import Rooms, is_bounded
 from postlude.stores.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import asyncpg
 
@@ -101,16 +101,20 @@ class Claiming:
         if expired:
             return [], expired
         taken = [row for row in rows if row["id"] is not None]
-        self._reached(firsts, taken)
+        await self._reached(session, firsts, taken)
         return [claim_of(row) for row in taken], ()
 
-    def _reached(self, places: Iterable[Place], taken: Sequence[asyncpg.Record]) -> None:
+    async def _reached(self, session: Session, places: Collection[Place], taken: Sequence[asyncpg.Record]) -> None:
         last = {(row["queue"], row["task"], row["rank"]): (row["run_at"], row["seq"]) for row in taken}
+        if len(taken) == self.limit:
+            for place, position in last.items():
+                self.fronts.reached(place, position, self.now)
+            return
+        # Where something was seen and nothing was taken others have claimed it, or it was paused since and stays there.
+        pauses = await read_pauses(session) if len(last) < len(places) else None
         for place in places:
-            if len(taken) < self.limit:
+            if place in last or pauses is None or not pauses.cover(place[0], place[1]):
                 self.fronts.reached(place, (self.now, 0), self.now)
-            elif place in last:
-                self.fronts.reached(place, last[place], self.now)
 
     # -- in general
 
