@@ -10,7 +10,8 @@ from postlude.pauses import Pause
 from postlude.stores.postgres import PostgresStore
 from postlude.stores.postgres.fronts import LONGEST, SHARE, Allowance, Fronts
 from postlude.stores.postgres.location import Location
-from tests.stores.making import ask, queued
+from postlude.stores.postgres.presence import Patience
+from tests.stores.making import ask, queued, staged
 from tests.stores.places import HASTY, new_namespace, server
 
 
@@ -144,3 +145,24 @@ async def test_no_front_jumps_over_what_was_paused_between_a_look_and_its_claim(
     await other.close()
     assert await claimed(store, owner, now=200.0) == [job.id]
     await store.dismiss(owner)
+
+
+async def test_claims_of_who_has_no_row_are_rescued_though_thorough_looks_come_singly(
+    store: PostgresStore, clock: Hand
+) -> None:
+    """While a transaction is open for long each of them takes long."""
+    place = store._location
+    rescuer = PostgresStore(place, patience=Patience(second_look=1e-6, calm=0.0))
+    await rescuer.open()
+    rescuer._thorough = Allowance(clock)
+    gone, alive = await store.enlist(), await store.enlist()
+    await store.dismiss(gone)
+    job = staged(gone)
+    await store.insert([job])
+    assert await rescuer.orphans(limit=9) == []
+    rescuer._thorough.spend(1e9)
+    assert await rescuer.orphans(limit=9) == [], "it sees none but the living one"
+    clock.now += 2 * LONGEST
+    assert [orphan.job_id for orphan in await rescuer.orphans(limit=9)] == [job.id]
+    await rescuer.close()
+    await store.dismiss(alive)

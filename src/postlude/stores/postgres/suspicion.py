@@ -15,11 +15,18 @@ class Suspicion:
     def __init__(self) -> None:
         self._since: dict[int, float] = {}
 
-    def confirmed(self, silent: Collection[int], after: float) -> set[int]:
+    def confirmed(self, silent: Collection[int], after: float, asked: Collection[int] | None = None) -> set[int]:
         """Those whose lock was free at an earlier look, so many seconds ago or more, and at every one since.
 
         Nobody waits for the second look here: whoever rescues looks again anyway, and all looks of a process count.
+
+        Args:
+            silent: whose lock is free now.
+            after: seconds.
+            asked: of whom this look can say anything; None: of everybody there is.
         """
         now = time.monotonic()
-        self._since = {worker: self._since.get(worker, now) for worker in silent}
-        return {worker for worker, since in self._since.items() if now - since >= after}
+        left_out = {} if asked is None else {one: since for one, since in self._since.items() if one not in asked}
+        found = {worker: self._since.get(worker, now) for worker in silent}
+        self._since = left_out | found
+        return {worker for worker, since in found.items() if now - since >= after}

@@ -59,7 +59,9 @@ async def bury(session: Session, mourning: Mourning) -> int:
 async def _dead(session: Session, mourning: Mourning) -> Collection[int]:
     """Those who are given up for dead from now on: none of them can extend its lease any more."""
     presence, patience = mourning.presence, mourning.patience
-    owners = [row for row in await _owners(session, mourning.thorough) if row["id"] not in presence.workers]
+    thoroughly = mourning.thorough.is_left()
+    found = await _owners(session, mourning.thorough, thoroughly=thoroughly)
+    owners = [row for row in found if row["id"] not in presence.workers]
     if not owners:
         return ()
     gone = {row["id"] for row in owners if row["fenced"]}
@@ -71,14 +73,16 @@ async def _dead(session: Session, mourning: Mourning) -> Collection[int]:
     if passed:
         gone |= {row["id"] for row in await session.rows("fence_expired", passed)}
     left = {row["id"] for row in owners} - gone
-    silent = presence.suspicion.confirmed(left - await _held(session), patience.second_look)
+    # Who has no row is seen by thorough looks alone, and there may be many others between two of them.
+    asked = None if thoroughly else {row["id"] for row in owners}
+    silent = presence.suspicion.confirmed(left - await _held(session), patience.second_look, asked)
     if silent:
         await session.do("fence", list(silent))
     return gone | silent
 
 
-async def _owners(session: Session, thorough: Allowance) -> list[asyncpg.Record]:
-    thoroughly, begin = thorough.is_left(), thorough.clock()
+async def _owners(session: Session, thorough: Allowance, *, thoroughly: bool) -> list[asyncpg.Record]:
+    begin = thorough.clock()
     try:
         return await session.rows("owners", session.namespace, thoroughly)
     finally:
