@@ -219,3 +219,11 @@ async def test_a_database_that_is_not_there_is_named_without_the_password() -> N
     with pytest.raises(StoreUnavailable, match=r"me@127\.0\.0\.1:1/nothing") as raised:
         await store.open()
     assert "secret" not in str(raised.value)
+
+
+async def test_a_server_is_spoken_for_in_each_namespace(place: tuple[str, str]) -> None:
+    """One server may serve two applications, each with jobs of its own."""
+    patience = Patience(second_look=0.0, calm=0.0)
+    async with opened(place, patience) as store, opened((place[0], f"{place[1]}2"), patience) as other:
+        assert await store.speaks_for("server")
+        assert await other.speaks_for("server")

@@ -178,7 +178,7 @@ class Presence:
                         await self._connection.execute("SELECT pg_advisory_unlock($1)", worker)
 
     async def _speak_for(self, server: str) -> bool:
-        number = _number_of(server)
+        number = _number_of(self._location, server)
         if not self._servers.get(number):
             connection = await self._connected()
             async with self._using:
@@ -339,7 +339,8 @@ async def leave(presence: Presence, store: object) -> None:
     await presence.close()
 
 
-def _number_of(server: str) -> int:
-    """Its lock: a negative number, as no worker has."""
-    digest = hashlib.blake2b(f"server {server}".encode(), digest_size=8).digest()
+def _number_of(location: Location, server: str) -> int:
+    """Its lock in this namespace: a negative number, as no worker has."""
+    named = f"server {location.schema}\0{location.namespace}\0{server}"
+    digest = hashlib.blake2b(named.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True) | -(1 << 63)
