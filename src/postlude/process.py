@@ -239,22 +239,15 @@ class Process:
 
     def wake(self) -> None:
         """A job was queued: look into the queue now, here and in other processes. From any thread."""
-        self._tell("queued")
+        self.tell("queued")
 
     def _expect(self, *, straight: bool) -> None:
         """A caller's transaction is committed about now. From any thread."""
         self.relay.expect(straight=straight)
         self._on_loop(self._relays.wake)
 
-    def look_at_pauses(self) -> None:
-        """Something was paused, or goes on. From any thread."""
-        self._tell("paused")
-
-    def look_for_cancellations(self) -> None:
-        """A job that may run here or elsewhere was asked to cancel. From any thread."""
-        self._tell("cancelled")
-
-    def _tell(self, change: Change) -> None:
+    def tell(self, change: Change) -> None:
+        """Look now at what was changed, here and in other processes. From any thread."""
         self._heard(change)
         self.store.notify(change)
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from postlude import telemetry
 from postlude.adding import Adding
@@ -51,12 +51,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LOOKS: Final[Mapping[Change, Callable[[Process], None]]] = {
-    "cancelled": Process.look_for_cancellations,
-    "queued": Process.wake,
-    "paused": Process.look_at_pauses,
-}
-
 
 class Runtime:
     """Prepares, commits and runs calls for one application.
@@ -94,7 +88,7 @@ class Runtime:
             registry,
             open_calls=open_calls,
             relay=self._look_into_outboxes,
-            changed=lambda what: self._tell(_LOOKS[what]),
+            changed=self._tell,
         )
         self.opening: Opening = Opening(self._open_process)
         """What is open in this process."""
@@ -383,10 +377,10 @@ class Runtime:
     async def _look_into_outboxes(self) -> None:
         await (await self.opening.process()).relay.look()
 
-    def _tell(self, what: Callable[[Process], None]) -> None:
+    def _tell(self, change: Change) -> None:
         process = self.opening.here
         if process is not None:
-            what(process)
+            process.tell(change)
 
 
 def _is_stored(call: Call) -> bool:

@@ -62,8 +62,8 @@ async def test_what_another_process_paused_is_read_at_once(process: Process, sto
 
 async def test_it_tells_what_it_queues_pauses_and_cancels(process: Process, store: FaultyStore) -> None:
     process.wake()
-    process.look_at_pauses()
-    process.look_for_cancellations()
+    process.tell("paused")
+    process.tell("cancelled")
     assert store.told == ["queued", "paused", "cancelled"]
 
 

@@ -235,7 +235,7 @@ async def test_what_is_told_to_a_loop_that_was_closed_is_lost_without_an_error(u
     process.loop = asyncio.new_event_loop()
     process.loop.close()
     process.wake()
-    process.look_for_cancellations()
+    process.tell("cancelled")
     durable._runtime.grace.begin()
     await durable.close()
     assert process.loop is None
