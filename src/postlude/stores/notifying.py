@@ -1,4 +1,4 @@
-"""What processes tell each other of a store they share, as a protocol; the clauses go on where `contract.py` ends.
+"""What processes tell each other of a store they share, as a protocol, with one clause of the contract.
 
 Notifications
     41. **Hints.** What `notify` is given reaches those who `listen` to the same jobs in other processes, soon or not at

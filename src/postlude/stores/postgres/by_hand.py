@@ -1,4 +1,4 @@
-"""What people ask: cancel, retry, delete, pause and resume."""
+"""What people ask: cancel, retry and delete."""
 
 from __future__ import annotations
 

@@ -26,12 +26,12 @@ CONNECTIONS: Final = 4
 """Of one process at most, beside the direct one: two for what is added, one for what ends, one for the rest.
 What people ask for takes one at most."""
 LENT_WITHIN: Final = 5.0
-"""Seconds to get a connection, a new one too. With the next one, twice, it is less than a lease: what waits behind an
-operation that got no answer is refused before it passes."""
+"""Seconds to get a connection, a new one too. With the next one, twice, it is less than a lease: what waits behind one
+statement that got no answer is refused before it passes."""
 ANSWER_WITHIN: Final = 8.0
 """Seconds for each statement of an operation."""
 FOR_EACH_JOB: Final = 0.001
-"""Seconds more for each job that is inserted or settled: many at a time take as long as they take."""
+"""Seconds more, for each statement, of each job that is inserted or settled: one statement may write them all."""
 READ_WITHIN: Final = 60.0
 """Seconds for what people ask for, which may look at millions of jobs; also until it has its turn."""
 DIRECT_WITHIN: Final = 5.0

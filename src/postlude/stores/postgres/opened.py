@@ -78,7 +78,7 @@ class Opened:
         return Session(connection, self._location.schema, self._namespace)
 
     async def with_session(self, operation: Callable[[Session], Awaitable[T]], *, within: float = ANSWER_WITHIN) -> T:
-        """Carry it out within so many seconds, again if the database wants that."""
+        """Carry it out, again if the database wants that; within so many seconds for each of its statements."""
         tries = TRIES
         while True:
             with translated(self._location.shown):
@@ -131,5 +131,5 @@ class Opened:
 
 
 def _for(payloads: Sequence[Sequence[object]]) -> float:
-    """Seconds that so many jobs may take."""
+    """Seconds that each statement may take that writes so many jobs."""
     return ANSWER_WITHIN + FOR_EACH_JOB * sum(map(len, payloads))

@@ -1,8 +1,9 @@
 """That this process lives: a lock that falls with its connection, and a lease that passes without it.
 
-One direct connection for each process and database holds an advisory lock for each of its workers. It is driven by a
-thread of its own, so that a server's loop which is blocked never looks dead. The lock says within a second that a
-process is gone; the lease, one row a worker, says it of one that is there and does not move, or cannot be reached.
+One direct connection of a process for each place, and each patience, holds an advisory lock for each of its workers.
+It is driven by a thread of its own, so that a server's loop which is blocked never looks dead. The lock says within a
+second that a process is gone; the lease, one row a worker, says it of one that is there and does not move, or cannot be
+reached.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ _TRY_TO_LOCK: Final = "SELECT pg_try_advisory_lock($1)"
 
 
 class Presence:
-    """The direct connection of this process to one database."""
+    """The direct connection of this process for one place, with one patience."""
 
     def __init__(self, location: Location, patience: Patience) -> None:
         self._location = location
