@@ -101,7 +101,8 @@ async def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 async def coroutine(name: str) -> None:
     ran.append(f"{name} started")
     try:
-        await until(go_on.is_set)
+        while not go_on.is_set():  # noqa: ASYNC110 - it is set on any thread
+            await asyncio.sleep(0.01)  # a hundred that never rest would leave the store's thread no time
     except asyncio.CancelledError:
         ran.append(f"{name} cancelled")
         raise
