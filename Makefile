@@ -89,12 +89,13 @@ clean: ## Remove the virtual environments and the caches
 	@touch $@
 
 .venv/.dev: .venv/.run
+	$(BIN)/python $(PIP_INSTALL) -c constraints/fastapi-newest.txt setuptools wheel  # the flights come as source
 	$(BIN)/python $(PIP_INSTALL) -c constraints/fastapi-newest.txt --no-build-isolation -e '.[dev]'
 	@touch $@
 
 .venv-oldest/.test: pyproject.toml $(PINS)
 	@$(PYTHON) scripts/check_python.py
 	$(PYTHON) -m venv .venv-oldest
-	.venv-oldest/bin/python $(PIP_INSTALL) -c constraints/fastapi-oldest.txt hatchling editables
+	.venv-oldest/bin/python $(PIP_INSTALL) -c constraints/fastapi-oldest.txt hatchling editables setuptools wheel
 	.venv-oldest/bin/python $(PIP_INSTALL) -c constraints/fastapi-oldest.txt --no-build-isolation -e '.[standard,test]'
 	@touch $@
