@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import MappingProxyType
 
 import asyncpg
@@ -19,8 +20,10 @@ from postlude.stores.postgres import PostgresStore, presence
 from postlude.stores.postgres.connecting import direct_connection
 from postlude.stores.postgres.leases import Leases, moment
 from postlude.stores.postgres.location import Location
+from postlude.stores.postgres.nearby import Nearby
 from postlude.stores.postgres.presence import Patience
 from tests.stores.making import claim_of, ended, queued, staged
+from tests.stores.other_process import OtherProcess
 from tests.stores.places import new_namespace
 
 DEADLINE = 15.0
@@ -198,6 +201,7 @@ async def test_who_was_cut_off_itself_judges_nobody_by_a_lock(place: tuple[str, 
         mine = await other.enlist()
         owner = await store.enlist()
         await store.insert([staged(owner)])
+        await put_elsewhere(place)
         (pid,) = await backends(place[0], mine)
         await cut(place[0], pid)
         until = time.monotonic() + DEADLINE
@@ -227,3 +231,67 @@ async def test_a_server_is_spoken_for_in_each_namespace(place: tuple[str, str]) 
     async with opened(place, patience) as store, opened((place[0], f"{place[1]}2"), patience) as other:
         assert await store.speaks_for("server")
         assert await other.speaks_for("server")
+
+
+PATIENT = Patience(second_look=3600.0, calm=3600.0)
+"""Nobody is given up by the database's locks alone."""
+
+
+async def test_a_process_of_this_machine_that_has_ended_is_dead_at_once(place: tuple[str, str]) -> None:
+    async with opened(place, PATIENT) as store:
+        with OtherProcess("#".join(place)) as other:
+            other.do("enlist")
+            staged_there = other.do("stage", 2)
+            assert await store.orphans(limit=9) == []
+        assert {str(orphan.job_id) for orphan in await store.orphans(limit=9)} == {*staged_there}
+        (row,) = await rows(place[0], "SELECT fenced FROM postlude.workers WHERE namespace = " + number_of(place))
+        assert row["fenced"]
+
+
+async def test_a_process_that_has_lost_its_connection_is_not_dead(place: tuple[str, str]) -> None:
+    async with opened(place, PATIENT) as store:
+        with OtherProcess("#".join(place)) as other:
+            worker = other.do("enlist")
+            other.do("stage", 1)
+            for pid in await backends(place[0], worker):
+                await cut(place[0], pid)
+            assert await store.orphans(limit=9) == []
+
+
+@pytest.mark.parametrize("file", ["'another machine 1 2'", "NULL"])
+async def test_a_process_of_another_machine_is_looked_at_twice(place: tuple[str, str], file: str) -> None:
+    """NULL: it is of a release, or on a system, that has no such lock."""
+    async with opened(place, PATIENT) as store:
+        with OtherProcess("#".join(place)) as other:
+            other.do("enlist")
+            other.do("stage", 1)
+            await put_elsewhere(place, file)
+        assert await store.orphans(limit=9) == []
+
+
+async def put_elsewhere(place: tuple[str, str], file: str = "NULL") -> None:
+    """Have all workers seem to be on another machine."""
+    await rows(place[0], f"UPDATE postlude.workers SET file = {file} WHERE namespace = {number_of(place)}")
+
+
+async def rows(dsn: str, statement: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return list(await connection.fetch(statement))
+    finally:
+        await connection.close()
+
+
+def number_of(place: tuple[str, str]) -> str:
+    return f"(SELECT id FROM postlude.namespaces WHERE name = '{place[1]}')"
+
+
+def test_a_folder_that_others_can_write_to_is_not_used(tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o777)
+    nearby = Nearby(folder)
+    assert nearby.hold(7) is None
+    assert not nearby.is_dead(8, nearby.file)
+    assert not [*folder.iterdir()]
+    nearby.close()

@@ -28,7 +28,7 @@ class Migration(NamedTuple):
     """The schema that a release must at least know to work on the result."""
 
 
-MIGRATIONS: Final = (Migration(version=1, needs=1), Migration(version=2, needs=1))
+MIGRATIONS: Final = tuple(Migration(version, needs=1) for version in (1, 2, 3))
 
 
 async def migrate(connection: Connection, location: Location, migrations: Sequence[Migration] = MIGRATIONS) -> None:

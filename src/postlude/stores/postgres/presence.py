@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import asyncpg
 
@@ -24,16 +24,20 @@ from postlude.stores.postgres.ahead import Ahead
 from postlude.stores.postgres.bridge import Bridge
 from postlude.stores.postgres.connecting import direct_connection
 from postlude.stores.postgres.leases import Leases, moment
+from postlude.stores.postgres.nearby import Nearby
 from postlude.stores.postgres.notifications import NOT_AGAIN_FOR, Notifications, channel_of
 from postlude.stores.postgres.statements import sql
 from postlude.stores.postgres.suspicion import Suspicion
 from postlude.stores.postgres.trouble import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from postlude.stores.notifying import Change
     from postlude.stores.postgres.location import Location
+
+    Enlist = Callable[[asyncpg.Connection, str | None], Awaitable[object]]
+    """Writes a worker's row, with the name of the file on which its process has a lock of its machine."""
 
 
 class Patience(NamedTuple):
@@ -73,6 +77,7 @@ class Presence:
         """Those that were asked about, and whether this process speaks for them."""
         self.leases: Leases = Leases(patience.lease)
         self.ahead: Ahead = Ahead()
+        self.nearby: Nearby = Nearby()
         self._untaken: set[int] = set()
         """Workers whose lock this connection does not have yet."""
         self.suspicion: Suspicion = Suspicion()
@@ -93,9 +98,7 @@ class Presence:
 
     # From any event loop
 
-    async def hold(
-        self, worker: int, enlist: Callable[[asyncpg.Connection], Any], given_up: Callable[[], None]
-    ) -> None:
+    async def hold(self, worker: int, enlist: Enlist, given_up: Callable[[], None]) -> None:
         """Take the proof of life of a worker, and only then let its row be seen."""
         await self._bridge.call(lambda: self._hold(worker, enlist, given_up))
 
@@ -145,9 +148,7 @@ class Presence:
 
     # On the thread
 
-    async def _hold(
-        self, worker: int, enlist: Callable[[asyncpg.Connection], Any], given_up: Callable[[], None]
-    ) -> None:
+    async def _hold(self, worker: int, enlist: Enlist, given_up: Callable[[], None]) -> None:
         connection = await self._connected()
         async with self._using:
             at = moment()
@@ -155,16 +156,15 @@ class Presence:
         self.leases.begin(worker, given_up, at=at)
         self._changed.set()
 
-    async def _take(
-        self, connection: asyncpg.Connection, worker: int, enlist: Callable[[asyncpg.Connection], Any]
-    ) -> None:
+    async def _take(self, connection: asyncpg.Connection, worker: int, enlist: Enlist) -> None:
         with translated(self._shown):
             await connection.execute("SELECT pg_advisory_lock($1)", worker)
             self._workers.add(worker)
             try:
-                await enlist(connection)
+                await enlist(connection, self.nearby.hold(worker))
             except BaseException:
                 self._workers.discard(worker)
+                self.nearby.give_up(worker)
                 with suppress(Exception):
                     await connection.execute("SELECT pg_advisory_unlock($1)", worker)
                 raise
@@ -172,6 +172,7 @@ class Presence:
     async def _give_up(self, worker: int) -> None:
         if worker in self._workers:
             self._workers.discard(worker)
+            self.nearby.give_up(worker)
             self.leases.end(worker)
             async with self._using:
                 if self._connection is not None:
@@ -300,6 +301,7 @@ class Presence:
         if self._connection is not None:
             with suppress(*_GONE):
                 await self._connection.close(timeout=2)
+        self.nearby.close()
 
 
 _GONE: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)

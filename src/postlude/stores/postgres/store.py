@@ -6,8 +6,8 @@ import os
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from postlude.ids import new_token
 from postlude.stores.contract import Claimed
+from postlude.stores.liveness import new_worker_id
 from postlude.stores.postgres import by_hand, claiming, logs, pruning, reading, scheduling, workers, writing
 from postlude.stores.postgres.arriving import Arriving
 from postlude.stores.postgres.bridge import Bridge
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from postlude.stores.moments import Firing, ScheduleRow
     from postlude.stores.notifying import Change
     from postlude.stores.postgres.location import Location
-    from postlude.stores.postgres.session import Session
+    from postlude.stores.postgres.session import Connection, Session
 
 T = TypeVar("T")
 
@@ -216,9 +216,13 @@ class PostgresStore(ForCallers):
 
     async def enlist(self, given_up: Callable[[], None] = lambda: None) -> int:
         """Clauses 17 and 51."""
-        now, worker = self._now(), (new_token() >> 1) or 1
-        write = workers.enlisting(worker, self._patience.lease)
-        await now.presence.hold(worker, lambda connection: write(now.session(connection)), given_up)
+        now, worker = self._now(), new_worker_id()
+        lease = self._patience.lease
+
+        async def enlist(connection: Connection, file: str | None) -> None:
+            await workers.enlist(now.session(connection), worker, lease, file)
+
+        await now.presence.hold(worker, enlist, given_up)
         return worker
 
     def silence(self) -> float:

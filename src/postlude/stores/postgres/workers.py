@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from postlude.stores.postgres.rows import orphan_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Collection
 
     import asyncpg
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from postlude.stores.postgres.unconfirmed import Unconfirmed
 
 
-def enlisting(worker: int, lease: float) -> Callable[[Session], Awaitable[int]]:
-    """The write of a worker's row."""
-    return lambda session: session.do("enlist", worker, session.namespace, os.uname().nodename, os.getpid(), lease)
+async def enlist(session: Session, worker: int, lease: float, file: str | None) -> None:
+    """Write a worker's row; `file`: where it has a lock of this machine's operating system, too."""
+    await session.do("enlist", worker, session.namespace, os.uname().nodename, os.getpid(), lease, file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,12 @@ async def _dead(session: Session, mourning: Mourning) -> Collection[int]:
     if not owners:
         return ()
     gone = {row["id"] for row in owners if row["fenced"]}
+    gone |= await _ended_here(session, presence, [row for row in owners if not row["fenced"]])
     if not await presence.is_calm() or not await session.value("up_for", patience.calm):
         # The others may be on their way back, too; while the server was away no lease could be extended.
         presence.suspicion.confirmed((), patience.second_look)
         return gone
-    passed = [row["id"] for row in owners if row["expired"] and not row["fenced"]]
+    passed = [row["id"] for row in owners if row["expired"] and row["id"] not in gone]
     if passed:
         gone |= {row["id"] for row in await session.rows("fence_expired", passed)}
     left = {row["id"] for row in owners} - gone
@@ -79,6 +80,16 @@ async def _dead(session: Session, mourning: Mourning) -> Collection[int]:
     if silent:
         await session.do("fence", list(silent))
     return gone | silent
+
+
+async def _ended_here(session: Session, presence: Presence, owners: Collection[asyncpg.Record]) -> set[int]:
+    """Those whose process on this machine has ended, which takes no second look."""
+    silent = {row["id"] for row in owners if presence.nearby.is_dead(row["id"], row["file"])}
+    # The two agree but where two machines pass for one, as when both were made from one image of memory.
+    ended = silent - await _held(session) if silent else silent
+    if ended:
+        await session.do("fence", list(ended))
+    return ended
 
 
 async def _owners(session: Session, thorough: Allowance, *, thoroughly: bool) -> list[asyncpg.Record]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from postlude.limits import Limit
     from postlude.pauses import Pauses
     from postlude.stores.lanes import Cursors, Lane
-    from postlude.stores.sqlite.liveness import Liveness
+    from postlude.stores.liveness import Liveness
     from postlude.stores.sqlite.rows import Row
 
 

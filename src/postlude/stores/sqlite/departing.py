@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from apsw import Connection
 
-    from postlude.stores.sqlite.liveness import Liveness
+    from postlude.stores.liveness import Liveness
     from postlude.stores.sqlite.rows import Row
 
     Ask = Callable[[Callable[[Connection], Any]], Awaitable[Any]]

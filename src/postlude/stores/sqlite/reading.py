@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from postlude.job import Attempt, Claim, Record
     from postlude.pauses import Pause
     from postlude.stores.contract import Filter
-    from postlude.stores.sqlite.liveness import Liveness
+    from postlude.stores.liveness import Liveness
     from postlude.stores.sqlite.rows import Row
 
 LATER_THAN_ALL = 2**63 - 1

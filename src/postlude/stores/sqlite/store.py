@@ -8,11 +8,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from postlude.stores.contract import Pruned
+from postlude.stores.liveness import new_worker_id
 from postlude.stores.reasons import inherited, not_open
 from postlude.stores.sqlite import by_hand, claiming, logs, outboxes, pruning, reading, scheduling, writing
 from postlude.stores.sqlite.arriving import Arriving
 from postlude.stores.sqlite.departing import Departing
-from postlude.stores.sqlite.liveness import new_worker_id
 from postlude.stores.sqlite.notifying import Notifications, folder_of
 from postlude.stores.sqlite.reader import Reader
 from postlude.stores.sqlite.writer import Writer, call, prepare

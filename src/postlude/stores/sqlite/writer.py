@@ -11,6 +11,7 @@ import apsw
 
 from postlude.errors import PostludeError
 from postlude.stores.contract import Description
+from postlude.stores.liveness import Liveness
 from postlude.stores.reasons import there_already
 from postlude.stores.sqlite import location, notifying, writing
 from postlude.stores.sqlite.access import Access, Replaced
@@ -18,7 +19,6 @@ from postlude.stores.sqlite.claiming import enlist
 from postlude.stores.sqlite.connection import UNAVAILABLE, unavailable
 from postlude.stores.sqlite.departing import moved
 from postlude.stores.sqlite.forks import Gate
-from postlude.stores.sqlite.liveness import Liveness
 from postlude.stores.sqlite.migrations import migrate, transaction
 from postlude.stores.sqlite.thread import Caught, DatabaseThread
 

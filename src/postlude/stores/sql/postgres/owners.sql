@@ -11,5 +11,5 @@ WITH RECURSIVE owner (id) AS (
     UNION
     SELECT id FROM {schema}.workers WHERE namespace = $1
 )
-SELECT seen.id, workers.lease_until < extract(epoch FROM clock_timestamp())::float8 AS expired, workers.fenced
+SELECT seen.id, workers.lease_until < extract(epoch FROM clock_timestamp())::float8 AS expired, workers.fenced, workers.file
 FROM seen LEFT JOIN {schema}.workers ON workers.id = seen.id

@@ -76,6 +76,11 @@ class Liveness:
         self._closed = False
         self._servers: set[int] = set()
 
+    @property
+    def key(self) -> tuple[int, int]:
+        """The device and the number of the side file."""
+        return self._key
+
     def close(self) -> None:
         """Let go of the side file; a proof of life that is held keeps its descriptor open until the process ends."""
         with _guard:

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from postlude.errors import StoreClosed
-from postlude.stores import open_store
+from postlude.stores import liveness, open_store
 from postlude.stores.contract import Store
-from postlude.stores.sqlite import liveness
-from postlude.stores.sqlite.liveness import Liveness, new_worker_id
+from postlude.stores.liveness import Liveness, new_worker_id
 from tests.stores.other_process import OtherProcess
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,1 @@
+ALTER TABLE {schema}.workers ADD COLUMN file text;           -- where its process has a lock of its machine, too
