@@ -241,10 +241,12 @@ class Process:
         """A job was queued: look into the queue now, here and in other processes. From any thread."""
         self.tell("queued")
 
-    def _expect(self, *, straight: bool) -> None:
+    def _expect(self, *, straight: bool, committed: bool) -> None:
         """A caller's transaction is committed about now. From any thread."""
         self.relay.expect(straight=straight)
         self._on_loop(self._relays.wake)
+        if straight and committed and self.loop is None:
+            self.store.notify("queued")  # no relay runs here that would
 
     def tell(self, change: Change) -> None:
         """Look now at what was changed, here and in other processes. From any thread."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -25,8 +26,8 @@ T = TypeVar("T")
 class Expect(Protocol):
     """Told when a caller has written, and about when that is committed, in any thread."""
 
-    def __call__(self, *, straight: bool) -> None:
-        """`straight`: the jobs are in the store itself."""
+    def __call__(self, *, straight: bool, committed: bool) -> None:
+        """`straight`: the jobs are in the store itself. `committed`: the caller's library says that it is."""
         ...
 
 
@@ -75,13 +76,7 @@ class Transactions:
 
     def hears(self, way: Way) -> Callable[[], None]:
         """What is to be called, in any thread, when something that was written this way is committed."""
-        return self._straight if isinstance(way, ToStore) else self._left
-
-    def _straight(self) -> None:
-        self._expect(straight=True)
-
-    def _left(self) -> None:
-        self._expect(straight=False)
+        return partial(self._expect, straight=isinstance(way, ToStore), committed=True)
 
     def _way(self, caller: Caller) -> Steps[Way]:
         return way_to(self._store, self._relay.know, caller)
@@ -90,9 +85,9 @@ class Transactions:
         way = yield from self._way(caller)
         if jobs:
             yield from way.add(jobs)
-            hear = self.hears(way)
-            caller.on_commit(hear)
-            hear()  # nothing may tell, and it is committed before long
+            caller.on_commit(self.hears(way))
+            # Nothing may tell, and it is committed before long.
+            self._expect(straight=isinstance(way, ToStore), committed=False)
 
 
 async def awaited(steps: Steps[T], caller: Caller) -> T:

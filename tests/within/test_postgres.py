@@ -1,5 +1,6 @@
 """A job that is added in the caller's own transaction, on PostgreSQL: straight into the store, by one statement."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from postlude import JobNotFound, JobState, Postlude, TransactionTasks, Within, task
 from postlude.errors import CallError, StoreError
+from postlude.stores.notifying import Change
+from postlude.stores.postgres import PostgresStore
+from postlude.stores.postgres.location import Location
 from tests.face.holding import ran
 from tests.stores.places import new_namespace, open_place
 from tests.within.callers import NOTE, new_database, of_sqlite3
@@ -130,6 +134,25 @@ async def test_it_is_what_it_would_be_if_the_store_had_inserted_it(dsn: str, dur
     assert durable._registry.of(note_slowly).codec.decode(mine.arguments)[0] == (
         "\0 \u2028 'quoted' \"doubly\" %s $1 :calls",
     )
+
+
+@pytest.mark.parametrize("kind", ["Connection", "AsyncSession"])
+async def test_others_hear_of_a_commit_of_which_the_library_tells(kind: str, dsn: str, durable: Postlude) -> None:
+    """Also where the process that commits runs no jobs itself."""
+    loop, heard = asyncio.get_running_loop(), asyncio.Event()
+    other = PostgresStore(Location(dsn))
+    await other.open()
+
+    def hear(_: Change) -> None:
+        loop.call_soon_threadsafe(heard.set)
+
+    other.listen(hear)
+    async with caller(kind, dsn) as transaction:
+        await durable.options(within=transaction.within).enqueue(note, "first")
+        assert not heard.is_set()
+        await transaction.commit()
+    await asyncio.wait_for(heard.wait(), 30)
+    await other.close()
 
 
 async def test_a_key_is_looked_at_when_the_transaction_is_committed(dsn: str, running: Postlude) -> None:
