@@ -17,8 +17,8 @@ from tests.scenarios.waiting import let_pass, wait_until
 
 RECORDED_AFTER = 1.0
 """Seconds after which a running attempt is recorded as started."""
-AT_ONCE = {False: 1.0, True: 2.5}
-"""Seconds until what a dead process left runs again; in PostgreSQL a free lock is looked at twice, a second apart."""
+AT_ONCE = 1.0
+"""Seconds until what a dead process left runs again."""
 
 
 def test_01_the_tutorial_with_one_more_line(serve: Serve) -> None:
@@ -110,7 +110,7 @@ def test_04_sigkill_while_it_runs(serve: Serve, store: dict[str, str], kind: str
         wait_until(lambda: look.job().state is JobState.RUNNING, "the attempt is recorded")
     server.kill()
 
-    server.start().await_effect("started", "report", times=2, seconds=AT_ONCE[bool(store)])
+    server.start().await_effect("started", "report", times=2, seconds=AT_ONCE)
     server.open_gate("report")
     server.await_effect("ended", "report")
     with Look.into(server) as look:
@@ -131,7 +131,7 @@ def test_04_sigkill_in_the_first_moment(serve: Serve, store: dict[str, str]) -> 
     server.kill()
 
     server.open_gate("report")
-    server.start().await_effect("ended", "report", seconds=AT_ONCE[bool(store)])
+    server.start().await_effect("ended", "report", seconds=AT_ONCE)
     with Look.into(server) as look:
         wait_until(lambda: look.job().state is JobState.SUCCEEDED, "the job has succeeded")
         assert look.job().interruptions == 0

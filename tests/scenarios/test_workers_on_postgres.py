@@ -2,6 +2,7 @@
 
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -31,9 +32,13 @@ def test_a_worker_hears_at_once_of_what_a_server_stores(serve: Serve, shared: di
     assert health(works_here)[0] == 200
 
 
-def test_33_jobs_of_a_killed_worker_are_taken_over(serve: Serve, shared: dict[str, str]) -> None:
+def test_33_jobs_of_a_killed_worker_are_taken_over(serve: Serve, shared: dict[str, str], tmp_path: Path) -> None:
     server = serve(uvicorn("worked"), **shared, **NO_SERVER).start()
-    workers = [works(serve, **shared) for _ in range(2)]
+    hosts = [tmp_path / "one", tmp_path / "another"]
+    for host in hosts:
+        host.mkdir()
+    # What processes of one machine know of each other they know by a file in its temporary folder.
+    workers = [works(serve, TMPDIR=str(host), **shared) for host in hosts]
     server.post("/add/on_loop/a")
     server.await_effect("started", "a")
     (runs,) = pids(server, "started")
