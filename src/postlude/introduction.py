@@ -5,7 +5,6 @@ Several processes may be one server, such as the workers of `uvicorn --workers 4
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -133,7 +132,9 @@ def _schedules(scheduler: Scheduler) -> list[str]:
 
 def _server() -> int:
     """The process that stands for the server: this one, or the one that made it to be one of several."""
-    parent = multiprocessing.parent_process()
+    from multiprocessing import parent_process  # noqa: PLC0415 - a module of tasks does without
+
+    parent = parent_process()
     if parent is not None and parent.pid is not None:  # made by `uvicorn --workers`, or by the one that reloads
         return parent.pid
     # A fork, as gunicorn's workers are, is told by the command: whatever is executed instead has one of its own.

@@ -6,7 +6,6 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from postlude.errors import StoreError, StoreUnavailable
-from postlude.stores.outbox import OutboxFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from postlude.job import NewJob
     from postlude.stores.callers import Outbox
     from postlude.stores.contract import Store
+    from postlude.stores.outbox import OutboxFile
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks for what other processes have left."""
@@ -145,6 +145,8 @@ class Relay:
         with self._lock:
             file = self._files.get(outbox)
             if file is None:
+                from postlude.stores.outbox import OutboxFile  # noqa: PLC0415 - it needs two SQLite libraries
+
                 file = self._files[outbox] = OutboxFile(outbox)
             return file
 

@@ -25,7 +25,6 @@ from postlude.loops import in_background
 from postlude.opening import Opening
 from postlude.order import run_all
 from postlude.places import Places
-from postlude.process import Process, attempts_without_store
 from postlude.registry import import_tasks
 from postlude.staging import Staging, unstage
 from postlude.stores import open_store
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from postlude.elsewhere import Place
     from postlude.introduction import Coverage
     from postlude.job import NewJob
+    from postlude.process import Process
     from postlude.registry import Registry
     from postlude.settings import Settings
     from postlude.stores.contract import Store
@@ -119,6 +119,8 @@ class Runtime:
         )
 
     async def _open_process(self) -> Process:
+        from postlude.process import Process  # noqa: PLC0415 - a module of tasks needs nothing that runs them
+
         refuse_to_open()
         import_tasks(self.settings.tasks)
         self._staging.find_carried()
@@ -351,6 +353,8 @@ class Runtime:
         return await self._shielded(self._run_to_end(process or await self.opening.process(), calls))
 
     async def _run_without_store(self, calls: Sequence[Call]) -> bool:
+        from postlude.process import attempts_without_store  # noqa: PLC0415 - as above
+
         places = self._places()
         try:
             return await run_all(attempts_without_store(self._new_store(), places, self.clock, self.events), calls)

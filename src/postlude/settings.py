@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 import sys
@@ -263,7 +262,9 @@ def _reloads(argv: Sequence[str]) -> bool:
 def _is_made_by_a_reloader() -> bool:
     """Whether uvicorn made this process to be replaced at each change, as it does for `uvicorn.run(…, reload=True)`."""
     # Its command line does not tell. But uvicorn hands its configuration to the process, and Python keeps that.
-    config = getattr(multiprocessing.current_process(), "_kwargs", {}).get("config")
+    from multiprocessing import current_process  # noqa: PLC0415 - whoever has it made the process; others may do without
+
+    config = getattr(current_process(), "_kwargs", {}).get("config")
     return getattr(config, "should_reload", False) is True
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from postlude.errors import SettingsError
 from postlude.settings import called
-from postlude.stores.sqlite import SQLiteStore
 from postlude.stores.urls import PREFIX, is_postgres, problem_of, problem_of_direct
 
 if TYPE_CHECKING:
@@ -50,6 +49,8 @@ def open_store(
     """
     check(url, direct_url=direct_url, namespace=namespace, schema=schema, password=password, migrate=migrate)
     if not is_postgres(url):
+        from postlude.stores.sqlite import SQLiteStore  # noqa: PLC0415 - a module of tasks needs no driver
+
         return SQLiteStore(url.removeprefix(PREFIX))
     location = postgres_at(url, direct_url=direct_url, namespace=namespace, schema=schema, password=password)
     from postlude.stores.postgres import PostgresStore  # noqa: PLC0415 - who keeps jobs in a file need not have asyncpg

@@ -1,4 +1,4 @@
-"""The outbox in an application's own SQLite file: the statements that write to it, and the side that takes from it.
+"""The side that takes from the outbox in an application's own SQLite file.
 
 A job is added there by the caller's connection, in the caller's transaction, since one transaction cannot span two
 files, and the store's own file must not be opened by a second SQLite library in the same process: their locks do not
@@ -19,6 +19,7 @@ import apsw
 
 from postlude.errors import StoreError, StoreUnavailable
 from postlude.stores.jobtexts import job_of
+from postlude.stores.outboxtexts import sql
 from postlude.stores.sqlite.forks import Gate
 from postlude.stores.sqlite.location import Key, key_of
 
@@ -33,14 +34,6 @@ T = TypeVar("T")
 
 BUSY_SECONDS: Final = 2.0
 """How long the taking side waits for those who write in the file."""
-
-# Read when the module is: some are wanted on an event loop, which must not wait for a disk.
-_SQL: Final = {path.stem: path.read_text("utf-8") for path in (Path(__file__).parent / "sql" / "outbox").glob("*.sql")}
-
-
-def sql(name: str) -> str:
-    """The text of one statement on an outbox."""
-    return _SQL[name]
 
 
 class Waiting(NamedTuple):

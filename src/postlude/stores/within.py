@@ -14,7 +14,7 @@ from postlude.errors import CallError, StoreError
 from postlude.ids import new_token
 from postlude.stores.callers import Direct, Outbox
 from postlude.stores.jobtexts import text_of
-from postlude.stores.outbox import sql
+from postlude.stores.outboxtexts import sql
 
 if TYPE_CHECKING:
     from postlude.callers.contract import Caller

@@ -23,7 +23,7 @@ from postlude.stores.contract import Store
 from postlude.stores.jobtexts import text_of
 from postlude.stores.moments import Firing, ScheduleRow
 from postlude.stores.moving import Departure, MoveRefused, Stage, StoreMoved, StoreWithDestination, Whole, somebody_else
-from postlude.stores.outbox import sql
+from postlude.stores.outboxtexts import sql
 from postlude.stores.sqlite import SQLiteStore
 from tests.stores.making import chain_of, claim_all, claim_of, ended, keyed, queued, read, staged, states
 from tests.stores.menagerie import LATER, columns_of_jobs, everything, populate
