@@ -1,6 +1,7 @@
 """What happened is said once, to everybody who listens, and reads well in a log."""
 
 import logging
+import re
 from math import inf
 from typing import get_args
 
@@ -97,7 +98,10 @@ LINES: list[tuple[Event, int, str]] = [
     (
         AttemptFailed(JOB, "main:f", 2, FAILURE),
         logging.ERROR,
-        f"main:f failed (job {JOB}, attempt 2)\nTraceback (most recent call last):\nValueError: no",
+        (
+            f"main:f failed (job {JOB}, attempt 2)\nTraceback (most recent call last):\nValueError: no\n"
+            f"[postlude jobs get {JOB}]"
+        ),
     ),
     (
         AttemptInterrupted(JOB, "main:f", 1, True, "its process died"),
@@ -109,7 +113,7 @@ LINES: list[tuple[Event, int, str]] = [
         logging.WARNING,
         (
             f"main:f was interrupted (job {JOB}, time 3): its process died; set aside after 3 interruptions; "
-            "it does not run again by itself"
+            f"it does not run again by itself [postlude jobs get {JOB}]"
         ),
     ),
     (
@@ -131,7 +135,7 @@ LINES: list[tuple[Event, int, str]] = [
     (
         ExecutorFailed("dask", "no scheduler"),
         logging.ERROR,
-        "the executor 'dask' takes no work, and is tried again from time to time: no scheduler",
+        "the executor 'dask' takes no work, and is tried again from time to time: no scheduler [postlude status]",
     ),
     (ExecutorRecovered("dask"), logging.WARNING, "the executor 'dask' works again"),
     (
@@ -139,7 +143,7 @@ LINES: list[tuple[Event, int, str]] = [
         logging.CRITICAL,
         (
             "this process runs no `def` tasks any more: every thread is stuck in one that ran longer than its timeout "
-            "(main:f, main:g). They wait in the queue for another process: restart this one"
+            "(main:f, main:g). They wait in the queue for another process: restart this one [postlude workers]"
         ),
     ),
     (
@@ -147,7 +151,7 @@ LINES: list[tuple[Event, int, str]] = [
         logging.ERROR,
         (
             f"main:f ran longer than its timeout (job {JOB}), and the executor 'dask' does not give it up: its slot is "
-            "taken until it ends"
+            f"taken until it ends [postlude jobs get {JOB}]"
         ),
     ),
     (
@@ -158,14 +162,17 @@ LINES: list[tuple[Event, int, str]] = [
     (
         ThreadAbandoned(JOB, "main:f", True),
         logging.ERROR,
-        (f"main:f ran longer than its timeout (job {JOB}), and a thread cannot be stopped: another takes its place"),
+        (
+            f"main:f ran longer than its timeout (job {JOB}), and a thread cannot be stopped: another takes its place "
+            f"[postlude jobs get {JOB}]"
+        ),
     ),
     (
         ThreadAbandoned(JOB, "main:f", False),
         logging.ERROR,
         (
             f"main:f ran longer than its timeout (job {JOB}), and a thread cannot be stopped: "
-            "too many are stuck to replace it, so this process runs fewer: restart it"
+            f"too many are stuck to replace it, so this process runs fewer: restart it [postlude jobs get {JOB}]"
         ),
     ),
     (
@@ -194,12 +201,12 @@ LINES: list[tuple[Event, int, str]] = [
     (
         CallsUnsaved(("main:f",), "disk full"),
         logging.ERROR,
-        "main:f run WITHOUT having been stored: disk full",
+        "main:f run WITHOUT having been stored: disk full [postlude status]",
     ),
     (
         EphemeralFailed("main:f", FAILURE),
         logging.ERROR,
-        "main:f, which was not stored, failed\nTraceback (most recent call last):\nValueError: no",
+        "main:f, which was not stored, failed\nTraceback (most recent call last):\nValueError: no\n[postlude check]",
     ),
     (
         LoopBlocked("main:f", 0.234),
@@ -212,7 +219,7 @@ LINES: list[tuple[Event, int, str]] = [
     (
         StoreFailed("settling", "disk full"),
         logging.ERROR,
-        "the store did not do what it was asked (settling): disk full",
+        "the store did not do what it was asked (settling): disk full [postlude status]",
     ),
     (StoreRecovered("settling"), logging.WARNING, "the store works again (settling)"),
     (
@@ -237,24 +244,34 @@ LINES: list[tuple[Event, int, str]] = [
     (
         ServiceFailed("rescue", FAILURE),
         logging.ERROR,
-        "the service 'rescue' failed and goes on\nTraceback (most recent call last):\nValueError: no",
+        (
+            "the service 'rescue' failed and goes on\nTraceback (most recent call last):\nValueError: no\n"
+            "[postlude status]"
+        ),
     ),
     (
         WorkerEnded("was ended by signal SIGKILL", 0.0),
         logging.ERROR,
-        "the worker's process was ended by signal SIGKILL: another is started, and runs again what it was at",
+        (
+            "the worker's process was ended by signal SIGKILL: another is started, and runs again what it was at "
+            "[postlude workers]"
+        ),
     ),
     (
         WorkerEnded("could not be started: no room", 2.0),
         logging.ERROR,
-        "the worker's process could not be started: no room: another is started in 2 s, and runs again what it was at",
+        (
+            "the worker's process could not be started: no room: another is started in 2 s, and runs again what it was "
+            "at [postlude workers]"
+        ),
     ),
     (
         WorkerReplaced(1, 2),
         logging.ERROR,
         (
             "this process was given up for dead, since it did not extend its lease in time: it was stopped, or cut off "
-            "from the database. What it ran is run by others, and ends here; it goes on as a new worker"
+            "from the database. What it ran is run by others, and ends here; it goes on as a new worker "
+            "[postlude workers]"
         ),
     ),
     (
@@ -272,6 +289,13 @@ def test_how_an_event_reads_in_the_log(event: Event, level: int, text: str, capl
     [record] = caplog.records
     assert (record.name, record.levelno, record.getMessage()) == ("postlude", level, text)
     assert vars(record)["postlude"] == event, "for handlers that write fields"
+
+
+def test_every_error_ends_with_the_command_that_helps() -> None:
+    commands = {"check", "jobs get", "status", "workers"}
+    for event, level, text in LINES:
+        found = re.search(rf"\[postlude ({'|'.join(commands)})( {JOB})?\]$", text)
+        assert found or level < logging.ERROR, type(event).__name__
 
 
 def test_no_event_is_forgotten_in_the_log() -> None:

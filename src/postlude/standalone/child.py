@@ -50,7 +50,8 @@ def _run(wire: Wire, told: dict[str, Any]) -> int:
     app: FastAPI = attribute(sys.modules[place.module], place.qualname)
     engine: Any = None if app is None else desk_of(app)
     if engine is None:
-        telemetry.fail(f"{place.module}:{place.qualname} is not the server's application any more: was it changed?")
+        name = f"{place.module}:{place.qualname}"
+        telemetry.fail(f"{name} is not the server's application any more: was it changed?", f"check {name}")
         return FAILED
     runtime: Runtime = engine
     runtime.take(Duty(server=told["server"]), url=told["url"], shutdown_grace=told["grace"])

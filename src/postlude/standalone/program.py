@@ -175,9 +175,10 @@ def end_soon(code: int) -> None:
 
 def _say(text: str, error: Exception) -> None:
     if isinstance(error, PostludeError | LifespanFailed):
-        telemetry.fail(f"{text}: {error}")
+        said = f"{text}: {error}"
     else:
-        telemetry.fail(f"{text} could not be run:\n{''.join(traceback.format_exception(error)).rstrip()}")
+        said = f"{text} could not be run:\n{''.join(traceback.format_exception(error)).rstrip()}"
+    telemetry.fail(said, f"check {text}")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

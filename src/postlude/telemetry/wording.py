@@ -1,15 +1,12 @@
-"""Events as log records, and what records say of the job that they are about. The only place that logs."""
+"""How each event reads in the log, and the command that helps."""
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
 from datetime import UTC, datetime
 from math import isinf
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from postlude.context import running_job
 from postlude.events import (
     AttemptFailed,
     AttemptGoesOn,
@@ -38,90 +35,9 @@ from postlude.events import (
     WorkerEnded,
     WorkerReplaced,
 )
-from postlude.logs import is_heard
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from postlude.events import Event
-
-_logger: Final = logging.getLogger("postlude")
-
-
-def log(event: Event) -> None:
-    """Write an event to the logger `postlude`."""
-    level, text = _record_of(event)
-    if _logger.isEnabledFor(level):
-        if isinstance(event, AttemptFailed | EphemeralFailed):
-            # A record may be kept, or sent to another process, and an exception holds on to all that its frames have.
-            event = event._replace(error=None)
-        _logger.log(level, "%s", text, extra={"postlude": event, **_fields_of(event)})
-
-
-class JobFields(logging.Filter):
-    """Gives each record the fields `job_id`, `task` and `attempt` of the task in which it was made, and of its request.
-
-    Those are `request_id`, `route` and `traceparent`. For a handler, so that its formatter can name them:
-    `handler.addFilter(JobFields())`. Outside a task all are empty text, as those are that the request did not have. A
-    field that the record has already, from `extra=`, stays as it is.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Add the fields; every record passes."""
-        job = running_job()
-        fields = _NO_FIELDS if job is None else _fields(str(job.id), job.task, job.attempt, job.origin)
-        for name, value in fields.items():
-            record.__dict__.setdefault(name, value)
-        return True
-
-
-_OF_REQUEST: Final = ("request_id", "route", "traceparent")
-
-
-def _fields(job_id: str, task: str, attempt: int | str, origin: Mapping[str, Any]) -> dict[str, int | str]:
-    request = {name: origin.get(name, "") for name in _OF_REQUEST}
-    return {"job_id": job_id, "task": task, "attempt": attempt, **request}
-
-
-_NO_FIELDS: Final = _fields("", "", "", {})
-
-
-def _fields_of(event: Event) -> dict[str, int | str]:
-    """The fields of the job that an event is about, the unknown ones empty; none for one that is about no job."""
-    job_id = getattr(event, "job_id", None)
-    if job_id is None:
-        return {}
-    origin = getattr(event, "origin", None)
-    task, attempt = getattr(event, "task", ""), getattr(event, "attempt", "")
-    return _fields(str(job_id), task, attempt, {} if origin is None else json.loads(origin))
-
-
-def make_heard() -> None:
-    """Where nobody has configured logging, as under plain uvicorn, give the logger a handler of its own.
-
-    What Postlude says of lost or unsaved work must not depend on that.
-    """
-    if not is_heard(_logger.name):
-        handler = logging.StreamHandler(sys.stderr)
-        handler.addFilter(JobFields())
-        handler.setFormatter(logging.Formatter("%(levelname)s:     postlude: %(message)s"))
-        _logger.addHandler(handler)
-        _logger.setLevel(logging.INFO)
-
-
-def announce(line: str) -> None:
-    """Write a line of the start."""
-    _logger.info("%s", line)
-
-
-def warn(line: str) -> None:
-    """Write a line that somebody should act upon."""
-    _logger.warning("%s", line)
-
-
-def fail(line: str) -> None:
-    """Write a line without which the process goes no further."""
-    _logger.critical("%s", line)
 
 
 def utc(moment: float) -> str:
@@ -129,7 +45,41 @@ def utc(moment: float) -> str:
     return "never" if isinf(moment) else f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _record_of(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912 - a table: one line for each event
+def reads(event: Event) -> tuple[int, str]:
+    """The level of the event and its text, which ends with the command that shows more if somebody has to act."""
+    level, text = _said(event)
+    command = _command(event)
+    return level, text if command is None else with_command(text, command)
+
+
+def with_command(text: str, command: str) -> str:
+    """A text, and behind it the command that helps; on a line of its own, if the text has several."""
+    return f"{text}{_NEXT if _NEXT in text else ' '}[postlude {command}]"
+
+
+_NEXT: Final = "\n"
+
+
+def _command(event: Event) -> str | None:
+    match event:
+        case (
+            AttemptFailed(job_id=job_id, again_in=None)
+            | AttemptInterrupted(job_id=job_id, again=False)
+            | ThreadAbandoned(job_id=job_id)
+            | AttemptUnstoppable(job_id=job_id)
+        ):
+            return f"jobs get {job_id}"
+        case ThreadsExhausted() | WorkerEnded() | WorkerReplaced():
+            return "workers"
+        case CallsUnsaved() | StoreFailed() | ExecutorFailed() | ServiceFailed():
+            return "status"
+        case EphemeralFailed():
+            return "check"  # which names what could not be stored
+        case _:
+            return None
+
+
+def _said(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912 - a table: one line for each event
     match event:
         case AttemptFailed(job_id, task, attempt, failure, again_in, _):
             then = "" if again_in is None else f", and is tried again in {again_in:.3g} s"
