@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import postlude.fastapi as hooks
 from postlude.background import open_call_ids
@@ -12,15 +12,17 @@ from postlude.calls import NO_OPTIONS
 from postlude.clock import SystemClock
 from postlude.elsewhere import nowhere, place_in
 from postlude.enqueuing import Blocking, Enqueuing
+from postlude.errors import CallError
 from postlude.executors import Executors
 from postlude.registry import Registry
 from postlude.runtime import Runtime
 from postlude.settings import read_settings
 from postlude.source import source_root
+from postlude.tasks import is_async
 from postlude.timetable import Schedules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from contextvars import ContextVar
     from datetime import timedelta
 
@@ -30,9 +32,13 @@ if TYPE_CHECKING:
     from postlude.dependencies import Overrides
     from postlude.durations import Duration
     from postlude.elsewhere import Place
+    from postlude.events import Event
     from postlude.policy import WhenInterrupted
     from postlude.retention import Retention
     from postlude.settings import Concurrency, Migrate, OnStoreError, Password, Settings, WorkerMode
+
+
+Subscriber = TypeVar("Subscriber", bound="Callable[[Event], object]")
 
 
 class Postlude(Enqueuing):
@@ -148,6 +154,28 @@ class Postlude(Enqueuing):
     def blocking(self) -> Blocking:
         """The same for code that cannot await. Not for a thread that runs an event loop: it would stand still."""
         return Blocking(self._runtime, self.schedules, self._portal)
+
+    def on_event(self, subscriber: Subscriber) -> Subscriber:
+        """Have a function told of everything that happens in this process: each event of `postlude.events`.
+
+        It is called with the event, in whichever thread that comes about in, before whoever caused it goes on: hand
+        over what takes long. What it raises is counted and printed, and harms nobody. For each attempt that ends there
+        is an `AttemptEnded`, which nobody makes where no subscriber is.
+
+        Args:
+            subscriber: a `def` function; it is returned, so that this can stand above it as a decorator.
+
+        Raises:
+            CallError: it is no function, or an `async def`, which nobody would await.
+        """
+        if not callable(subscriber) or is_async(subscriber):
+            message = (
+                f"on_event(subscriber): expected a `def` function that takes an event, got {subscriber!r}. One that "
+                "has to await hands the event over, as with loop.call_soon_threadsafe(queue.put_nowait, event)."
+            )
+            raise CallError(message)
+        self._runtime.events.subscribe_to_attempts(subscriber)
+        return subscriber
 
     def install(self, app: FastAPI) -> None:
         """Make the background tasks of an application, or of a mounted sub-application, durable.

@@ -29,6 +29,7 @@ from postlude.executors import LoopExecutor
 from postlude.executors.contract import CannotStart, failed, resolve
 from postlude.job import Cancelled, Failed, JobState
 from postlude.line import Line, Lines
+from postlude.observing import observed
 from postlude.oversight import RECORD_AFTER, Oversight
 from postlude.policy import Policy
 from postlude.rest import Rest
@@ -253,12 +254,15 @@ class Attempts:
         context = call.context if call.context is not None else contextvars.copy_context()  # an empty one is false
         self._loop = asyncio.get_running_loop()
         job = attempt.open_job(context, self._places.carry, partial(self._reported, attempt), self._oversight.save)
+        ended: Callable[[Outcome], None] = partial(self._conclude, attempt)
+        if self._events.observers:
+            ended = observed(self._events, self.clock, attempt, context, ended)
         try:
             executor, work = self._places.placed(attempt, job, context)
-            attempt.running = executor.begin(work, partial(self._conclude, attempt))
+            attempt.running = executor.begin(work, ended)
         except Exception as error:  # noqa: BLE001 - the end of this call, and of no other
             # Later, as every end: the line behind it would be worked off in here, one inside the other.
-            asyncio.get_running_loop().call_soon(self._not_begun, attempt, error)
+            self._loop.call_soon(ended, failed(error))
 
     def _reported(self, attempt: Admitted) -> None:
         """An attempt has something to report; in any thread."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from contextvars import Context
     from uuid import UUID
 
-    from postlude.job import Failure
+    from postlude.job import Failure, Outcome
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class AttemptFailed(NamedTuple):
@@ -26,6 +30,27 @@ class AttemptFailed(NamedTuple):
     """JSON: the request that added the job, as `NewJob.origin`."""
     error: BaseException | None = None
     """The exception itself, in the process in which it was raised."""
+
+
+class AttemptEnded(NamedTuple):
+    """An attempt has come to its end in this process; said only where somebody looks at each attempt.
+
+    That is where `Postlude.on_event`, `metrics` or `instrument` was called: nobody else pays for it.
+    """
+
+    job_id: UUID
+    task: str
+    attempt: int
+    outcome: str
+    """`succeeded`, `failed`, `snoozed`, `cancelled`, or `interrupted`: given back, since its process stops."""
+    waited: float
+    """Seconds from the moment at which it was due to its start."""
+    ran: float
+    """Seconds from its start to its end."""
+    stored: bool = True
+    """Whether its call is: an ephemeral one is not."""
+    origin: str | None = None
+    """As in `AttemptFailed`."""
 
 
 class AttemptInterrupted(NamedTuple):
@@ -220,7 +245,8 @@ class StopDelayed(NamedTuple):
 
 
 Event = (
-    AttemptFailed
+    AttemptEnded
+    | AttemptFailed
     | AttemptInterrupted
     | AttemptSlow
     | AttemptGoesOn
@@ -249,28 +275,82 @@ Event = (
 )
 
 
+class Begun(NamedTuple):
+    """An attempt that is about to begin, for whoever looks at it until its end."""
+
+    job_id: UUID
+    task: str
+    attempt: int
+    at: float
+    """When; seconds since the epoch."""
+    context: Context
+    """In which the task is about to run; nothing else does. What is set there the task sees."""
+    waited: float = 0.0
+    """Seconds from the moment at which it was due until then."""
+    stored: bool = False
+    """Whether its call is."""
+    origin: str | None = None
+    """As in `AttemptFailed`."""
+    carried: str | None = None
+    """JSON: what came along with a call that was added in this process; see `carry.py`."""
+
+
+Told = Callable[["Outcome", float], None]
+"""Told what an attempt came to, and the seconds that it ran. Not told of one that could not begin after all."""
+Observer = Callable[[Begun], Told]
+"""Looks at each attempt from its beginning to its end, on the event loop."""
+
+
 class Events:
     """Where events are emitted and heard."""
 
     def __init__(self) -> None:
-        self._subscribers: list[Callable[[Event], None]] = []
+        self._subscribers: list[Callable[[Event], object]] = []
+        self.observers: tuple[Observer, ...] = ()
+        """Those who look at each attempt. Most often there are none, and then an attempt costs nothing more."""
         self.counts: Counter[str] = Counter()
         """How many events of each kind there were in this process, by the name of their class.
 
-        `SubscriberFailed` counts how often telling a subscriber raised.
+        `SubscriberFailed` counts how often telling a subscriber, or an observer, raised.
         """
 
-    def subscribe(self, subscriber: Callable[[Event], None]) -> Callable[[], None]:
+    def subscribe(self, subscriber: Callable[[Event], object]) -> Callable[[], None]:
         """Hear every event, in the thread that emits it; the returned function ends that."""
         self._subscribers.append(subscriber)
         return lambda: self._subscribers.remove(subscriber)
+
+    def observe(self, observer: Observer) -> None:
+        """Look at each attempt that begins from now on; once, however often the same observer asks."""
+        if observer not in self.observers:
+            self.observers = (*self.observers, observer)
+
+    def subscribe_to_attempts(self, subscriber: Callable[[Event], object]) -> None:
+        """Hear every event, and `AttemptEnded` among them."""
+        self.subscribe(subscriber)
+        self.observe(self._say_its_end)
+
+    def _say_its_end(self, begun: Begun) -> Told:
+        def told(outcome: Outcome, ran: float) -> None:
+            kind = type(outcome).__name__.lower()
+            self.emit(
+                AttemptEnded(
+                    begun.job_id, begun.task, begun.attempt, kind, begun.waited, ran, begun.stored, begun.origin
+                )
+            )
+
+        return told
 
     def emit(self, event: Event) -> None:
         """Count it, and tell every subscriber. One that raises keeps nobody else, and no job, from going on."""
         self.counts[type(event).__name__] += 1
         for subscriber in tuple(self._subscribers):
-            try:
-                subscriber(event)
-            except Exception:  # noqa: BLE001 - it may be the log itself that fails: what is left is stderr
-                self.counts["SubscriberFailed"] += 1
-                traceback.print_exc()
+            self.guarded(subscriber, event)
+
+    def guarded(self, told: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+        """What `told` returns; None if it raised, which harms nobody."""
+        try:
+            return told(*args, **kwargs)
+        except Exception:  # noqa: BLE001 - it may be the log itself that fails: what is left is stderr
+            self.counts["SubscriberFailed"] += 1
+            traceback.print_exc()
+            return None

@@ -9,6 +9,7 @@ import pytest
 
 from postlude import telemetry
 from postlude.events import (
+    AttemptEnded,
     AttemptFailed,
     AttemptGoesOn,
     AttemptInterrupted,
@@ -90,6 +91,11 @@ def test_a_subscriber_that_raises_keeps_nobody_from_hearing(capsys: pytest.Captu
 
 
 LINES: list[tuple[Event, int, str]] = [
+    (
+        AttemptEnded(JOB, "main:f", 2, "succeeded", 0.25, 1.5),
+        logging.DEBUG,
+        f"main:f succeeded (job {JOB}, attempt 2), 0.250 s after it was due, in 1.500 s",
+    ),
     (
         ValueNotCarried("tenant", "it is too deep"),
         logging.WARNING,

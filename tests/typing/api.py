@@ -71,6 +71,7 @@ from postlude.errors import (
     WaitInRequest,
     WaitTimeout,
 )
+from postlude.events import AttemptEnded, Event
 from postlude.job import Attempt, Failure, Progress
 from postlude.jobpolicy import JobPolicy
 from postlude.loglines import LogLine
@@ -668,3 +669,16 @@ def bound(session: Annotated[str, Depends(shout)], tasks: Annotated[TransactionT
 
 def helped(tasks: Stock) -> None:
     tasks.add_task(print, "as with FastAPI's own")
+
+
+# What happens
+
+
+@durable.on_event
+def sink(event: Event) -> None:
+    if isinstance(event, AttemptEnded):
+        assert_type(event.ran, float)
+
+
+durable.on_event(print)
+durable.on_event(shout)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
