@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import postlude.fastapi as hooks
 from postlude.background import open_call_ids
@@ -12,33 +12,30 @@ from postlude.calls import NO_OPTIONS
 from postlude.clock import SystemClock
 from postlude.elsewhere import nowhere, place_in
 from postlude.enqueuing import Blocking, Enqueuing
-from postlude.errors import CallError
 from postlude.executors import Executors
 from postlude.registry import Registry
 from postlude.runtime import Runtime
 from postlude.settings import read_settings
+from postlude.sinks import Sinks
 from postlude.source import source_root
-from postlude.tasks import is_async
 from postlude.timetable import Schedules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from contextvars import ContextVar
     from datetime import timedelta
 
     from fastapi import FastAPI
+    from opentelemetry.trace import TracerProvider
 
     from postlude.client import Jobs
     from postlude.dependencies import Overrides
     from postlude.durations import Duration
     from postlude.elsewhere import Place
-    from postlude.events import Event
     from postlude.policy import WhenInterrupted
     from postlude.retention import Retention
     from postlude.settings import Concurrency, Migrate, OnStoreError, Password, Settings, WorkerMode
-
-
-Subscriber = TypeVar("Subscriber", bound="Callable[[Event], object]")
+    from postlude.sinks import Subscriber
 
 
 class Postlude(Enqueuing):
@@ -142,6 +139,7 @@ class Postlude(Enqueuing):
         """Look at schedules."""
         super().__init__(runtime, NO_OPTIONS)
         self._portal = Portal()
+        self._sinks = Sinks(runtime)
         if app is not None:
             self.install(app)
 
@@ -168,14 +166,22 @@ class Postlude(Enqueuing):
         Raises:
             CallError: it is no function, or an `async def`, which nobody would await.
         """
-        if not callable(subscriber) or is_async(subscriber):
-            message = (
-                f"on_event(subscriber): expected a `def` function that takes an event, got {subscriber!r}. One that "
-                "has to await hands the event over, as with loop.call_soon_threadsafe(queue.put_nowait, event)."
-            )
-            raise CallError(message)
-        self._runtime.events.subscribe_to_attempts(subscriber)
-        return subscriber
+        return self._sinks.subscribe(subscriber)
+
+    def instrument(self, *, tracer_provider: TracerProvider | None = None) -> None:
+        """Make OpenTelemetry spans, by the semantic conventions for messaging.
+
+        One, of kind producer, where a call is added, and for each attempt one of kind consumer, linked to that. A task
+        finds its own as the current span.
+
+        Args:
+            tracer_provider: where they go. Default: the global one, also if it is set later.
+
+        Raises:
+            InstallError: OpenTelemetry is not installed; `pip install 'postlude[telemetry]'`.
+            CallError: it was called before.
+        """
+        self._sinks.instrument(tracer_provider)
 
     def install(self, app: FastAPI) -> None:
         """Make the background tasks of an application, or of a mounted sub-application, durable.

@@ -25,6 +25,8 @@ MAX_CARRIED: Final = 4_096
 """Bytes of one value as JSON: it is stored with every job."""
 MAX_DEPTH: Final = 10
 """Of lists and dicts inside one another: a list that contains itself has no end."""
+TRACE: Final = "postlude.trace"
+"""Under this name, which no variable should have, the headers of the span in which a call was added come along."""
 _KINDS: Final = frozenset({str, int, float, bool, type(None), list, dict})
 _UNSET: Final = object()
 
@@ -76,6 +78,10 @@ class Carry:
                     values.append(f"{json.dumps(name)}:{text}")
         return f"{{{','.join(values)}}}" if values else None
 
+    def add_to(self, call: Call) -> None:
+        """Let what `capture` gives come along with the call."""
+        call.carried = self.capture()
+
     def restore(self, context: Context, call: Call) -> None:
         """Set in the context what came along with the call."""
         text = call.carried
@@ -111,6 +117,25 @@ def with_carried(origin: str | None, carried: str) -> str:
     """The origin of a call, and what comes along with it."""
     start = "{" if origin is None or origin == "{}" else f"{origin[:-1]},"
     return f'{start}"{CARRY}":{carried}}}'
+
+
+def with_trace(carried: str | None, trace: Mapping[str, str]) -> str:
+    """What comes along with a call, and with it the span in which it was added."""
+    start = "{" if carried is None else f"{carried[:-1]},"
+    return f"{start}{json.dumps(TRACE)}:{json.dumps(trace)}}}"
+
+
+def trace_of(origin: str | None, carried: str | None) -> Mapping[str, str]:
+    """The headers of W3C's Trace Context for whoever goes on with a job: of its call, or else of its request.
+
+    Args:
+        origin: of the job, as it is stored; None: it has none.
+        carried: what came along with the call, where it is at hand and not in the origin.
+    """
+    known = {} if origin is None else json.loads(origin)
+    values = known.get(CARRY, {}) if carried is None else json.loads(carried)
+    found: Mapping[str, str] = values.get(TRACE) or {name: known[name] for name in ("traceparent",) if name in known}
+    return found
 
 
 def _place_of(variable: ContextVar[Any]) -> str | None:

@@ -53,6 +53,8 @@ class Staging:
         self._strict = strict
         self.carry: Carry | None = Carry(carry, events) if carry else None
         """The context variables that come along; None: there are none."""
+        self._along: Callable[[Call], None] | None = None if self.carry is None else self.carry.add_to
+        """Adds to a call what comes along with it; None: nothing does."""
         self._warned: set[tuple[str, str]] = set()
 
     def prepare(
@@ -105,9 +107,20 @@ class Staging:
         return call
 
     def _with_context(self, call: Call) -> Call:
-        if self.carry is not None:
-            call.carried = self.carry.capture()
+        if self._along is not None:
+            self._along(call)
         return call
+
+    def bring_along(self, add: Callable[[Call], None]) -> None:
+        """From now on have this add to each call, too, what comes along with it."""
+        before = self._along
+
+        def along(call: Call) -> None:
+            if before is not None:
+                before(call)
+            add(call)
+
+        self._along = along
 
     def find_carried(self) -> None:
         """Find the context variables that come along.

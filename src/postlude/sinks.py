@@ -1,0 +1,61 @@
+"""Where what happens goes, beside the log: a function of the user's, OpenTelemetry. Each is imported when asked for."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, TypeVar
+
+from postlude.errors import CallError, InstallError
+from postlude.tasks import is_async
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.trace import TracerProvider
+
+    from postlude.events import Event
+    from postlude.runtime import Runtime
+
+Subscriber = TypeVar("Subscriber", bound="Callable[[Event], object]")
+
+
+class Sinks:
+    """What was asked for in one application.
+
+    Args:
+        runtime: its engine.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._instrumented = False
+
+    def subscribe(self, subscriber: Subscriber) -> Subscriber:
+        """See `Postlude.on_event`."""
+        if not callable(subscriber) or is_async(subscriber):
+            message = (
+                f"on_event(subscriber): expected a `def` function that takes an event, got {subscriber!r}. One that "
+                "has to await hands the event over, as with loop.call_soon_threadsafe(queue.put_nowait, event)."
+            )
+            raise CallError(message)
+        self._runtime.events.subscribe_to_attempts(subscriber)
+        return subscriber
+
+    def instrument(self, tracer_provider: TracerProvider | None) -> None:
+        """See `Postlude.instrument`."""
+        if self._instrumented:
+            message = "instrument(): this was done already, and each span would be there twice. Keep one of the calls."
+            raise CallError(message)
+        try:
+            from postlude.telemetry.tracing import Tracing  # noqa: PLC0415 - OpenTelemetry is an extra
+        except ImportError as error:
+            raise _not_installed("instrument()", "OpenTelemetry", error) from error
+        self._instrumented = True
+        tracing = Tracing(tracer_provider, version("postlude"))
+        self._runtime.adding.staging.bring_along(tracing.create)
+        self._runtime.events.observe(tracing.process)
+
+
+def _not_installed(what: str, library: str, error: ImportError) -> InstallError:
+    message = f"{what} needs {library}, and {error.name} is not installed: pip install 'postlude[telemetry]'."
+    return InstallError(message)
