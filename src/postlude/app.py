@@ -18,7 +18,6 @@ from postlude.runtime import Runtime
 from postlude.settings import read_settings
 from postlude.sinks import Sinks
 from postlude.source import source_root
-from postlude.timetable import Schedules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from postlude.retention import Retention
     from postlude.settings import Concurrency, Migrate, OnStoreError, Password, Settings, WorkerMode
     from postlude.sinks import Subscriber
+    from postlude.timetable import Schedules
 
 
 class Postlude(Enqueuing):
@@ -72,6 +72,8 @@ class Postlude(Enqueuing):
         on_store_error: when a commit fails: `"refuse"` with 503 (default), or `"run_unsaved"`.
         retention: how long jobs are kept after their end: seconds, a `timedelta`, or `Retention(succeeded=, failed=,
             cancelled=)`. Default: a day after success, else 30 days.
+        mask: more names of arguments and of fields, such as `"customer_number"`, whose values are shown nowhere; beside
+            password, token, secret, authorization, api_key, card and the like.
         shutdown_grace: seconds (or a `timedelta`) that running tasks have when the process is told to end. Default: 8,
             and 0 under `--reload`.
 
@@ -100,6 +102,7 @@ class Postlude(Enqueuing):
         interrupted: WhenInterrupted | None = None,
         on_store_error: OnStoreError | None = None,
         retention: Duration | Retention | None = None,
+        mask: Iterable[str] | None = None,
         shutdown_grace: float | timedelta | None = None,
     ) -> None:
         self.settings: Settings = read_settings(
@@ -120,6 +123,7 @@ class Postlude(Enqueuing):
                 "interrupted": interrupted,
                 "on_store_error": on_store_error,
                 "retention": retention,
+                "mask": mask,
                 "shutdown_grace": shutdown_grace,
             }
         )
@@ -135,7 +139,7 @@ class Postlude(Enqueuing):
         self._module = caller.get("__name__", "__main__")
         place = self._place
         runtime = Runtime(self.settings, self._registry, clock, open_call_ids, self._dependency_overrides, place)
-        self.schedules: Schedules = Schedules(runtime.store, self._registry, clock)
+        self.schedules: Schedules = runtime.schedules
         """Look at schedules."""
         super().__init__(runtime, NO_OPTIONS)
         self._portal = Portal()

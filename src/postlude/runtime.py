@@ -22,6 +22,7 @@ from postlude.handle import Job
 from postlude.introduction import Introduced, introduce, introduce_another, server_name
 from postlude.job import JobState
 from postlude.loops import in_background
+from postlude.masking import Masking
 from postlude.opening import Opening
 from postlude.order import run_all
 from postlude.places import Places
@@ -29,6 +30,8 @@ from postlude.registry import import_tasks
 from postlude.staging import Staging, unstage
 from postlude.stores import open_store
 from postlude.supervisor import Supervisor
+from postlude.timetable import Schedules
+from postlude.views import Views
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
@@ -94,6 +97,9 @@ class Runtime:
         """What is open in this process."""
         self.adding: Adding = Adding(self._staging, self.opening, self.jobs, self.events, self.discard)
         """For calls that belong to no request."""
+        self.schedules: Schedules = Schedules(self.store, registry, clock)
+        self.views: Views = Views(self.store, registry, clock, Masking(settings.mask), self.schedules)
+        """What is shown of it."""
         self._place = place
         self.duty: Duty | None = None
         """What a worker was told that has this process to itself; None: it serves requests."""

@@ -85,6 +85,8 @@ class Settings:
     """When the commit fails: answer 503, or run the tasks without having stored them."""
     retention: Retention = field(default_factory=Retention)
     """How long jobs are kept after their end."""
+    mask: tuple[str, ...] = ()
+    """More names of what is shown nowhere, beside `masking.NAMES`."""
     shutdown_grace: float = 8.0
     """How long running tasks may go on after the first signal. Docker kills after 10; a reload waits for nobody: 0."""
     disabled: bool = False
@@ -126,6 +128,11 @@ class Settings:
             f"carry: expected a ContextVar, or 'module:name' of one, got {each!r}"
             for each in self.carry
             if not isinstance(each, ContextVar) and not _names_a_thing(each)
+        ]
+        problems += [
+            f"mask: expected names of arguments and fields, such as 'customer_number', got {name!r}"
+            for name in self.mask
+            if not isinstance(name, str) or not any(map(str.isalnum, name))
         ]
         if problems:
             raise SettingsError(problems)
@@ -220,7 +227,7 @@ def read_settings(given: Mapping[str, Any], environ: Mapping[str, str] | None = 
         **variables,
         **arguments,
     }
-    for name, what in (("tasks", "strings"), ("allow", "strings"), ("carry", "context variables")):
+    for name, what in (("tasks", "strings"), ("allow", "strings"), ("mask", "strings"), ("carry", "context variables")):
         if isinstance(values.get(name), str):
             problems.append(f"{name}: expected a sequence of {what}, got the single string {values.pop(name)!r}")
         elif name in values and not isinstance(values[name], Iterable):
@@ -344,6 +351,7 @@ _READERS: dict[str, Callable[[str], object]] = cast(
         "tasks": _names,
         "allow": _names,
         "carry": _names,
+        "mask": _names,
         "concurrency": concurrency_of,
         "strict": _boolean,
         "ordered": _boolean,

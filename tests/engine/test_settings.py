@@ -57,6 +57,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "POSTLUDE_INTERRUPTED": "hold",
         "POSTLUDE_ON_STORE_ERROR": "run_unsaved",
         "POSTLUDE_RETENTION": "succeeded=60, failed=3600",
+        "POSTLUDE_MASK": "customer_number, iban",
         "POSTLUDE_SHUTDOWN_GRACE": "2.5",
         "POSTLUDE_DISABLED": "1",
     }
@@ -77,6 +78,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
         interrupted="hold",
         on_store_error="run_unsaved",
         retention=Retention(succeeded=60.0, failed=3600.0),
+        mask=("customer_number", "iban"),
         shutdown_grace=2.5,
         disabled=True,
     )

@@ -57,10 +57,6 @@ Workers
     19. **Dismissed.** A worker's row goes when it owns no job any more.
     20. **Announced.** What a worker announced with `announce_stop` is read with its orphans, as `Claim.stopping`.
 
-Reading
-    21. **What is committed.** `get`, `list`, `count`, `attempts` and `logs` see every commit that was confirmed before
-        they were called, and wait for no writer.
-
 Servers
     22. **One speaks.** `speaks_for` is true in one of the processes that name the same server: the first that asks is
         the one until it ends, however it does, or closes its store; then the next that asks.
@@ -143,16 +139,19 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from postlude.stores.callers import CallerStore
 from postlude.stores.notifying import NotificationStore
+from postlude.stores.reading import JobReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from uuid import UUID
 
-    from postlude.job import Attempt, Claim, JobState, NewJob, Record, Report, Settlement
+    from postlude.job import Claim, JobState, NewJob, Report, Settlement
     from postlude.limits import Limit
-    from postlude.loglines import LogLine
     from postlude.pauses import Pause
+    from postlude.stores.gate import GateStore
     from postlude.stores.moments import Firing, ScheduleRow
+    from postlude.stores.searching import SearchStore
+    from postlude.stores.seeing import SeeingStore
 
 
 class Filter(NamedTuple):
@@ -162,6 +161,16 @@ class Filter(NamedTuple):
     """Empty: all states."""
     task: str | None = None
     chain: UUID | None = None
+    queue: str | None = None
+    key: str | None = None
+    since: float | None = None
+    """Created then or later; seconds since the epoch (clause 57)."""
+    until: float | None = None
+    """Created before then (clause 57)."""
+    ended_since: float | None = None
+    """Ended then or later."""
+    text: str | None = None
+    """In the arguments, the failure or the reason, whatever the case of its letters."""
 
 
 class Claimed(NamedTuple):
@@ -277,30 +286,6 @@ class JobStore(Protocol):
         ...
 
 
-class JobReader(Protocol):
-    """What is read of jobs, for people. All may be called from any event loop; none waits for a writer."""
-
-    async def get(self, job_ids: Sequence[UUID]) -> list[Record]:
-        """The jobs that these ids lead to, in no particular order; unknown ids are left out (clauses 21, 26)."""
-        ...
-
-    async def attempts(self, job_id: UUID) -> list[Attempt]:
-        """The history of the job that the id leads to: its attempts that did not succeed, oldest first (clause 26)."""
-        ...
-
-    async def logs(self, job_id: UUID) -> list[LogLine]:
-        """What the attempts of the job that the id leads to have logged, oldest first (clauses 26, 39)."""
-        ...
-
-    async def list(self, filter: Filter, *, limit: int, before: UUID | None) -> list[Record]:  # noqa: A002
-        """Jobs, newest first; `before` is the last id of the page before (clause 21)."""
-        ...
-
-    async def count(self, filter: Filter) -> Mapping[JobState, int]:  # noqa: A002
-        """How many jobs there are in each state; states with none are left out (clause 21)."""
-        ...
-
-
 class PauseStore(Protocol):
     """The operations on what is paused."""
 
@@ -374,6 +359,21 @@ class ScheduleStore(Protocol):
 
 class Store(JobStore, JobReader, NotificationStore, PauseStore, ScheduleStore, WorkerStore, CallerStore, Protocol):
     """Everything that the engine asks of persistence."""
+
+    @property
+    def searching(self) -> SearchStore:
+        """How jobs are looked for page by page."""
+        ...
+
+    @property
+    def seeing(self) -> SeeingStore:
+        """What processes write down of themselves, and what is asked of queues and limits."""
+        ...
+
+    @property
+    def gate(self) -> GateStore:
+        """Who may come in, and what they did."""
+        ...
 
     async def open(self, ahead: Callable[[float], None] = ...) -> Description:
         """Find or make the place, migrate it, and be ready; `ahead` is called on any thread (clause 52).

@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     from postlude.loglines import LogLine
     from postlude.pauses import Pause
     from postlude.stores.contract import Description, Filter, Pruned
+    from postlude.stores.gate import GateStore
     from postlude.stores.lanes import Cursors
     from postlude.stores.moments import Firing, ScheduleRow
     from postlude.stores.notifying import Change
     from postlude.stores.postgres.location import Location
     from postlude.stores.postgres.session import Connection, Session
+    from postlude.stores.searching import SearchStore
+    from postlude.stores.seeing import SeeingStore
 
 T = TypeVar("T")
 
@@ -283,6 +286,23 @@ class PostgresStore(ForCallers):
     async def remove_schedule(self, name: str) -> bool:
         """Clause 37."""
         return await self._change(lambda session: scheduling.remove(session, name))
+
+    # -- looking
+
+    @property
+    def searching(self) -> SearchStore:
+        """Clauses 54 to 57."""
+        raise NotImplementedError
+
+    @property
+    def seeing(self) -> SeeingStore:
+        """Clauses 58 to 62."""
+        raise NotImplementedError
+
+    @property
+    def gate(self) -> GateStore:
+        """Clauses 63 and 64."""
+        raise NotImplementedError
 
     # -- moving
 

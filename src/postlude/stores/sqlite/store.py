@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from postlude.pauses import Pause
     from postlude.stores.callers import Direct, Outbox
     from postlude.stores.contract import Claimed, Description, Filter
+    from postlude.stores.gate import GateStore
     from postlude.stores.lanes import Cursors
     from postlude.stores.moments import Firing, ScheduleRow
     from postlude.stores.notifying import Change
+    from postlude.stores.searching import SearchStore
+    from postlude.stores.seeing import SeeingStore
     from postlude.stores.sqlite.writer import Prepared
 
 T = TypeVar("T")
@@ -295,6 +298,23 @@ class SQLiteStore:
     async def relay(self, *, limit: int) -> int:  # noqa: ARG002 - the contract's
         """Clause 43: nobody leaves anything in the store's own file."""
         return 0
+
+    # -- looking
+
+    @property
+    def searching(self) -> SearchStore:
+        """Clauses 54 to 57."""
+        raise NotImplementedError
+
+    @property
+    def seeing(self) -> SeeingStore:
+        """Clauses 58 to 62."""
+        raise NotImplementedError
+
+    @property
+    def gate(self) -> GateStore:
+        """Clauses 63 and 64."""
+        raise NotImplementedError
 
     # -- moving
 
