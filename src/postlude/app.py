@@ -18,6 +18,7 @@ from postlude.runtime import Runtime
 from postlude.settings import read_settings
 from postlude.sinks import Sinks
 from postlude.source import source_root
+from postlude.streams import Hub
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -142,6 +143,8 @@ class Postlude(Enqueuing):
         self.schedules: Schedules = runtime.schedules
         """Look at schedules."""
         super().__init__(runtime, NO_OPTIONS)
+        self._hub = Hub(runtime.store, runtime.jobs.waiters, clock, runtime.events, lambda: runtime.grace.told)
+        runtime.grace.on_told = self._hub.end
         self._portal = Portal()
         self._sinks = Sinks(runtime)
         if app is not None:

@@ -40,6 +40,10 @@ class Grace:
         self._ending: Process | None = None
         """What is not open any more, and has not ended yet."""
         self._signals = SignalWatch(self.begin)
+        self.told: bool = False
+        """Whether the process was told to end, and has not ended yet."""
+        self.on_told: Callable[[], object] = lambda: None
+        """Called when it is, and when it ends without a word; on any thread, or in a signal handler."""
         self.supervisor: Supervisor | None = None
         """Of the child that runs the jobs in place of this process; None: there is none."""
 
@@ -53,6 +57,8 @@ class Grace:
         Args:
             announced: see `Process.begin_stop`.
         """
+        self.told = True
+        self.on_told()
         process, supervisor = self._running, self.supervisor
         if self._over_at is None and (process is not None or supervisor is not None):
             self._over_at = self._clock.elapsed() + self._seconds()
@@ -74,6 +80,8 @@ class Grace:
 
     def take(self) -> float:
         """The seconds that are left. The signals are left to those who had them before."""
+        self.on_told()
+        self.told = False
         with contextlib.suppress(ValueError):  # not in the main thread: the handlers stay, and find nothing to do
             self._signals.stop()
         over_at, self._over_at = self._over_at, None

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from postlude.clock import wait
 from postlude.errors import WaitTimeout
@@ -22,6 +22,14 @@ LOOK_AGAIN: Final = (0.02, 0.5)
 """Seconds between two looks at a job that another process runs: doubling from the first to the last."""
 
 
+class Waiter(Protocol):
+    """Who waits for a job, on whichever event loop."""
+
+    def tell(self) -> None:
+        """The job was settled. Called on any thread, and returns at once."""
+        ...
+
+
 class Waiters:
     """Everybody in this process who waits for a job.
 
@@ -31,7 +39,7 @@ class Waiters:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._waiters: dict[UUID, set[_Waiter]] = {}
+        self._waiters: dict[UUID, set[Waiter]] = {}
 
     lock: ClassVar[threading.Lock] = threading.Lock()
     """Those who wait may do so on several event loops, each in a thread of its own. One for all: it is held for a
@@ -63,9 +71,9 @@ class Waiters:
         """
         deadline = None if seconds is None else self._clock.elapsed() + seconds
         pause, longest = LOOK_AGAIN
-        waiter = _Waiter(asyncio.get_running_loop())
+        waiter = _Waiting(asyncio.get_running_loop())
         with contextlib.ExitStack() as told:
-            told.enter_context(self._told(job_id, waiter))
+            told.enter_context(self.telling(job_id, waiter))
             while True:
                 waiter.ended.clear()
                 record = await read()
@@ -74,7 +82,7 @@ class Waiters:
                 if record.id != job_id:
                     # Another job answers for that id, and may have ended before it is listened for.
                     job_id = record.id
-                    told.enter_context(self._told(job_id, waiter))
+                    told.enter_context(self.telling(job_id, waiter))
                     continue
                 if deadline is not None:
                     left = deadline - self._clock.elapsed()
@@ -85,8 +93,8 @@ class Waiters:
                 pause = min(pause * 2, longest)
 
     @contextlib.contextmanager
-    def _told(self, job_id: UUID, waiter: _Waiter) -> Iterator[None]:
-        """Within the block the waiter is told when the job is settled."""
+    def telling(self, job_id: UUID, waiter: Waiter) -> Iterator[None]:
+        """Within the block the waiter is told when this process settles the job."""
         with self.lock:
             self._waiters.setdefault(job_id, set()).add(waiter)
         try:
@@ -99,7 +107,7 @@ class Waiters:
                     del self._waiters[job_id]
 
 
-class _Waiter:
+class _Waiting:
     """One of them, perhaps on another event loop than the one that settles the job."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 import pytest
 
+from postlude.ids import new_job_id
 from postlude.job import Event
 from postlude.stores.postgres import PostgresStore
 from postlude.stores.postgres.location import Location
@@ -60,6 +61,8 @@ async def plan_of(connection: asyncpg.Connection, name: str, *values: object) ->
         ("due", (1, "default", "app:work", 0, 0.0, 0, time.time(), 200), "jobs_claimable"),
         ("succeed", ("succeeded", [], [], [], [], [], [], [], False), "jobs_id_key"),
         ("owners", (1, True), "jobs_claimed"),
+        ("glances", ([new_job_id()], [0]), "jobs_id_key"),
+        ("glances", ([new_job_id()], [0]), "logs_of_job"),
     ],
 )
 async def test_by_its_index(connection: asyncpg.Connection, name: str, values: tuple[object, ...], index: str) -> None:

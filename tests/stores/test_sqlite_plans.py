@@ -39,6 +39,7 @@ SMALL = (
     "SCAN root",
     "SCAN claimable",
     "SCAN owner",
+    "SCAN watched",
     "SCAN CONSTANT",
     "jobs_alone",
 )

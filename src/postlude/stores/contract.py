@@ -140,6 +140,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from postlude.stores.callers import CallerStore
 from postlude.stores.notifying import NotificationStore
 from postlude.stores.reading import JobReader
+from postlude.stores.watching import WatchStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -357,7 +358,9 @@ class ScheduleStore(Protocol):
         ...
 
 
-class Store(JobStore, JobReader, NotificationStore, PauseStore, ScheduleStore, WorkerStore, CallerStore, Protocol):
+class Store(
+    JobStore, JobReader, WatchStore, NotificationStore, PauseStore, ScheduleStore, WorkerStore, CallerStore, Protocol
+):
     """Everything that the engine asks of persistence."""
 
     @property

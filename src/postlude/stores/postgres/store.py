@@ -17,6 +17,7 @@ from postlude.stores.postgres.looking import Sight, read_pauses
 from postlude.stores.postgres.opened import Opened
 from postlude.stores.postgres.presence import Patience, leave, presence_at
 from postlude.stores.postgres.unconfirmed import Refused, Unconfirmed
+from postlude.stores.postgres.watching import glances
 from postlude.stores.reasons import inherited, not_open
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from postlude.stores.postgres.session import Connection, Session
     from postlude.stores.searching import SearchStore
     from postlude.stores.seeing import SeeingStore
+    from postlude.stores.watching import Glance
 
 T = TypeVar("T")
 
@@ -188,6 +190,10 @@ class PostgresStore(ForCallers):
     async def logs(self, job_id: UUID) -> list[LogLine]:
         """Clause 39."""
         return await self._do(lambda session: logs.logs(session, job_id))
+
+    async def glances(self, watched: Mapping[UUID, int | None]) -> list[Glance]:
+        """Clause 65."""
+        return await self._do(lambda session: glances(session, watched))
 
     async def count(self, filter: Filter) -> Mapping[JobState, int]:  # noqa: A002 - the contract's word
         """Clause 21."""

@@ -15,6 +15,7 @@ from postlude.stores.sqlite.arriving import Arriving
 from postlude.stores.sqlite.departing import Departing
 from postlude.stores.sqlite.notifying import Notifications, folder_of
 from postlude.stores.sqlite.reader import Reader
+from postlude.stores.sqlite.watching import glances
 from postlude.stores.sqlite.writer import Writer, call, prepare
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from postlude.stores.searching import SearchStore
     from postlude.stores.seeing import SeeingStore
     from postlude.stores.sqlite.writer import Prepared
+    from postlude.stores.watching import Glance
 
 T = TypeVar("T")
 
@@ -178,6 +180,10 @@ class SQLiteStore:
     async def logs(self, job_id: UUID) -> list[LogLine]:
         """Clause 39."""
         return await self._read(lambda connection: logs.read(connection, job_id))
+
+    async def glances(self, watched: Mapping[UUID, int | None]) -> list[Glance]:
+        """Clause 65."""
+        return await self._read(lambda connection: glances(connection, watched))
 
     async def count(self, filter: Filter) -> Mapping[JobState, int]:  # noqa: A002 - the contract's word
         """Clause 21."""
