@@ -6,13 +6,13 @@ import asyncio
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, Unpack
 
 from postlude.errors import LoopBlocking
 from postlude.loops import running_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from uuid import UUID
 
     from postlude.client import Jobs
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from postlude.loglines import LogLine
     from postlude.pauses import Pause
     from postlude.timetable import ScheduleInfo, Schedules
+    from postlude.wanted import Wanted
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -98,28 +99,13 @@ class BlockingJobs:
         """See `Jobs.get`."""
         return self._portal.call(self._jobs.get(job_id))
 
-    def list(
-        self,
-        *,
-        state: JobState | str | Iterable[JobState | str] = (),
-        task: str | Callable[..., Any] | None = None,
-        chain: UUID | str | None = None,
-        limit: int = 100,
-        before: UUID | str | None = None,
-    ) -> list[Job[Any]]:
+    def list(self, *, limit: int = 100, before: UUID | str | None = None, **wanted: Unpack[Wanted]) -> list[Job[Any]]:
         """See `Jobs.list`."""
-        found = self._jobs.list(state=state, task=task, chain=chain, limit=limit, before=before)
-        return self._portal.call(found)
+        return self._portal.call(self._jobs.list(limit=limit, before=before, **wanted))
 
-    def count(
-        self,
-        *,
-        state: JobState | str | Iterable[JobState | str] = (),
-        task: str | Callable[..., Any] | None = None,
-        chain: UUID | str | None = None,
-    ) -> Mapping[JobState, int]:
+    def count(self, **wanted: Unpack[Wanted]) -> Mapping[JobState, int]:
         """See `Jobs.count`."""
-        return self._portal.call(self._jobs.count(state=state, task=task, chain=chain))
+        return self._portal.call(self._jobs.count(**wanted))
 
     def cancel(self, job_id: UUID | str, *, reason: str = "cancelled on request") -> Job[Any]:
         """See `Jobs.cancel`."""

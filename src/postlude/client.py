@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Final, TypeVar
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
 
 from postlude.durations import seconds_of
 from postlude.errors import (
@@ -17,15 +16,16 @@ from postlude.errors import (
 )
 from postlude.given import did_you_mean, is_whole
 from postlude.handle import Job
-from postlude.ids import new_job_id
 from postlude.job import UNFINISHED, JobState, Record
 from postlude.pauses import Pause
 from postlude.stores.contract import Filter
 from postlude.terms import text_of, wrong_queue
 from postlude.waiting import Waiters
+from postlude.wanted import Wanted, filter_of, id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+    from uuid import UUID
 
     from postlude.clock import Clock
     from postlude.durations import Duration
@@ -83,70 +83,46 @@ class Jobs:
         Raises:
             JobNotFound: there is none.
         """
-        return self._job(await self._record(_id(job_id)))
+        return self._job(await self._record(id_of(job_id)))
 
     async def list(
-        self,
-        *,
-        state: JobState | str | Iterable[JobState | str] = (),
-        task: str | Callable[..., Any] | None = None,
-        chain: UUID | str | None = None,
-        limit: int = 100,
-        before: UUID | str | None = None,
+        self, *, limit: int = 100, before: UUID | str | None = None, **wanted: Unpack[Wanted]
     ) -> list[Job[Any]]:
         """Jobs, newest first.
 
         Args:
-            state: only in this state, or in one of these.
-            task: only of this task, given by its function or its name.
-            chain: only of the chain that begins with this job.
             limit: at most so many, up to 100,000.
             before: the id of the last job of the page before.
+            wanted: which: `state`, `task`, `chain`, `queue`, `key`, `since`, `until`, `ended_since`, `text`; see
+                `Wanted`.
 
         Raises:
             JobNotFound: there is no job with the id `before`, or none any more.
-            UnknownValue: one of these is no state, no id or no number.
+            UnknownValue: one of these is no state, no id, no moment, no text or no number.
         """
         if not is_whole(limit, 0, LONGEST_LIST):
             message = f"limit: expected a whole number from 0 to {LONGEST_LIST:,}, got {limit!r}."
             raise UnknownValue(message)
-        wanted = self._filter(state, task, chain)
-        place = None if before is None else (await self._record(_id(before))).id
-        records = await (await self._opened()).list(wanted, limit=limit, before=place)
+        meant = self._meant(wanted)
+        place = None if before is None else (await self._record(id_of(before))).id
+        records = await (await self._opened()).list(meant, limit=limit, before=place)
         return [self._job(record) for record in records]
 
-    async def count(
-        self,
-        *,
-        state: JobState | str | Iterable[JobState | str] = (),
-        task: str | Callable[..., Any] | None = None,
-        chain: UUID | str | None = None,
-    ) -> Mapping[JobState, int]:
+    async def count(self, **wanted: Unpack[Wanted]) -> Mapping[JobState, int]:
         """How many jobs there are in each state; every state asked for is there, with 0 if it has none.
 
         Args:
-            state: only in this state, or in one of these.
-            task: only of this task, given by its function or its name.
-            chain: only of the chain that begins with this job.
+            wanted: which, as in `list`.
 
         Raises:
-            UnknownValue: one of these is no state or no id.
+            UnknownValue: one of these is no state, no id, no moment or no text.
         """
-        wanted = self._filter(state, task, chain)
-        counted = await (await self._opened()).count(wanted)
-        return {each: counted.get(each, 0) for each in JobState if not wanted.states or each in wanted.states}
+        meant = self._meant(wanted)
+        counted = await (await self._opened()).count(meant)
+        return {each: counted.get(each, 0) for each in JobState if not meant.states or each in meant.states}
 
-    def _filter(
-        self,
-        state: JobState | str | Iterable[JobState | str],
-        task: str | Callable[..., Any] | None,
-        chain: UUID | str | None,
-    ) -> Filter:
-        return Filter(
-            _states(state),
-            None if task is None else self._registry.name_of(task),
-            None if chain is None else _id(chain),
-        )
+    def _meant(self, wanted: Wanted) -> Filter:
+        return filter_of(wanted, self._registry, self._clock.now())
 
     async def cancel(self, job_id: UUID | str, *, reason: str = "cancelled on request") -> Job[Any]:
         """Cancel a job, and those behind it in its chain.
@@ -161,7 +137,7 @@ class Jobs:
             JobNotFound: there is none with this id.
             IllegalTransition: it has ended already.
         """
-        key = _id(job_id)
+        key = id_of(job_id)
         state = await self._asked(lambda store: store.cancel(key, reason=reason, now=self._clock.now()))
         if not state.finished:
             self._changed("cancelled")
@@ -176,7 +152,7 @@ class Jobs:
             JobNotFound: there is none with this id.
             IllegalTransition: it has not ended, has succeeded, or cannot be run again; the message says why.
         """
-        key = _id(job_id)
+        key = id_of(job_id)
         await self._asked(lambda store: store.retry(key, now=self._clock.now()))
         self._changed("queued")
         return await self.get(key)
@@ -188,7 +164,7 @@ class Jobs:
             JobNotFound: there is none with this id.
             IllegalTransition: it has not ended, or another job of its chain has not.
         """
-        key = _id(job_id)
+        key = id_of(job_id)
         await self._asked(lambda store: store.delete(key))
 
     async def pause(
@@ -292,7 +268,7 @@ class Jobs:
         Raises:
             JobNotFound: there is none with this id.
         """
-        record = await self._record(_id(job_id))
+        record = await self._record(id_of(job_id))
         return await (await self._opened()).attempts(record.id)
 
     async def logs(self, job_id: UUID | str) -> Sequence[LogLine]:
@@ -301,7 +277,7 @@ class Jobs:
         Raises:
             JobNotFound: there is none with this id.
         """
-        record = await self._record(_id(job_id))
+        record = await self._record(id_of(job_id))
         return await (await self._opened()).logs(record.id)
 
     async def wait(self, job_id: UUID | str, *, timeout: Duration | None = None) -> Job[Any]:  # noqa: ASYNC109 - part of the public face
@@ -317,7 +293,7 @@ class Jobs:
             JobNotFound: there is none with this id.
             UnknownValue: the timeout is no duration.
         """
-        key, seconds = _id(job_id), _timeout(timeout)
+        key, seconds = id_of(job_id), _timeout(timeout)
         if key in self._open_calls():
             raise WaitInRequest(key)
         return self._job(await self.waiters.wait(key, lambda: self._record(key), seconds))
@@ -345,28 +321,9 @@ class Jobs:
         return await ask(store)
 
 
-def _id(job_id: UUID | str) -> UUID:
-    if isinstance(job_id, UUID):
-        return job_id
-    try:
-        return UUID(job_id)
-    except (ValueError, AttributeError, TypeError):
-        message = f"Expected the id of a job, a UUID such as {new_job_id()}, got {job_id!r}."
-        raise UnknownValue(message) from None
-
-
 def _timeout(timeout: Duration | None) -> float | None:
     seconds = None if timeout is None else seconds_of(timeout)
     if timeout is not None and seconds is None:
         message = f"timeout: expected seconds, 0 or more, a timedelta, or None to wait for ever, got {timeout!r}."
         raise UnknownValue(message)
     return seconds
-
-
-def _states(state: JobState | str | Iterable[JobState | str]) -> frozenset[JobState]:
-    given = (state,) if isinstance(state, str) else tuple(state)
-    for each in given:
-        if each not in {*JobState}:
-            message = f"Expected one of {', '.join(repr(known.value) for known in JobState)}, got {each!r}."
-            raise UnknownValue(message)
-    return frozenset(map(JobState, given))

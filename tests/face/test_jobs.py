@@ -257,6 +257,37 @@ async def test_lists_by_state_task_and_page(closing: Closing) -> None:
     assert await durable.jobs.count(task=other.task) == {state: int(state == "queued") for state in JobState}
 
 
+async def test_lists_by_queue_key_time_and_text(closing: Closing) -> None:
+    durable = closing()
+    before = datetime.now(UTC)
+    mail = await durable.options(queue="mail").enqueue(note, "Hello Anna")
+    keyed = await durable.options(key="otto").enqueue(note, "Hello Otto")
+    listed = durable.jobs.list
+    assert [job.id for job in await listed(queue="mail")] == [mail.id]
+    assert [job.id for job in await listed(key="otto")] == [keyed.id]
+    assert [job.id for job in await listed(text="hello")] == [keyed.id, mail.id]
+    assert [job.id for job in await listed(text="ANNA", state="queued")] == [mail.id]
+    assert [job.id for job in await listed(since=before)] == [keyed.id, mail.id]
+    assert [job.id for job in await listed(since=timedelta(minutes=1), queue="mail")] == [mail.id]
+    assert await listed(until=before) == []
+    assert await listed(since=before.timestamp() + 3600) == []
+    assert await listed(ended_since=before) == []
+    assert await durable.jobs.count(text="hello", state="queued") == {JobState.QUEUED: 2}
+
+
+async def test_what_is_no_moment_or_no_text(closing: Closing) -> None:
+    durable = closing()
+    expected = "a datetime with a time zone, a timedelta for how long ago, or seconds since 1970"
+    for moment in ("yesterday", datetime(2026, 1, 1), True):  # noqa: DTZ001 - that is what is wrong with it
+        with pytest.raises(UnknownValue) as raised:
+            await durable.jobs.list(since=moment)  # type: ignore[arg-type]
+        assert str(raised.value) == f"since: expected {expected}, got {moment!r}."
+    with pytest.raises(UnknownValue, match=r"queue: expected text, got 5\."):
+        await durable.jobs.count(queue=5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"staet is no option: did you mean state\?"):
+        await durable.jobs.list(staet="queued")  # type: ignore[call-arg]
+
+
 async def test_a_state_that_there_is_not(closing: Closing) -> None:
     durable = closing()
     for ask in (durable.jobs.list, durable.jobs.count):

@@ -12,7 +12,7 @@ import pytest
 from postlude.errors import StoreUnavailable
 from postlude.job import JobState
 from postlude.stores.contract import Filter
-from postlude.stores.postgres import PostgresStore, connecting, reading
+from postlude.stores.postgres import PostgresStore, connecting, searching
 from postlude.stores.postgres.location import Location
 from postlude.stores.postgres.presence import Patience
 from postlude.stores.postgres.session import Session
@@ -202,7 +202,7 @@ async def test_what_people_ask_for_leaves_connections_for_the_rest(
         await session.connection.execute("SELECT pg_advisory_unlock_shared(5)")
         return {}
 
-    monkeypatch.setattr(reading, "count", slow)
+    monkeypatch.setattr(searching, "count", slow)
     connection = await asyncpg.connect(place.dsn)
     await connection.execute("SELECT pg_advisory_lock(5)")
     async with opened(place.dsn, namespace, Patience()) as store:

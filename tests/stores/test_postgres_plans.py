@@ -7,10 +7,13 @@ import asyncpg
 import pytest
 
 from postlude.ids import new_job_id
-from postlude.job import Event
+from postlude.job import Event, JobState
+from postlude.stores.contract import Filter
+from postlude.stores.paging import Stretch
 from postlude.stores.postgres import PostgresStore
 from postlude.stores.postgres.location import Location
-from postlude.stores.postgres.session import prefer_indexes
+from postlude.stores.postgres.searching import Taken, text_on, values_of
+from postlude.stores.postgres.session import Session, prefer_indexes
 from postlude.stores.postgres.statements import sql
 from tests.stores.making import claim_all, ended, queued
 from tests.stores.places import HASTY, server
@@ -70,3 +73,38 @@ async def test_by_its_index(connection: asyncpg.Connection, name: str, values: t
     assert index in plan
     assert "Seq Scan on jobs" not in plan
     assert "jobs_by_state" not in plan
+
+
+WAYS = {
+    "newest": "jobs_pkey",
+    "by_id": "jobs_id_key",
+    "of_chain": "jobs_of_chain",
+    "of_key": "jobs_of_key",
+    "by_state": "jobs_by_state",
+    "claimed": "jobs_claimed",
+    "these": "jobs_pkey",
+    "queued": "jobs_pkey",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["older", "newer", "edge_older", "edge_newer", "tally"])
+async def test_a_search_goes_by_the_index_of_its_way(connection: asyncpg.Connection, name: str, way: str) -> None:
+    text = text_on(name, way, SCHEMA)
+    session = Session(connection, SCHEMA, 1)
+    taken = Taken(way, by_id=way == "by_id", state=JobState.FAILED, these=[1, 2])
+    wanted = {"of_key": Filter(key="k"), "of_chain": Filter(chain=new_job_id())}.get(way, Filter(task="app:work"))
+    values = {**values_of(session, wanted, taken, Stretch(0, 9)), "look": 9, "limit": 9}
+    statement = await connection.prepare(f"EXPLAIN {text.sql}")
+    plan = "\n".join(row[0] for row in await statement.fetch(*text.given(values)))
+    assert WAYS[way] in plan
+    assert "Seq Scan" not in plan
+    # What is claimed, or of one chain, is little; and the tally has no order.
+    assert "Sort" not in plan or way in {"claimed", "of_chain", "these"} or name == "tally"
+
+
+@pytest.mark.parametrize("name", ["count_queued", "queued_seqs"])
+async def test_what_is_queued_is_found_by_the_indexes_of_claims(connection: asyncpg.Connection, name: str) -> None:
+    plan = await plan_of(connection, f"searching/{name}", 1, 10)
+    assert "Seq Scan" not in plan
+    assert "jobs_pkey" not in plan

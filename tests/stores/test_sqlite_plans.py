@@ -8,21 +8,19 @@ import pytest
 
 from postlude.ids import new_job_id
 from postlude.job import JobState, NewJob
+from postlude.stores.contract import Filter
+from postlude.stores.paging import search_of
 from postlude.stores.sqlite import location
 from postlude.stores.sqlite.connection import connect
 from postlude.stores.sqlite.lanes import all_lanes
 from postlude.stores.sqlite.migrations import migrate, transaction
+from postlude.stores.sqlite.searching import search_in, text_on
 from postlude.stores.sqlite.statements import FOLDER, sql_for
 from postlude.stores.sqlite.writing import insert
 
 ROWS = 100_000
 
 BY_HAND = {
-    # A person asked, once: the newest jobs from the end of the table, and totals over all of it.
-    "list_newest",
-    "count_all",
-    "count_indexed",
-    "count_task",
     # A move, once: all over the table, and over the small index of what has an owner.
     "count_to_move",
     "owned",
@@ -65,7 +63,10 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> apsw.Connection:
 
 
 def plan(connection: apsw.Connection, name: str) -> list[str]:
-    text = sql_for(name, 4)
+    return explained(connection, sql_for(name, 4))
+
+
+def explained(connection: apsw.Connection, text: str) -> list[str]:
     numbered = max(map(int, re.findall(r"\?(\d+)", text)), default=0)
     named = dict.fromkeys(re.findall(r":(\w+)", text))
     values = named or (None,) * (numbered or text.count("?"))
@@ -117,10 +118,6 @@ def test_no_statement_reads_the_jobs_one_by_one(connection: apsw.Connection, nam
         ("to_cancel", "jobs_to_cancel"),
         ("claims_of", "jobs_claimed"),
         ("dismiss", "jobs_claimed"),
-        ("list_by_state", "jobs_by_state"),
-        ("list_claimed", "jobs_claimed"),
-        ("list_chain", "jobs_of_chain"),
-        ("count_chain", "jobs_of_chain"),
     ],
 )
 def test_each_uses_the_index_made_for_it(connection: apsw.Connection, name: str, index: str) -> None:
@@ -137,9 +134,6 @@ def test_each_uses_the_index_made_for_it(connection: apsw.Connection, name: str,
         "due_in_partition",
         "adopt_due",
         "alone",
-        "list_by_state",
-        "list_newest",
-        "list_chain",
     ],
 )
 def test_what_is_ordered_is_read_in_order(connection: apsw.Connection, name: str) -> None:
@@ -170,7 +164,52 @@ def test_a_step_from_lane_to_lane_reads_past_no_jobs(connection: apsw.Connection
     assert 100 * steps < 2_000
 
 
+WAYS = {
+    "newest": "SEARCH jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+    "by_id": "SEARCH jobs USING INDEX sqlite_autoindex_jobs_1 (id>? AND id<?)",
+    "of_chain": "SEARCH jobs USING INDEX jobs_of_chain (chain=? AND rowid>? AND rowid<?)",
+    "of_key": "SEARCH jobs USING INDEX jobs_of_key (key=? AND rowid>? AND rowid<?)",
+    "by_state": "SEARCH jobs USING INDEX jobs_by_state (state=? AND rowid>? AND rowid<?)",
+    "claimed": "SEARCH jobs USING INDEX jobs_claimed (owner>?)",
+}
+PAGES = ("older", "newer", "edge_older", "edge_newer", "tally")
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", PAGES)
+def test_a_search_goes_by_the_index_of_its_way(connection: apsw.Connection, name: str, way: str) -> None:
+    steps = explained(connection, text_on(name, way))
+    assert steps[0].replace("COVERING ", "") == WAYS[way]
+    # What is claimed is little, and the tally has no order.
+    assert way == "claimed" or name == "tally" or len(steps) == 1
+
+
+@pytest.mark.parametrize("name", ["count_state", "count_claimed"])
+def test_states_are_counted_by_their_index(connection: apsw.Connection, name: str) -> None:
+    assert " USING " in " ".join(plan(connection, f"searching/{name}"))
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_search_looks_at_no_more_than_it_may(connection: apsw.Connection, newer: bool) -> None:
+    def steps(look: int) -> int:
+        count = 0
+
+        def one_more() -> bool:
+            nonlocal count
+            count += 1
+            return False
+
+        search = search_of(Filter(text="no such"), limit=50, place=None, newer=newer, by_state=())
+        connection.set_progress_handler(one_more, 10)
+        assert not search_in(connection, search, look).records
+        connection.set_progress_handler(None)
+        return count
+
+    assert steps(100) < steps(1_000) < 12 * steps(100)
+
+
 def test_every_index_is_of_use(connection: apsw.Connection) -> None:
     plans = " ".join(step for path in FOLDER.glob("*.sql") for step in plan(connection, path.stem))
+    plans += " ".join(step for way in WAYS for step in explained(connection, text_on("older", way)))
     names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index'")]
     assert [name for name in names if name not in plans] == []

@@ -534,6 +534,9 @@ async def all_jobs(jobs: Jobs) -> None:
     assert_type(await jobs.count(state=JobState.QUEUED), Mapping[JobState, int])
     assert_type(await jobs.count(task=add, chain=one.id), Mapping[JobState, int])
     await jobs.list(task=add)
+    await jobs.list(queue="mail", key="anna", since=timedelta(hours=2), until=datetime.now(UTC), text="refused")
+    await jobs.count(ended_since=1.0)
+    await jobs.list(since="yesterday")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await jobs.list(task=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(await jobs.cancel(one.id, reason="no longer wanted"), Job[Any])
     assert_type(await jobs.retry(one.id), Job[Any])

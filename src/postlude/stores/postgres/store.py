@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from postlude.stores.contract import Claimed
 from postlude.stores.liveness import new_worker_id
-from postlude.stores.postgres import by_hand, claiming, logs, pruning, reading, scheduling, workers, writing
+from postlude.stores.postgres import by_hand, claiming, logs, pruning, reading, scheduling, searching, workers, writing
 from postlude.stores.postgres.arriving import Arriving
 from postlude.stores.postgres.bridge import Bridge
 from postlude.stores.postgres.callers import ForCallers
@@ -197,11 +197,11 @@ class PostgresStore(ForCallers):
 
     async def count(self, filter: Filter) -> Mapping[JobState, int]:  # noqa: A002 - the contract's word
         """Clause 21."""
-        return await self._read(lambda session: reading.count(session, filter))
+        return await self._read(lambda session: searching.count(session, filter))
 
     async def list(self, filter: Filter, *, limit: int, before: UUID | None) -> list[Record]:  # noqa: A002
         """Clause 21."""
-        return await self._read(lambda session: reading.list_jobs(session, filter, limit, before))
+        return await self._read(lambda session: searching.list_jobs(session, filter, limit, before))
 
     # -- pauses
 
@@ -298,7 +298,7 @@ class PostgresStore(ForCallers):
     @property
     def searching(self) -> SearchStore:
         """Clauses 54 to 57."""
-        raise NotImplementedError
+        return searching.Searching(self._read)
 
     @property
     def seeing(self) -> SeeingStore:

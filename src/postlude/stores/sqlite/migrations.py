@@ -35,6 +35,7 @@ MIGRATIONS = (
     Migration(version=2, needs=2),  # a release that knows no limits would start more than they allow
     Migration(version=3, needs=2),
     Migration(version=4, needs=2),
+    Migration(version=5, needs=2),
 )
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from postlude.job import JobState
 from postlude.stores.lanes import Alone, first_moments
 from postlude.stores.sqlite.keys import resolved
 from postlude.stores.sqlite.lanes import all_lanes, read_pauses
@@ -14,17 +13,14 @@ from postlude.stores.sqlite.rows import attempt_of, claim_of, record_of
 from postlude.stores.sqlite.statements import portions, sql, sql_for
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from apsw import Connection
 
     from postlude.job import Attempt, Claim, Record
     from postlude.pauses import Pause
-    from postlude.stores.contract import Filter
     from postlude.stores.liveness import Liveness
     from postlude.stores.sqlite.rows import Row
-
-LATER_THAN_ALL = 2**63 - 1
 
 
 def to_cancel(connection: Connection, owner: int) -> frozenset[UUID]:
@@ -96,72 +92,3 @@ def history(connection: Connection, job_id: UUID) -> list[Attempt]:
     """Read the lines."""
     job_id = resolved(connection, job_id)
     return [attempt_of(row) for row in connection.execute(sql("attempts"), (job_id.bytes,))]
-
-
-_IN_INDEX_BY_STATE = frozenset({JobState.QUEUED, JobState.FAILED, JobState.CANCELLED})
-_CLAIMED = frozenset({JobState.STAGED, JobState.RUNNING})
-
-
-def list_jobs(connection: Connection, filter: Filter, limit: int, before: UUID | None) -> list[Record]:  # noqa: A002
-    """Read the newest of each state asked for, and of these the newest."""
-    place = _place(connection, before)
-    if place is None:
-        return []
-    states: Collection[JobState | None] = filter.states or (None,)
-    found: list[Row] = []
-    for state in states:
-        found += connection.execute(*_listing(filter, state, place, limit)).fetchall()
-    found.sort(key=_seq, reverse=True)
-    return [record_of(row) for row in found[:limit]]
-
-
-def _place(connection: Connection, before: UUID | None) -> int | None:
-    if before is None:
-        return LATER_THAN_ALL
-    row: Row | None = connection.execute(sql("place"), (resolved(connection, before).bytes,)).fetchone()
-    return None if row is None else row[0]
-
-
-def _listing(
-    filter: Filter,  # noqa: A002 - the contract's word
-    state: JobState | None,
-    place: int,
-    limit: int,
-) -> tuple[str, tuple[Any, ...]]:
-    values = (place, state, filter.task, limit)
-    if filter.chain is not None:
-        return sql("list_chain"), (*values, filter.chain.bytes)
-    if state in _IN_INDEX_BY_STATE:
-        return sql("list_by_state"), values
-    if state in _CLAIMED:
-        return sql("list_claimed"), values
-    return sql("list_newest"), values
-
-
-def count(connection: Connection, filter: Filter) -> Mapping[JobState, int]:  # noqa: A002 - the contract's word
-    """Read how many there are of each state."""
-    wanted = filter.states or frozenset(JobState)
-    # One transaction: the total and its parts must be of the same moment.
-    with connection:
-        counts = _counts(connection, filter)
-    return {state: counts[state] for state in JobState if state in wanted and counts.get(state)}
-
-
-def _counts(connection: Connection, filter: Filter) -> dict[JobState, int]:  # noqa: A002 - the contract's word
-    chain, task = filter.chain, filter.task
-    if chain is not None:
-        rows = connection.execute(sql("count_chain"), (chain.bytes, task))
-    elif task is not None:
-        rows = connection.execute(sql("count_task"), (task,))
-    else:
-        counts = {JobState(state): count for state, count in connection.execute(sql("count_indexed"))}
-        if not filter.states or JobState.SUCCEEDED in filter.states:
-            total: int = connection.execute(sql("count_all")).get
-            counts[JobState.SUCCEEDED] = total - sum(counts.values())
-        return counts
-    return {JobState(state): count for state, count in rows}
-
-
-def _seq(row: Row) -> int:
-    seq: int = row[-1]
-    return seq

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from postlude.stores.contract import Pruned
 from postlude.stores.liveness import new_worker_id
 from postlude.stores.reasons import inherited, not_open
-from postlude.stores.sqlite import by_hand, claiming, logs, outboxes, pruning, reading, scheduling, writing
+from postlude.stores.sqlite import by_hand, claiming, logs, outboxes, pruning, reading, scheduling, searching, writing
 from postlude.stores.sqlite.arriving import Arriving
 from postlude.stores.sqlite.departing import Departing
 from postlude.stores.sqlite.notifying import Notifications, folder_of
@@ -84,6 +84,8 @@ class SQLiteStore:
         now, self._open = self._open, None
         now.notifications.close()
         await now.reader.stop()
+        if now.viewer is not None:
+            await now.viewer.stop()
         # The last connection to close folds the write-ahead log into the file: it must be one that can write.
         await now.writer.stop()
         now.liveness.close()
@@ -187,11 +189,11 @@ class SQLiteStore:
 
     async def count(self, filter: Filter) -> Mapping[JobState, int]:  # noqa: A002 - the contract's word
         """Clause 21."""
-        return await self._read(lambda connection: reading.count(connection, filter))
+        return await self._read(lambda connection: searching.count(connection, filter))
 
     async def list(self, filter: Filter, *, limit: int, before: UUID | None) -> list[Record]:  # noqa: A002
         """Clause 21."""
-        return await self._read(lambda connection: reading.list_jobs(connection, filter, limit, before))
+        return await self._read(lambda connection: searching.list_jobs(connection, filter, limit, before))
 
     # -- pauses
 
@@ -310,7 +312,7 @@ class SQLiteStore:
     @property
     def searching(self) -> SearchStore:
         """Clauses 54 to 57."""
-        raise NotImplementedError
+        return searching.Searching(self._view)
 
     @property
     def seeing(self) -> SeeingStore:
@@ -342,6 +344,13 @@ class SQLiteStore:
     def _read(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
         return self._now().reader.submit(call, work)
 
+    def _view(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
+        """Read what may take a while, beside the questions of workers."""
+        now = self._now()
+        if now.viewer is None:
+            now.viewer = Reader(self._path, self._vfs)
+        return now.viewer.submit(call, work)
+
     def _now(self) -> _Open:
         now = self._open
         if now is None:
@@ -354,11 +363,12 @@ class SQLiteStore:
 class _Open:
     """What an open store has, in the process that opened it."""
 
-    __slots__ = ("description", "liveness", "notifications", "process", "reader", "writer")
+    __slots__ = ("description", "liveness", "notifications", "process", "reader", "viewer", "writer")
 
     def __init__(self, writer: Writer, reader: Reader, notifications: Notifications, prepared: Prepared) -> None:
         self.writer = writer
         self.reader = reader
+        self.viewer: Reader | None = None
         self.notifications = notifications
         self.description, self.liveness = prepared
         self.process = os.getpid()

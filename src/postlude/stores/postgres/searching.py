@@ -1,0 +1,243 @@
+"""Searching jobs page by page, listing and counting them. Fulfils `stores.searching.SearchStore`."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
+
+from postlude.job import JobState
+from postlude.stores.paging import Seen, Way, id_of, is_plain, search_of, texts_of
+from postlude.stores.postgres.keys import resolved
+from postlude.stores.postgres.rows import plain, record_of
+from postlude.stores.postgres.statements import sql
+from postlude.stores.searching import LOOK, MOST, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from uuid import UUID
+
+    from postlude.job import Record
+    from postlude.stores.contract import Filter
+    from postlude.stores.paging import Search, Stretch
+    from postlude.stores.postgres.session import Session
+    from postlude.stores.searching import Found, Place
+
+T = TypeVar("T")
+
+_ALL: Final = 2**62
+"""More than there can be."""
+_BY_STATE: Final = frozenset({JobState.QUEUED, JobState.FAILED, JobState.CANCELLED})
+_NAME: Final = re.compile(r"(?<!:):([a-z_]+)")
+
+
+class Read(Protocol):
+    """Carries out what is read."""
+
+    async def __call__(self, operation: Callable[[Session], Awaitable[T]]) -> T:
+        """What the operation gives."""
+        ...
+
+
+class Searching:
+    """The searches of one store.
+
+    Args:
+        read: carries out what may take long.
+    """
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+
+    async def search(
+        self,
+        filter: Filter,  # noqa: A002 - the contract's word
+        *,
+        limit: int,
+        place: Place | None = None,
+        newer: bool = False,
+        look: int = LOOK,
+    ) -> Found:
+        """Clauses 54, 55 and 57."""
+        search = search_of(filter, limit=limit, place=place, newer=newer, by_state=_BY_STATE)
+        return await self._read(lambda session: search_in(session, search, look))
+
+    async def tally(self, filter: Filter, *, most: int = MOST, look: int = LOOK) -> Tally:  # noqa: A002
+        """Clause 56."""
+        return await self._read(lambda session: _tally(session, filter, most, look))
+
+
+async def list_jobs(session: Session, wanted: Filter, limit: int, before: UUID | None) -> list[Record]:
+    """Read the newest that match, however many have to be looked at (clause 21)."""
+    search = search_of(wanted, limit=limit, place=None, newer=False, by_state=_BY_STATE)
+    if before is not None:
+        place = await resolved(session, before)
+        number: int | None = await session.value("place", place)
+        if number is None:
+            return []
+        search = search._replace(place=place.int if search.ways[0].by_id else number)
+    return [*(await search_in(session, search, None)).records]
+
+
+async def count(session: Session, wanted: Filter) -> Mapping[JobState, int]:
+    """Read how many there are of each state (clause 21)."""
+    search = search_of(wanted._replace(states=frozenset()), limit=0, place=None, newer=False, by_state=())
+    counts = await _count_way(session, search._replace(filter=wanted), search.ways[0], search.stretch)
+    return {state: counts[state] for state in JobState if state in counts}
+
+
+async def search_in(session: Session, search: Search, look: int | None) -> Found:
+    """One page; `look` None: however many have to be looked at."""
+    if len(search.ways) == 1:
+        return search.page([await _look(session, search, search.ways[0], look)])
+    # At one moment: else a job that changes its state between two ways could be on neither.
+    async with session.connection.transaction(isolation="repeatable_read", readonly=True):
+        return search.page([await _look(session, search, way, look) for way in search.ways])
+
+
+async def _look(session: Session, search: Search, way: Way, look: int | None) -> Seen:
+    taken, stretch, edge = await _bounded(session, search, way, look)
+    values = {**values_of(session, search.filter, taken, stretch), "limit": search.limit + 1}
+    text = text_on("newer" if search.newer else "older", taken.name, session.schema)
+    rows = await session.connection.fetch(text.sql, *text.given(values))
+    return Seen([(_number(row["placed"]), record_of(row)) for row in rows], edge)
+
+
+class Taken(NamedTuple):
+    """A way that is taken in the place of another."""
+
+    name: str
+    by_id: bool
+    state: JobState | None
+    these: list[int] | None = None
+
+
+async def _bounded(session: Session, search: Search, way: Way, look: int | None) -> tuple[Taken, Stretch, int | None]:
+    """The way that is really taken, the part of the stretch that is looked at, and what follows it."""
+    stretch = search.stretch
+    taken = Taken(way.name, way.by_id, way.state)
+    if way.state is JobState.QUEUED:
+        # No index has the queued ones in the order of the commits: it would be in the way of claims.
+        few = MOST if look is None else look
+        rows = await session.rows("searching/queued_seqs", session.namespace, few + 1)
+        if len(rows) <= few:
+            return Taken("these", by_id=False, state=None, these=[row["seq"] for row in rows]), stretch, None
+        taken = taken._replace(name="queued")
+    if look is None:
+        return taken, stretch, None
+    passed = "newest" if taken.name == "queued" else taken.name
+    text = text_on("edge_newer" if search.newer else "edge_older", passed, session.schema)
+    values = {**values_of(session, search.filter, taken, stretch), "look": look}
+    found = await session.connection.fetchval(text.sql, *text.given(values))
+    if found is None:
+        return taken, stretch, None
+    edge = _number(found)
+    return taken, (stretch._replace(below=edge) if search.newer else stretch._replace(above=edge)), edge
+
+
+async def _tally(session: Session, wanted: Filter, most: int, look: int) -> Tally:
+    async with session.connection.transaction(isolation="repeatable_read", readonly=True):
+        if is_plain(wanted):
+            counts, more = await _count_states(session, wanted, most, look)
+        else:
+            counts, more = await _count_seen(session, wanted, most, look)
+    states = wanted.states or frozenset(JobState)
+    return Tally({state: min(counts[state], most) for state in JobState if state in states and counts.get(state)}, more)
+
+
+_Counted = tuple[dict[JobState, int], frozenset[JobState]]
+
+
+async def _count_states(session: Session, wanted: Filter, most: int, look: int) -> _Counted:
+    """From the small indexes; those that have succeeded are what is left of the total."""
+    rows = await session.rows("searching/count_claimed", session.namespace)
+    counts = {JobState(state): number for state, number in rows}
+    for state in (JobState.FAILED, JobState.CANCELLED):
+        counts[state] = await session.value("searching/count_ended", session.namespace, most + 1, state.value)
+    counts[JobState.QUEUED] = await session.value("searching/count_queued", session.namespace, most + 1)
+    states = wanted.states or frozenset(JobState)
+    if JobState.SUCCEEDED in states:
+        if any(number > most for number in counts.values()):
+            # What is left of a total that is not known.
+            seen, more = await _count_seen(session, wanted._replace(states=frozenset({JobState.SUCCEEDED})), most, look)
+            counts.update(seen)
+            return counts, more | _beyond(counts, states, most)
+        others = sum(counts.values())
+        total: int = await session.value("searching/count_any", session.namespace, others + most + 1)
+        counts[JobState.SUCCEEDED] = total - others
+    return counts, _beyond(counts, states, most)
+
+
+def _beyond(counts: Mapping[JobState, int], states: frozenset[JobState], most: int) -> frozenset[JobState]:
+    return frozenset(state for state, number in counts.items() if number > most and state in states)
+
+
+async def _count_seen(session: Session, wanted: Filter, most: int, look: int) -> _Counted:
+    """One by one, of the newest on each way."""
+    search = search_of(wanted, limit=0, place=None, newer=False, by_state=_BY_STATE)
+    counts: dict[JobState, int] = {}
+    more: set[JobState] = set()
+    states = wanted.states or frozenset(JobState)
+    for way in search.ways:
+        taken, stretch, edge = await _bounded(session, search, way, look)
+        counts.update(await _count_way(session, search, taken, stretch))
+        if edge is not None:
+            more |= states if way.state is None else {way.state}
+    return counts, frozenset(more) | _beyond(counts, states, most)
+
+
+async def _count_way(session: Session, search: Search, way: Way | Taken, stretch: Stretch) -> dict[JobState, int]:
+    text = text_on("tally", way.name, session.schema)
+    taken = way if isinstance(way, Taken) else Taken(way.name, way.by_id, way.state)
+    rows = await session.connection.fetch(text.sql, *text.given(values_of(session, search.filter, taken, stretch)))
+    return {JobState(state): number for state, number in rows}
+
+
+class _Text(NamedTuple):
+    """A statement, and the names of its parameters in their order."""
+
+    sql: str
+    names: tuple[str, ...]
+
+    def given(self, values: Mapping[str, Any]) -> list[Any]:
+        """The parameters."""
+        return [values[name] for name in self.names]
+
+
+@cache
+def text_on(name: str, way: str, schema: str) -> _Text:
+    """A statement on one way; in the files its parameters have names, since no way needs all of them."""
+    text = sql(f"searching/{name}", schema).replace("WAY", sql(f"searching/{way}", schema).rstrip())
+    text = text.replace("MATCH", sql("searching/match", schema).rstrip())
+    text = text.replace("PLACED", "id" if way == "by_id" else "seq")
+    names = tuple(dict.fromkeys(_NAME.findall(text)))
+    numbers = {name: f"${number}" for number, name in enumerate(names, 1)}
+    return _Text(_NAME.sub(lambda found: numbers[found[1]], text), names)
+
+
+def values_of(session: Session, wanted: Filter, way: Taken, stretch: Stretch) -> dict[str, Any]:
+    """All parameters that there may be, by their names."""
+    texts = texts_of(wanted)
+    above, below = stretch
+    return {
+        "namespace": session.namespace,
+        "above": id_of(above) if way.by_id else max(above, -1),
+        "below": id_of(below) if way.by_id else min(below, 2**63 - 1),
+        "states": [state.value for state in wanted.states] or None,
+        "state": None if way.state is None else way.state.value,
+        "these": way.these,
+        "task": wanted.task,
+        "chain": wanted.chain,
+        "queue": wanted.queue,
+        "key": wanted.key,
+        "since": wanted.since,
+        "until": wanted.until,
+        "ended_since": wanted.ended_since,
+        "text": plain(texts.plain),
+        "in_json": texts.in_json,
+        "in_ascii": texts.in_ascii,
+    }
+
+
+def _number(placed: int | UUID) -> int:
+    return placed if isinstance(placed, int) else placed.int

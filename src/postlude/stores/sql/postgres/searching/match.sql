@@ -1,0 +1,6 @@
+(:states::text[] IS NULL OR state = ANY(:states))
+    AND (:task::text IS NULL OR task = :task) AND (:queue::text IS NULL OR queue = :queue)
+    AND (:key::text IS NULL OR key = :key) AND (:chain::uuid IS NULL OR chain = :chain)
+    AND (:since::float8 IS NULL OR created_at >= :since) AND (:until::float8 IS NULL OR created_at < :until)
+    AND (:ended_since::float8 IS NULL OR finished_at >= :ended_since)
+    AND (:text::text IS NULL OR arguments ILIKE :in_json::text OR failure ILIKE :in_ascii::text OR reason ILIKE :text)

@@ -1,0 +1,1 @@
+FROM {schema}.jobs WHERE namespace = :namespace AND state = 'queued' AND seq = ANY(:these::bigint[])

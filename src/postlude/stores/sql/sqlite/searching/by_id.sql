@@ -1,0 +1,1 @@
+FROM jobs WHERE 1 = 1

@@ -1,0 +1,1 @@
+FROM jobs INDEXED BY jobs_claimed WHERE owner > 0 AND state IN ('staged', 'running')

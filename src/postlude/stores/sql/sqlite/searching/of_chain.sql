@@ -1,0 +1,1 @@
+FROM jobs INDEXED BY jobs_of_chain WHERE chain = :chain

@@ -1,0 +1,1 @@
+FROM jobs INDEXED BY jobs_of_key WHERE key = :key
