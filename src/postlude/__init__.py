@@ -1,12 +1,13 @@
 """Background tasks for FastAPI that survive: `Postlude(app)`."""
 
+from postlude.api import accepted
 from postlude.app import Postlude
 from postlude.background import BackgroundTasks
-from postlude.client import Jobs
 from postlude.context import cancel_requested, current_job, progress
 from postlude.control import Cancel, Retry, Snooze
 from postlude.errors import JobNotFound, PostludeError
 from postlude.failed import FailedJob
+from postlude.fastapi import Jobs
 from postlude.handle import Job
 from postlude.job import JobState
 from postlude.retention import Retention
@@ -33,6 +34,7 @@ __all__ = [
     "Snooze",
     "TransactionTasks",
     "Within",
+    "accepted",
     "cancel_requested",
     "current_job",
     "progress",

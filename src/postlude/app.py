@@ -21,11 +21,11 @@ from postlude.source import source_root
 from postlude.streams import Hub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from contextvars import ContextVar
     from datetime import timedelta
 
-    from fastapi import FastAPI
+    from fastapi import APIRouter, FastAPI
     from opentelemetry.trace import TracerProvider
 
     from postlude.client import Jobs
@@ -137,6 +137,7 @@ class Postlude(Enqueuing):
         )
         self._applications: list[FastAPI] = []
         clock = SystemClock()
+        self._clock = clock
         self._module = caller.get("__name__", "__main__")
         place = self._place
         runtime = Runtime(self.settings, self._registry, clock, open_call_ids, self._dependency_overrides, place)
@@ -212,6 +213,26 @@ class Postlude(Enqueuing):
     def _place(self) -> Place:
         """Where a child process finds the application: the first, whose lifespan begins first."""
         return place_in(self._applications[0], self._module) if self._applications else nowhere()
+
+    def router(self, *, authorize: Callable[..., Any] | None = None) -> APIRouter:
+        """Routes under which callers ask after their jobs, for `app.include_router`.
+
+        `GET /jobs/{job_id}`, `GET /jobs/{job_id}/events` (server-sent events), `GET /jobs/{job_id}/result`,
+        `POST /jobs/{job_id}/cancel` and `POST /jobs/{job_id}/retry`; `accepted(job)` sends callers there.
+
+        Args:
+            authorize: a dependency that says whose a job is: it gets the job by a parameter that is annotated with
+                `postlude.api.RequestedJob`, and whatever else it depends on. It returns True for whoever may see
+                and change the job, `"view"` for who may only see it, and False for anybody else, who gets 404; or it
+                raises. None: whoever has the id of a job, which cannot be guessed, learns its state and progress, and
+                nothing else.
+
+        Raises:
+            CallError: FastAPI cannot call it as a dependency.
+        """
+        from postlude.api.routes import Sources, make_router  # noqa: PLC0415 - only who wants them pays for the models
+
+        return make_router(Sources(self.jobs, self._hub, self._runtime.views.masking, self._clock), authorize)
 
     async def close(self) -> None:
         """Let go of the store, where no lifespan does: in scripts, and tests without a running application."""

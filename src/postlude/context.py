@@ -38,6 +38,12 @@ def read_origin(text: str | None) -> dict[str, Any]:
     return found
 
 
+def read_carried(text: str | None) -> dict[str, Any]:
+    """What is carried in a stored origin, by the names of the variables."""
+    found: dict[str, Any] = {} if text is None else json.loads(text).get(CARRY, {})
+    return found
+
+
 class CurrentJob:
     """The job that this code runs for."""
 

@@ -14,7 +14,7 @@ import asyncio
 import functools
 import inspect
 import weakref
-from typing import TYPE_CHECKING, Any, Final, SupportsIndex
+from typing import TYPE_CHECKING, Annotated, Any, Final, SupportsIndex
 
 import fastapi
 from fastapi import Depends, FastAPI
@@ -23,7 +23,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import HTTPConnection  # noqa: TC002 - FastAPI reads the annotation
 
-from postlude import telemetry
+from postlude import client, telemetry
 from postlude.background import PlainTasks, adopt
 from postlude.calls import CallOptions
 from postlude.coverage import coverage, first_endpoint
@@ -39,11 +39,13 @@ if TYPE_CHECKING:
     from postlude.client import Jobs
     from postlude.request.desk import Desk
 
+__all__ = ["Jobs", "Outer", "desk_of", "install", "install_disabled", "is_disabled"]
+
 DISABLED: Final = (
     "disabled by POSTLUDE_DISABLED: background tasks are FastAPI's own, and are kept nowhere; jobs that wait stay "
     "where they are until it is unset"
 )
-_disabled: Final[weakref.WeakSet[Jobs]] = weakref.WeakSet()
+_disabled: Final[weakref.WeakSet[client.Jobs]] = weakref.WeakSet()
 """Of which it was said. One may be installed in several applications."""
 
 
@@ -82,7 +84,7 @@ def install(app: FastAPI, desk: Desk) -> None:
     app.user_middleware = Pinned([Middleware(Outer, app, desk), *app.user_middleware, Middleware(Inner, app, desk)])
 
 
-def install_disabled(app: FastAPI, jobs: Jobs) -> None:
+def install_disabled(app: FastAPI, jobs: client.Jobs) -> None:
     """Leave the background tasks of `app` to FastAPI, under the names that Postlude gives them, and say so."""
     if jobs not in _disabled:
         _disabled.add(jobs)
@@ -104,6 +106,25 @@ def desk_of(app: FastAPI) -> Desk | None:
 def is_disabled(app: FastAPI) -> bool:
     """Whether Postlude was given the application, and was told to leave it as it is."""
     return any(mark in _disabled for mark in _marks(app))
+
+
+async def _jobs_here(connection: HTTPConnection) -> client.Jobs:
+    """What an endpoint or a dependency gets by the annotation `Jobs`."""
+    app = connection.scope["app"]
+    mark = next(iter(_marks(app)), None)
+    if mark is None:
+        message = (
+            f"Jobs is the annotation for durable.jobs, and Postlude is not installed in the application that answers "
+            f"{connection.scope['path']}. Install it there too: durable.install(sub)."
+        )
+        raise InstallError(message)
+    jobs: client.Jobs = mark if isinstance(mark, client.Jobs) else mark.jobs
+    return jobs
+
+
+if not TYPE_CHECKING:
+    # To a checker the class, so that what it injects has its type.
+    Jobs = Annotated[client.Jobs, Depends(_jobs_here)]
 
 
 def _marks(app: FastAPI) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from postlude.codec.forms import DoesNotFit
 from postlude.codec.results import reason_unstored
-from postlude.context import read_origin
+from postlude.context import read_carried, read_origin
 from postlude.errors import (
     NotSucceeded,
     ResultDoesNotFit,
@@ -188,6 +188,11 @@ class Job(Generic[R_co]):
         its name, and `moment`, for which the job was made, as ISO 8601 in the schedule's zone.
         """
         return {} if self._record is None else read_origin(self._record.origin)
+
+    @property
+    def carried(self) -> Mapping[str, Any]:
+        """The context variables that came along with its call, by their names; see `Postlude(carry=)`."""
+        return {} if self._record is None else read_carried(self._record.origin)
 
     @property
     def saved(self) -> Any:  # noqa: ANN401 - whatever its task has saved

@@ -181,16 +181,18 @@ class Lookout:
         watched = self._jobs.get(job_id)
         if watched is None or watched.over:
             watched = self._jobs[job_id] = _Watched(self._tell)
+            watched.until_left.enter_context(waiters.telling(job_id, watched))
         watched.reading += lines
         if watched.job is None or (lines and watched.reading == 1):
             self.wake()
         try:
-            with waiters.telling(job_id, watched):
-                yield watched
+            yield watched
         finally:
             watched.reading -= lines
-            if not watched.listeners and self._jobs.get(job_id) is watched:
-                del self._jobs[job_id]
+            if not watched.listeners:
+                watched.until_left.close()
+                if self._jobs.get(job_id) is watched:
+                    del self._jobs[job_id]
 
     @contextlib.contextmanager
     def shared(self, name: str, read: Callable[[], Awaitable[Any]]) -> Iterator[_Shared]:
@@ -280,6 +282,8 @@ class _Watched(_Source):
     def __init__(self, settled: Callable[[], None]) -> None:
         super().__init__()
         self.tell = settled
+        self.until_left = contextlib.ExitStack()
+        """Closed when nobody listens any more."""
         self.reading = 0
         """How many of those who listen want its lines."""
         self.job: Glance | None = None

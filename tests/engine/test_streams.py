@@ -106,7 +106,8 @@ async def listen() -> AsyncIterator[Callable[[AsyncGenerator[Any, None]], Listen
     yield listen
     for each in made:
         each.task.cancel()
-    await asyncio.gather(*(each.task for each in made), return_exceptions=True)
+    ends = await asyncio.gather(*(each.task for each in made), return_exceptions=True)
+    assert [end for end in ends if isinstance(end, Exception)] == []
 
 
 Listen = Callable[[AsyncGenerator[Any, None]], Listening]

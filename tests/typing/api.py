@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, assert_type
 from uuid import UUID
 
+from fastapi import APIRouter, Depends, FastAPI, Response
 from fastapi import BackgroundTasks as Stock
-from fastapi import Depends, FastAPI
 
 import postlude
 from postlude import (
@@ -32,12 +32,14 @@ from postlude import (
     Snooze,
     TransactionTasks,
     Within,
+    accepted,
     cancel_requested,
     current_job,
     progress,
     schedule,
     task,
 )
+from postlude.api import RequestedJob
 from postlude.errors import (
     ApplicationNotFound,
     ArgumentsDoNotFit,
@@ -546,6 +548,23 @@ async def all_jobs(jobs: Jobs) -> None:
     assert_type(await jobs.logs(one.id), Sequence[LogLine])
     await jobs.get(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await jobs.list(state=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def may_see(job: RequestedJob, jobs: Jobs) -> bool:
+    assert_type(job, Job[Any])
+    assert_type(job.carried, Mapping[str, Any])
+    return await jobs.get(job.id) is job
+
+
+assert_type(durable.router(authorize=may_see), APIRouter)
+durable.router(authorize="admin")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.include_router(durable.router())
+
+
+@app.post("/accepted")
+async def accepts(tasks: BackgroundTasks) -> Response:
+    accepted(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    return accepted(tasks.add_task(add, 1))
 
 
 def in_a_thread() -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from postlude.bound import Bound
     from postlude.calls import Call, CallOptions, Chain
+    from postlude.client import Jobs
     from postlude.coverage import Coverage
     from postlude.handle import Job
     from postlude.settings import Settings
@@ -23,6 +24,8 @@ class Desk(Protocol):
     """
 
     settings: Settings
+    jobs: Jobs
+    """Injected where an endpoint asks for them."""
 
     def prepare(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], options: CallOptions

@@ -1,0 +1,110 @@
+"""Who may see a job, and who may change it: every route × nobody, view, act, owner, other owner, and no `authorize`."""
+
+import pytest
+from fastapi import FastAPI
+
+from postlude import Postlude
+from postlude.api import RequestedJob
+from postlude.errors import CallError
+from tests.api.asgi import Answer, serving
+from tests.api.conftest import Site, gate
+
+ROUTES = [
+    ("GET", "", 200),
+    ("GET", "/events", 200),
+    ("GET", "/result", 200),
+    ("POST", "/cancel", 200),
+    ("POST", "/retry", 202),
+]
+
+
+CALLERS = [
+    ("nobody", None, 401, 401),
+    ("view", "viewer", None, 403),
+    ("act", "operator", None, None),
+    ("owner", "ann", None, None),
+    ("other owner", "bob", 404, 404),
+]
+"""Who asks, as whom, and what is answered to who asks and to who acts; None: it is fine."""
+
+
+async def in_the_state_for(site: Site, route: str) -> str:
+    """Where a job is told of that has what the route needs."""
+    if route == "/cancel":
+        return await site.add("waits")
+    name = "fails" if route == "/retry" else "works"
+    gate(name).set()
+    job = await site.added(name)
+    await job.wait(timeout=30)
+    return f"/jobs/{job.id}"
+
+
+@pytest.mark.parametrize(("method", "route", "fine"), ROUTES, ids=[f"{m} {r}" for m, r, _ in ROUTES])
+async def test_every_route_for_everybody(site: Site, method: str, route: str, fine: int) -> None:
+    for who, user, seen, changed in CALLERS:
+        where = await in_the_state_for(site, route)
+        answer = await site.ask(where + route, method=method, user=user).end()
+        expected = (changed if method == "POST" else seen) or fine
+        # A job that runs is asked to end, and may not have ended yet.
+        also = 202 if (route, expected) == ("/cancel", 200) else expected
+        assert answer.status in {expected, also}, who
+        if expected in {401, 403, 404}:
+            assert set(answer.json) == {"detail"}
+            assert "report" not in answer.text
+
+
+@pytest.mark.parametrize(("method", "route", "_"), ROUTES, ids=[f"{m} {r}" for m, r, _ in ROUTES])
+async def test_without_authorize_only_state_and_progress_are_told(
+    open_site: Site, method: str, route: str, _: int
+) -> None:
+    where = await in_the_state_for(open_site, route)
+    answer = await open_site.ask(where + route, method=method, user=None).end()
+    if route in {"", "/events"}:
+        assert answer.status == 200
+        for said in [answer.json] if route == "" else [event.data for event in answer.events]:
+            assert set(said) == {"id", "state", "progress", "created_at", "run_at", "started_at", "finished_at"}
+    else:
+        assert answer.status == 403
+        assert "authorize=" in answer.json["detail"]
+    for secret in ("works", "k-1", "Traceback", "report"):
+        assert secret not in answer.text
+
+
+async def test_a_job_that_is_not_there(site: Site) -> None:
+    for path in ("/jobs/01900000-0000-7000-8000-000000000000", "/jobs/01900000-0000-7000-8000-000000000000/events"):
+        assert (await site.ask(path).end()).status == 404
+    assert (await site.ask("/jobs/17").end()).status == 404
+
+
+@pytest.mark.parametrize("forgotten", [None, False])
+async def test_what_authorize_must_say(place: str, forgotten: bool | None) -> None:
+    site = Site(place, lambda: forgotten, worker="off")
+    async with serving(site.app):
+        assert (await site.ask(await site.add("works")).end()).status == 404
+
+
+async def test_what_authorize_must_not_say(place: str) -> None:
+    site = Site(place, lambda: "admin", worker="off")
+    async with serving(site.app):
+        with pytest.raises(CallError, match=r'expected True or "act", "view", or False .* got \'admin\''):
+            await site.ask(await site.add("works")).end()
+
+
+def test_an_authorize_that_cannot_be_called(place: str) -> None:
+    def authorize(job: object, what: Postlude) -> bool:
+        raise NotImplementedError
+
+    durable = Postlude(FastAPI(), place)
+    with pytest.raises(CallError, match="RequestedJob"):
+        durable.router(authorize=authorize)
+
+
+async def test_the_requested_job_outside_of_these_routes(place: str) -> None:
+    app = FastAPI()
+
+    @app.get("/{job_id}")  # noqa: FAST003 - the annotation takes it
+    async def endpoint(job: RequestedJob) -> None:
+        raise NotImplementedError
+
+    with pytest.raises(CallError, match=r"durable\.router"):
+        await Answer(app, "/01900000-0000-7000-8000-000000000000").end()
