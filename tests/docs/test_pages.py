@@ -19,6 +19,7 @@ KINDS = {
     "console": "is typed in test_consoles.py",
     "ini": "is read in test_workers_page.py",
     "yaml": "is read in test_workers_page.py",
+    "html": "is opened in test_status_page.py",
     "mermaid": "is compared in test_lifecycle.py",
     "": "is a sketch",
 }
