@@ -3,7 +3,9 @@
 Statistics
     58. **Added up.** `add_statistics` adds to what other processes have added to the same minutes. When it raises, it
         may have been added or not: statistics are no ledger. `statistics` gives sums for stretches of `step` seconds,
-        which is 60 for `KEPT_MINUTES` seconds and 600 for `KEPT` seconds after the minute; older ones are pruned.
+        which is 60 for `KEPT_MINUTES` seconds and 600 for `KEPT` seconds after the minute; older ones are pruned. With
+        `ALWAYS` it gives one sum, at the moment 0, of all that was ever counted: it only grows, and a read that begins
+        when another has ended gives no less, in whichever process.
 
 Workers
     59. **What they say.** `report_worker` keeps the last report of a living worker; `workers` gives all rows there are,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from postlude.limits import Limit
     from postlude.statistics import Minute
 
+ALWAYS: Final = 0
+"""The step of the one stretch that is all of the time, and is never pruned."""
 KEPT_MINUTES: Final = 2 * 3600.0
 """Seconds for which there are sums by the minute."""
 KEPT: Final = 8 * 86400.0
@@ -160,7 +164,7 @@ class SeeingStore(Protocol):
         ...
 
     async def statistics(self, *, since: float, step: int) -> Sequence[Sum]:
-        """The sums of the stretches that begin at or after that moment, oldest first (clause 58). `step`: 60 or 600."""
+        """The sums of the stretches of 60, 600 or `ALWAYS` that begin at or after then, oldest first (clause 58)."""
         ...
 
     async def report_worker(self, worker: int, report: WorkerReport, *, now: float) -> None:
