@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from postlude.retention import Retention
     from postlude.settings import Concurrency, Migrate, OnStoreError, Password, Settings, WorkerMode
     from postlude.sinks import Subscriber
+    from postlude.telemetry.prometheus import Metrics
     from postlude.timetable import Schedules
 
 
@@ -175,6 +176,17 @@ class Postlude(Enqueuing):
             CallError: it is no function, or an `async def`, which nobody would await.
         """
         return self._sinks.subscribe(subscriber)
+
+    def metrics(self) -> Metrics:
+        """What Prometheus scrapes, to be mounted: `app.mount("/metrics", durable.metrics())`.
+
+        Each answer is about the whole store, with all the processes that use it: whichever of them is asked, it says
+        the same. It is read when it is asked for, and no job pays for it.
+
+        Raises:
+            InstallError: the client of Prometheus is not installed; `pip install 'postlude[telemetry]'`.
+        """
+        return self._sinks.metrics()
 
     def instrument(self, *, tracer_provider: TracerProvider | None = None) -> None:
         """Make OpenTelemetry spans, by the semantic conventions for messaging.

@@ -67,7 +67,7 @@ def _walk_mounted(mounted: ASGIApp, path: str, is_hook: IsHook) -> Iterator[tupl
             yield from _walk(app, path.rstrip("/"), is_hook)
         else:
             yield False, f"{path}: a mounted FastAPI application; install Postlude in it as well"
-    elif not isinstance(app, StaticFiles):
+    elif not isinstance(app, StaticFiles) and not hasattr(app, "adds_no_tasks"):
         yield False, f"{path}: a mounted {type(app).__name__}, which is not a FastAPI application"
 
 

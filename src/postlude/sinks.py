@@ -1,4 +1,7 @@
-"""Where what happens goes, beside the log: a function of the user's, OpenTelemetry. Each is imported when asked for."""
+"""Where what happens goes, beside the log: to a function of the user's, to Prometheus and to OpenTelemetry.
+
+The libraries are imported when they are asked for.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
     from postlude.events import Event
     from postlude.runtime import Runtime
+    from postlude.telemetry.prometheus import Metrics
 
 Subscriber = TypeVar("Subscriber", bound="Callable[[Event], object]")
 
@@ -40,6 +44,15 @@ class Sinks:
             raise CallError(message)
         self._runtime.events.subscribe_to_attempts(subscriber)
         return subscriber
+
+    def metrics(self) -> Metrics:
+        """See `Postlude.metrics`."""
+        try:
+            from postlude.telemetry.looking import Look  # noqa: PLC0415 - who asks for none need not pay for it
+            from postlude.telemetry.prometheus import Metrics  # noqa: PLC0415 - the client of Prometheus is an extra
+        except ImportError as error:
+            raise _not_installed("metrics()", "the client of Prometheus", error) from error
+        return Metrics(Look(self._runtime.store, self._runtime.views, self._runtime.clock))
 
     def instrument(self, tracer_provider: TracerProvider | None) -> None:
         """See `Postlude.instrument`."""

@@ -30,7 +30,10 @@ with TestClient(app) as client:
 print(*sorted(set(sys.modules) - before))
 """
 LIBRARIES = ("opentelemetry", "prometheus_client", "sentry_sdk")
-OWN = {"postlude.telemetry.tracing": "durable.instrument()"}
+OWN = {
+    "postlude.telemetry.prometheus": 'app.mount("/metrics", durable.metrics())',
+    "postlude.telemetry.tracing": "durable.instrument()",
+}
 
 
 def loaded(folder: Path, asked: str) -> set[str]:
