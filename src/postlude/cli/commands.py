@@ -8,15 +8,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from postlude.cli.backup import backup
 from postlude.cli.check import check_application
 from postlude.cli.demo.story import tell
+from postlude.cli.enqueuing import enqueue
 from postlude.cli.migrating import bring_up_to_date
 from postlude.cli.move import ends_of, move_jobs
 from postlude.cli.working import work
 
 commands: typer.Typer = typer.Typer(
     name="postlude",
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -177,3 +178,7 @@ def check(
     Exit code: 0 when there is nothing of that kind; 1 when there is; 2 when there is no application to look at.
     """
     raise typer.Exit(check_application(application, Console(highlight=False)))
+
+
+commands.add_typer(enqueue, name="enqueue")
+commands.command()(backup)

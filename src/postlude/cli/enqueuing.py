@@ -1,0 +1,188 @@
+"""`postlude enqueue`: each task of the application as a command, whose options are the task's own parameters."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import inspect
+from inspect import Parameter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from postlude.calls import NO_OPTIONS, with_job_options
+from postlude.cli.adding import add
+from postlude.cli.codes import DONE, MEANINGLESS
+from postlude.cli.known import find_task, known_tasks
+from postlude.cli.opened import application_of, look_up, opened
+from postlude.cli.printing import Output, in_line
+from postlude.cli.running import ended, fields_of, take
+from postlude.cli.spans import duration
+from postlude.cli.values import arguments_of, read_call
+from postlude.cli.waiting import wait_and_tell
+from postlude.errors import CallError, PostludeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from postlude.calls import CallOptions
+    from postlude.cli.opened import Place
+    from postlude.cli.values import Argument
+    from postlude.definition import TaskDefinition
+
+_OWN = "Of the job"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command itself takes, before the task's name and behind it."""
+
+    wait: Annotated[
+        bool | None,
+        typer.Option("--wait", show_default=False, help="Wait for its end, and show progress and result."),
+    ] = None
+    timeout: Annotated[
+        str | None, typer.Option(metavar="10m", show_default=False, help="With --wait: for so long at most.")
+    ] = None
+    delay: Annotated[str | None, typer.Option(metavar="2h", show_default=False, help="Run it in so long.")] = None
+    queue: Annotated[str | None, typer.Option(show_default=False, help="In place of the task's queue.")] = None
+    priority: Annotated[
+        int | None, typer.Option(show_default=False, help="From -100 to 100, in place of the task's.")
+    ] = None
+    key: Annotated[
+        str | None, typer.Option(show_default=False, help="What at most one job of the task at a time may have.")
+    ] = None
+    json: Annotated[bool | None, typer.Option("--json", show_default=False, help="Answer in JSON.")] = None
+
+    def changed(self, given: Mapping[str, Any]) -> Asked:
+        """With what was said later in the place of what was said before."""
+        return dataclasses.replace(self, **{name: value for name, value in given.items() if value is not None})
+
+    def call_options(self) -> CallOptions:
+        """As the engine takes them.
+
+        Raises:
+            CallError: they make no sense.
+        """
+        delay = None if self.delay is None else duration(self.delay, "--delay")
+        return with_job_options(NO_OPTIONS, delay=delay, queue=self.queue, priority=self.priority, key=self.key)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Where:
+    """What stands before the task's name only: it says which tasks there are."""
+
+    app: Annotated[
+        str | None, typer.Option(metavar="main:app", show_default=False, help="The application, as for the others.")
+    ] = None
+
+
+class Tasks(TyperGroup):
+    """The tasks of the application that the options before the task's name lead to."""
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # noqa: ANN401 - click's, which typer has under several names
+        """The command of one task; ends the program if there is no such task."""
+        out = Output(json=False)
+        try:
+            place = look_up(ctx.params.get("app"), None, out)
+            return _command_of(place, find_task(application_of(place), cmd_name), _said_before(ctx))
+        except PostludeError as error:
+            if ctx.resilient_parsing:  # a shell completes a line
+                return None
+            code = out.refuse(error)
+        raise typer.Exit(code)
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # as above
+        """The tasks that are known; none where there is no application."""
+        try:
+            return [each.name for each in known_tasks(application_of(look_up(ctx.params.get("app"), None, Output())))]
+        except PostludeError:
+            return []
+
+
+def _said_before(ctx: typer.Context) -> Asked:
+    return Asked().changed({each.name: ctx.params.get(each.name) for each in dataclasses.fields(Asked)})
+
+
+enqueue: typer.Typer = typer.Typer(cls=Tasks, no_args_is_help=True, subcommand_metavar="TASK [--argument value]...")
+
+
+def _enqueue(**_: object) -> None:
+    """Add a job of a task; its arguments are read by the task's own annotations.
+
+    `postlude enqueue TASK --help` shows them. A list is given by repeating its option, or as JSON, and what has no form
+    of its own as text, such as a model, as JSON. Where a task has a parameter that is named like an option of the
+    command, that option stands before the task's name.
+    """
+
+
+take(_enqueue, [*fields_of(_Where), *fields_of(Asked)])
+enqueue.callback()(_enqueue)
+
+
+def _command_of(place: Place, definition: TaskDefinition, before: Asked) -> Any:  # noqa: ANN401 - as above
+    """A command whose options are the parameters of the task."""
+    arguments = arguments_of(definition)
+    parameters = [_parameter(at, each) for at, each in enumerate(arguments)]
+    own = [each for each in fields_of(Asked) if each.name not in {argument.name for argument in arguments}]
+
+    def command(**given: Any) -> None:
+        asked = before.changed({each.name: given[each.name] for each in own})
+        values = {each.name: given[f"argument_{at}"] for at, each in enumerate(arguments)}
+        out = Output(json=bool(asked.json))
+        raise typer.Exit(ended(lambda: _run(place, definition, asked, values, out), out))
+
+    take(command, [*parameters, *own])
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(definition.name, help=inspect.getdoc(definition.function) or "")(command)
+    return typer.main.get_command(app)
+
+
+def _parameter(at: int, argument: Argument) -> Parameter:
+    """The option, or for what has no name the argument, through which it is given."""
+    dashed = argument.name.replace("_", "-")
+    said = " ".join(filter(None, (argument.said, "" if argument.required else _default(argument))))
+    annotation: Any = bool if argument.flag else list[str] if argument.several else str
+    if argument.by_position:
+        info: Any = typer.Argument(metavar=argument.name.upper(), help=said, show_default=False)
+    elif argument.flag:
+        info = typer.Option(f"--{dashed}/--no-{dashed}", help=said, show_default=False)
+    else:
+        # Python's own spelling is taken, too.
+        spellings = dict.fromkeys((f"--{dashed}", f"--{argument.name}"))
+        info = typer.Option(*spellings, metavar="VALUE", help=said, show_default=False)
+    return Parameter(
+        f"argument_{at}",
+        Parameter.KEYWORD_ONLY,
+        default=Parameter.empty if argument.required else None,
+        annotation=Annotated[annotation if argument.required else annotation | None, info],
+    )
+
+
+def _default(argument: Argument) -> str:
+    return "" if argument.default is Parameter.empty else f"(default: {in_line(repr(argument.default))[:60]})"
+
+
+def _run(place: Place, definition: TaskDefinition, asked: Asked, values: Mapping[str, Any], out: Output) -> int:
+    arguments = arguments_of(definition)
+    args, kwargs, problems = read_call(arguments, values)
+    if problems:
+        for problem in problems:
+            out.note(f"{definition.name}: {problem}")
+        return MEANINGLESS
+    options = asked.call_options()
+    timeout = None if asked.timeout is None else duration(asked.timeout, "--timeout")
+    if timeout is not None and not asked.wait:
+        message = "--timeout is of --wait: give both."
+        raise CallError(message)
+
+    async def enqueue() -> int:
+        async with opened(place, out) as found:
+            job = await add(found, (definition.function, args, kwargs), options)
+            if asked.wait:
+                return await wait_and_tell(found, job.id, timeout)
+            out.show({"id": str(job.id), "task": job.task, "state": job.state}, str(job.id))
+            return DONE
+
+    return asyncio.run(enqueue())

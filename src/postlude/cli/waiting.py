@@ -1,0 +1,70 @@
+"""Waiting for a job on a terminal: its progress while it runs, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from postlude.cli.codes import DONE, REFUSED
+from postlude.cli.describing import ending, job_json, progress_text
+from postlude.job import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from uuid import UUID
+
+    from rich.progress import TaskID
+
+    from postlude.cli.opened import Opened
+    from postlude.handle import Job
+
+LOOK_AGAIN: Final = 0.5
+"""Seconds between two looks at the progress."""
+
+
+class _Bar(NamedTuple):
+    """A bar that shows how far one job has come."""
+
+    shown: Progress
+    line: TaskID
+
+    def show(self, job: Job[Any]) -> None:
+        """As it is now."""
+        total = done = None
+        if job.progress is not None:
+            total, done = job.progress.total, job.progress.done
+        said = f"{job.state} {progress_text(job.progress)}".strip()
+        self.shown.update(self.line, total=total, completed=done or 0, description=said)
+
+
+async def wait_and_tell(opened: Opened, job_id: UUID | str, seconds: float | None) -> int:
+    """Wait until it has ended, and show what came of it; returns the exit code.
+
+    Raises:
+        JobNotFound: there is none with this id.
+        WaitTimeout: it had not ended in so many seconds.
+    """
+    job = await opened.jobs.get(job_id)
+    waiting = asyncio.ensure_future(opened.jobs.wait(job.id, timeout=seconds))
+    try:
+        with _bar(opened) as bar:
+            while not waiting.done():
+                bar.show(await opened.jobs.get(job.id))
+                await asyncio.wait({waiting}, timeout=LOOK_AGAIN)
+        job = await waiting
+    finally:
+        waiting.cancel()
+    view = await opened.views.job(job.id)
+    opened.out.show(job_json(view), ending(view))
+    return DONE if job.state is JobState.SUCCEEDED else REFUSED
+
+
+@contextlib.contextmanager
+def _bar(opened: Opened) -> Iterator[_Bar]:
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    shown = opened.out.errors.is_terminal and not opened.out.json
+    with Progress(*columns, console=opened.out.errors, transient=True, disable=not shown) as bar:
+        yield _Bar(bar, bar.add_task("", total=None))
