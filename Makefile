@@ -18,7 +18,7 @@ help: ## Show this list
 
 run: .venv/.run ## Start the notification service on http://127.0.0.1:8000 (PORT= to change it)
 	@$(BIN)/python scripts/check_port.py 127.0.0.1 "$(PORT)"
-	@cd examples/notifications && exec ../../$(BIN)/uvicorn main:app --host 127.0.0.1 --port "$(PORT)"
+	@cd examples/notifications && exec ../../$(BIN)/uvicorn --app-dir .. notifications.main:app --host 127.0.0.1 --port "$(PORT)"
 
 demo: .venv/.run ## Kill a server in the middle of 100 notifications, start it again, count
 	@$(BIN)/postlude demo
@@ -85,7 +85,7 @@ clean: ## Remove the virtual environments and the caches
 	@$(PYTHON) scripts/check_python.py
 	$(PYTHON) -m venv .venv
 	$(BIN)/python $(PIP_INSTALL) -c constraints/fastapi-newest.txt hatchling editables
-	$(BIN)/python $(PIP_INSTALL) -c constraints/fastapi-newest.txt --no-build-isolation -e '.[standard]'
+	$(BIN)/python $(PIP_INSTALL) -c constraints/fastapi-newest.txt --no-build-isolation -e '.[standard,examples]'
 	@touch $@
 
 .venv/.dev: .venv/.run

@@ -1,0 +1,1 @@
+"""A service that sends mail after the request, and survives being killed while it does."""
