@@ -48,6 +48,8 @@ class MailServer:
         """What it says at the end of each next message, before it takes one."""
         self.drops = 0
         """So many times it hangs up in the middle of the next messages."""
+        self.silent = False
+        """Whether it takes messages and never says so."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
@@ -106,6 +108,8 @@ class MailServer:
         assert isinstance(envelope.content, bytes)
         message = message_from_bytes(envelope.content, policy=default)
         self.received.append(Received(str(envelope.mail_from), list(envelope.rcpt_tos), message))
+        if self.silent:
+            await asyncio.Event().wait()  # until the connection is lost
         return "250 taken"
 
     def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.notifications.mailserver import MailServer
+from tests.scenarios.look import Look
 from tests.scenarios.server import ROOT, Answer, Server, uvicorn
 from tests.scenarios.waiting import wait_until
 
@@ -109,6 +110,30 @@ def test_where_mail_goes_to_the_world_callers_show_a_key_and_recipients_have_a_r
                 "ada@example.com": 2,
                 "grace@example.com": 1,
             }
+
+
+@pytest.mark.parametrize("interrupted", ["rerun", "hold"])
+def test_a_mail_of_which_nobody_knows_is_repeated_or_held(tmp_path: Path, interrupted: str) -> None:
+    """The mail server has it, and the service is killed before it hears that."""
+    with MailServer() as mails:
+        env = {"MAIL_URL": f"smtp://127.0.0.1:{mails.port}", "MAIL_API_KEY": KEY, "MAIL_INTERRUPTED": interrupted}
+        with Server(tmp_path, COMMAND, env) as server:
+            server.start()
+            mails.silent = True
+            job_id = json.loads(ask(server, MAIL, key=KEY).body)["id"]
+            wait_until(lambda: mails.received, "the mail server has it")
+            server.kill()
+            mails.silent = False
+            server.start()
+            if interrupted == "rerun":
+                wait_until(lambda: acknowledged(server), "it is acknowledged")
+                assert [mail.id for mail in mails.received] == [f"<{job_id}@example.com>"] * 2
+                assert len(acknowledged(server)) == 1
+            else:
+                with Look.into(server) as look:
+                    (held,) = wait_until(lambda: [job for job in look.jobs() if job.state == "failed"], "it is held")
+                assert f"look for Message-ID {job_id}" in str(held.error)
+                assert (len(mails.received), acknowledged(server)) == (1, [])
 
 
 class Caller(threading.Thread):
