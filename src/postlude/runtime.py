@@ -28,7 +28,7 @@ from postlude.order import run_all
 from postlude.places import Places
 from postlude.registry import import_tasks
 from postlude.staging import Staging, unstage
-from postlude.stores import open_store
+from postlude.stores import store_of
 from postlude.supervisor import Supervisor
 from postlude.timetable import Schedules
 from postlude.views import Views
@@ -114,15 +114,7 @@ class Runtime:
         return (await self.opening.process()).store
 
     def _new_store(self) -> Store:
-        s = self.settings
-        return open_store(
-            s.url,
-            direct_url=s.direct_url,
-            namespace=s.namespace,
-            schema=s.schema,
-            password=s.password,
-            migrate=s.migrate,
-        )
+        return store_of(self.settings)
 
     async def _open_process(self) -> Process:
         from postlude.process import Process  # noqa: PLC0415 - a module of tasks needs nothing that runs them

@@ -18,8 +18,11 @@ def call_of(desk: Desk, job_id: str) -> Any:
     [
         (("shop.send", "--to", "1", "--count", "2"), {"to": "1", "count": 2}),
         (("send", "--to=a", "--urgent", "--when", "2026-11-23"), {"to": "a", "urgent": True, "when": "2026-11-23"}),
-        (("report", "--order", '{"id": 4}', "--tags", "a", "--tags", "b"), {"order": {"id": 4}, "tags": ["a", "b"]}),
-        (("report", "--order", '{"id": 4}', "--wait", "3"), {"order": {"id": 4}, "wait": 3}),
+        (
+            ("shop.report", "--order", '{"id": 4}', "--tags", "a", "--tags", "b"),
+            {"order": {"id": 4}, "tags": ["a", "b"]},
+        ),
+        (("shop.report", "--order", '{"id": 4}', "--wait", "3"), {"order": {"id": 4}, "wait": 3}),
     ],
 )
 def test_the_arguments_are_read_by_the_annotations(desk: Desk, words: tuple[str, ...], stored: Any) -> None:
@@ -33,7 +36,7 @@ def test_what_has_no_name_is_given_by_its_place(desk: Desk) -> None:
 
 
 def test_all_that_does_not_fit_is_said_at_once(desk: Desk) -> None:
-    words = ("report", "--order", '{"note": "x"}', "--numbers", "many", "--wait", "long")
+    words = ("shop.report", "--order", '{"note": "x"}', "--numbers", "many", "--wait", "long")
     said = desk.refuses("enqueue", "--app", APP, *words, code=2)
     assert "shop.report: order: id: Field required" in said
     assert "shop.report: numbers: 0: Input should be a valid integer" in said

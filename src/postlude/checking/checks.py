@@ -15,7 +15,7 @@ from postlude.job import JobState
 from postlude.registry import import_tasks
 from postlude.scheduling import scheduled_tasks
 from postlude.settings import unknown_variables
-from postlude.stores import open_store
+from postlude.stores import store_of
 from postlude.stores.contract import Filter
 from postlude.stores.examining import examine
 
@@ -64,15 +64,7 @@ async def check(found: Found, clock: Clock, host: Host | None) -> Mapping[str, L
     store: Store | None = None
     looked = dict(place.looked)
     if place.ready:
-        s = settings
-        store = open_store(
-            s.url,
-            direct_url=s.direct_url,
-            namespace=s.namespace,
-            schema=s.schema,
-            password=s.password,
-            migrate=s.migrate,
-        )
+        store = store_of(settings)
         try:
             await store.open()
         except PostludeError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from postlude.masking import Masking
 from postlude.registry import Registry, import_tasks
 from postlude.settings import DEFAULT_URL, read_settings
 from postlude.standalone.finding import find, locate
-from postlude.stores import open_store
+from postlude.stores import store_of
 from postlude.stores.examining import path_of
 from postlude.stores.urls import is_postgres
 from postlude.timetable import Schedules
@@ -150,18 +150,12 @@ async def opened(place: Place, out: Output) -> AsyncIterator[Opened]:
     Raises:
         StoreError: it cannot be opened.
     """
-    s = place.settings
-    if not is_postgres(s.url):
-        _check_there(s.url)
-    store = open_store(
-        s.url,
-        direct_url=s.direct_url,
-        namespace=s.namespace,
-        schema=s.schema,
-        password=s.password,
-        # Whoever only looks makes no tables.
-        migrate="never" if is_postgres(s.url) else s.migrate,
-    )
+    settings = place.settings
+    if is_postgres(settings.url):
+        settings = replace(settings, migrate="never")  # whoever only looks makes no tables
+    else:
+        _check_there(settings.url)
+    store = store_of(settings)
     clock = SystemClock() if place.found is None else place.found.engine.clock
     description = await store.open(clock.set_ahead)
 
@@ -180,7 +174,7 @@ async def opened(place: Place, out: Output) -> AsyncIterator[Opened]:
             location=description.location,
             jobs=jobs,
             schedules=schedules,
-            views=Views(same, place.registry, clock, Masking(s.mask), schedules),
+            views=Views(same, place.registry, clock, Masking(settings.mask), schedules),
             clock=clock,
             out=out,
         )

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from postlude.bound import Bound
     from postlude.calls import Call, CallOptions, Chain
-    from postlude.client import Jobs
     from postlude.coverage import Coverage
     from postlude.handle import Job
     from postlude.settings import Settings
@@ -24,8 +23,6 @@ class Desk(Protocol):
     """
 
     settings: Settings
-    jobs: Jobs
-    """Injected where an endpoint asks for them."""
 
     def prepare(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], options: CallOptions

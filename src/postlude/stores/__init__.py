@@ -9,11 +9,11 @@ from postlude.settings import called
 from postlude.stores.urls import PREFIX, is_postgres, problem_of, problem_of_direct
 
 if TYPE_CHECKING:
-    from postlude.settings import Migrate, Password
+    from postlude.settings import Migrate, Password, Settings
     from postlude.stores.contract import Store
     from postlude.stores.postgres.location import Location
 
-__all__ = ["open_store"]
+__all__ = ["open_store", "store_of"]
 
 _INSTEAD: Final = {
     "direct_url": "nothing stands before a file",
@@ -56,6 +56,19 @@ def open_store(
     from postlude.stores.postgres import PostgresStore  # noqa: PLC0415 - who keeps jobs in a file need not have asyncpg
 
     return PostgresStore(location, migrates=migrate != "never")
+
+
+def store_of(settings: Settings) -> Store:
+    """The store of an application; see `open_store`."""
+    s = settings
+    return open_store(
+        s.url,
+        direct_url=s.direct_url,
+        namespace=s.namespace,
+        schema=s.schema,
+        password=s.password,
+        migrate=s.migrate,
+    )
 
 
 def check(url: str, **options: object) -> None:

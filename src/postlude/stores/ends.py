@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from postlude.errors import SettingsError
-from postlude.stores import open_store
+from postlude.stores import open_store, store_of
 from postlude.stores.sqlite import SQLiteStore
 from postlude.stores.urls import PREFIX
 
@@ -33,16 +33,8 @@ def open_ends(source: str, destination: Settings) -> tuple[StoreWithSource, Stor
     path = Path(source.removeprefix(PREFIX)).absolute()
     if not path.is_file():
         raise SettingsError([f"SOURCE: there is no file {path}, so nothing to move"])
-    d = destination
-    store = open_store(
-        d.url,
-        direct_url=d.direct_url,
-        namespace=d.namespace,
-        schema=d.schema,
-        password=d.password,
-        migrate=d.migrate,
-    )
-    if d.url.startswith(PREFIX) and Path(d.url.removeprefix(PREFIX)).resolve() == path.resolve():
+    store = store_of(destination)
+    if destination.url.startswith(PREFIX) and Path(destination.url.removeprefix(PREFIX)).resolve() == path.resolve():
         raise SettingsError(["DESTINATION: it is the same file as SOURCE"])
     # Jobs can be moved to every store there is; only the engine has no business with that.
     return SQLiteStore(str(path), leaving=True), cast("StoreWithDestination", store)
