@@ -13,6 +13,7 @@ from postlude.stores.postgres.arriving import Arriving
 from postlude.stores.postgres.bridge import Bridge
 from postlude.stores.postgres.callers import ForCallers
 from postlude.stores.postgres.fronts import Allowance, Fronts
+from postlude.stores.postgres.gate import Gate
 from postlude.stores.postgres.looking import Sight, read_pauses
 from postlude.stores.postgres.opened import Opened
 from postlude.stores.postgres.presence import Patience, leave, presence_at
@@ -308,7 +309,7 @@ class PostgresStore(ForCallers):
     @property
     def gate(self) -> GateStore:
         """Clauses 63 and 64."""
-        raise NotImplementedError
+        return Gate(self._change, self._do)
 
     # -- moving
 

@@ -13,6 +13,7 @@ from postlude.stores.reasons import inherited, not_open
 from postlude.stores.sqlite import by_hand, claiming, logs, outboxes, pruning, reading, scheduling, searching, writing
 from postlude.stores.sqlite.arriving import Arriving
 from postlude.stores.sqlite.departing import Departing
+from postlude.stores.sqlite.gate import Gate
 from postlude.stores.sqlite.notifying import Notifications, folder_of
 from postlude.stores.sqlite.reader import Reader
 from postlude.stores.sqlite.watching import glances
@@ -322,7 +323,7 @@ class SQLiteStore:
     @property
     def gate(self) -> GateStore:
         """Clauses 63 and 64."""
-        raise NotImplementedError
+        return Gate(self._write, self._read)
 
     # -- moving
 

@@ -1,0 +1,1 @@
+DELETE FROM {schema}.tokens WHERE namespace = $1 AND expires_at <= $2

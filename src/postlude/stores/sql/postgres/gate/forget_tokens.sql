@@ -1,0 +1,1 @@
+DELETE FROM {schema}.tokens WHERE namespace = $1 AND ($2::text IS NULL OR hash = $2)

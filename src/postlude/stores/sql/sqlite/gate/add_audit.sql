@@ -1,0 +1,1 @@
+INSERT INTO audit (at, who, role, action, target, details) VALUES (?, ?, ?, ?, ?, ?)

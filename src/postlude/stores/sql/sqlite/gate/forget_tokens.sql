@@ -1,0 +1,1 @@
+DELETE FROM tokens WHERE ?1 IS NULL OR hash = ?1
