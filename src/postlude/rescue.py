@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from postlude.endings import say
@@ -38,6 +39,7 @@ class Rescue:
 
     async def run_once(self) -> float | None:
         """Rescue all orphans there are, then remove the rows of dead workers that own nothing any more."""
+        rescued: Counter[int] = Counter()
         while orphans := await self._store.orphans(limit=BATCH):
             now = self._clock.now()
             # First what was never stored: a job before it that is queued again takes those behind it along, and their
@@ -49,8 +51,11 @@ class Rescue:
                 if claim.job_id in refused:
                     continue
                 self.rescued += 1
+                rescued[claim.owner] += 1
                 say(self._events, claim, settlement, DIED)
             self._queued()
+        if rescued:
+            await self._store.seeing.note_rescued(rescued, now=self._clock.now())
         # Also when there was nothing to rescue: workers that owned nothing die too. It reads before it writes.
         await self._store.bury()
         return LOOK_EVERY

@@ -17,6 +17,7 @@ from postlude.stores.postgres.gate import Gate
 from postlude.stores.postgres.looking import Sight, read_pauses
 from postlude.stores.postgres.opened import Opened
 from postlude.stores.postgres.presence import Patience, leave, presence_at
+from postlude.stores.postgres.seeing import Seeing
 from postlude.stores.postgres.unconfirmed import Refused, Unconfirmed
 from postlude.stores.postgres.watching import glances
 from postlude.stores.reasons import inherited, not_open
@@ -304,7 +305,7 @@ class PostgresStore(ForCallers):
     @property
     def seeing(self) -> SeeingStore:
         """Clauses 58 to 62."""
-        raise NotImplementedError
+        return Seeing(self._do, self._read)
 
     @property
     def gate(self) -> GateStore:

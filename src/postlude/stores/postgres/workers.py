@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from postlude.stores.postgres.rows import orphan_of
+from postlude.stores.postgres.seeing import bury as buried
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -53,7 +54,7 @@ async def orphans(session: Session, mourning: Mourning, unconfirmed: Unconfirmed
 async def bury(session: Session, mourning: Mourning) -> int:
     """Remove the rows of dead workers that own no job any more (clause 19)."""
     dead = await _dead(session, mourning)
-    return await session.do("dismiss", session.namespace, list(dead)) if dead else 0
+    return await buried(session, dead) if dead else 0
 
 
 async def _dead(session: Session, mourning: Mourning) -> Collection[int]:

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from postlude.stores.contract import Pruned
 from postlude.stores.liveness import new_worker_id
 from postlude.stores.reasons import inherited, not_open
-from postlude.stores.sqlite import by_hand, claiming, logs, outboxes, pruning, reading, scheduling, searching, writing
+from postlude.stores.sqlite import (
+    by_hand,
+    claiming,
+    logs,
+    outboxes,
+    pruning,
+    reading,
+    scheduling,
+    searching,
+    seeing,
+    writing,
+)
 from postlude.stores.sqlite.arriving import Arriving
 from postlude.stores.sqlite.departing import Departing
 from postlude.stores.sqlite.gate import Gate
@@ -251,7 +262,7 @@ class SQLiteStore:
         dead = await self._read(lambda connection: reading.dead_workers(connection, liveness))
         if not dead:
             return 0
-        return await self._write(lambda connection: claiming.on_workers(connection, "dismiss", dead))
+        return await self._write(lambda connection: seeing.bury(connection, dead))
 
     async def speaks_for(self, server: str) -> bool:
         """Clause 22."""
@@ -318,7 +329,7 @@ class SQLiteStore:
     @property
     def seeing(self) -> SeeingStore:
         """Clauses 58 to 62."""
-        raise NotImplementedError
+        return seeing.Seeing(self._write, self._view, self._now().liveness)
 
     @property
     def gate(self) -> GateStore:

@@ -1,0 +1,1 @@
+DELETE FROM {schema}.statistics WHERE namespace = $1 AND step = $2 AND moment < $3

@@ -1,0 +1,1 @@
+DELETE FROM former_workers WHERE id NOT IN (SELECT id FROM former_workers ORDER BY gone_at DESC, id LIMIT ?)

@@ -1,0 +1,1 @@
+UPDATE workers SET rescued = rescued + ? WHERE id = ?

@@ -1,0 +1,1 @@
+UPDATE workers SET report = ?, reported_at = ? WHERE id = ?

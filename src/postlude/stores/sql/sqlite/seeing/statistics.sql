@@ -1,0 +1,1 @@
+SELECT moment, task, measure, times FROM statistics WHERE step = ? AND moment >= ?
