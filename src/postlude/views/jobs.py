@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -173,7 +173,5 @@ class JobView:
     cancelled_by: UUID | None
     """The job whose failure cancelled this one."""
     expires_at: float | None
-    owner_alive: bool | None = None
-    """Whether the worker that runs it is alive; None: none does, or it cannot be told."""
-    can: frozenset[str] = field(default_factory=frozenset)
+    can: frozenset[str]
     """What may be done with it now: `cancel`, `retry`, `delete`."""

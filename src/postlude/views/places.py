@@ -102,7 +102,9 @@ class ScheduleView:
     next_runs: Sequence[float]
     """Seconds since the epoch; empty: there are none, or this process does not declare it."""
     problem: str | None
-    """Why it is not fired as the code of this process says; None: it is."""
+    """Why it is not fired as the code of this process says, or not by this process; None: it is."""
+    refused: bool
+    """Whether the code of this process declares it, and the store goes on with an earlier line of it."""
 
 
 @dataclass(frozen=True, slots=True)
