@@ -8,6 +8,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, Unpack
 
+from postlude.bulk import untold
 from postlude.errors import LoopBlocking
 from postlude.loops import running_loop
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
     from uuid import UUID
 
+    from postlude.bulk import Bulk, Told
     from postlude.client import Jobs
     from postlude.durations import Duration
     from postlude.handle import Job
@@ -125,16 +127,38 @@ class BlockingJobs:
         queue: str | None = None,
         task: str | Callable[..., Any] | None = None,
         partition: object = None,
+        everything: bool = False,
         reason: str | None = None,
     ) -> Pause:
         """See `Jobs.pause`."""
-        return self._portal.call(self._jobs.pause(queue=queue, task=task, partition=partition, reason=reason))
+        paused = self._jobs.pause(queue=queue, task=task, partition=partition, everything=everything, reason=reason)
+        return self._portal.call(paused)
 
     def resume(
-        self, *, queue: str | None = None, task: str | Callable[..., Any] | None = None, partition: object = None
+        self,
+        *,
+        queue: str | None = None,
+        task: str | Callable[..., Any] | None = None,
+        partition: object = None,
+        everything: bool = False,
     ) -> bool:
         """See `Jobs.resume`."""
-        return self._portal.call(self._jobs.resume(queue=queue, task=task, partition=partition))
+        resumed = self._jobs.resume(queue=queue, task=task, partition=partition, everything=everything)
+        return self._portal.call(resumed)
+
+    def retry_many(self, *, rate: str | None = None, told: Told = untold, **wanted: Unpack[Wanted]) -> Bulk:
+        """See `ManyJobs.retry_many`."""
+        return self._portal.call(self._jobs.retry_many(rate=rate, told=told, **wanted))
+
+    def cancel_many(
+        self, *, reason: str = "cancelled on request", told: Told = untold, **wanted: Unpack[Wanted]
+    ) -> Bulk:
+        """See `ManyJobs.cancel_many`."""
+        return self._portal.call(self._jobs.cancel_many(reason=reason, told=told, **wanted))
+
+    def delete_many(self, *, told: Told = untold, **wanted: Unpack[Wanted]) -> Bulk:
+        """See `ManyJobs.delete_many`."""
+        return self._portal.call(self._jobs.delete_many(told=told, **wanted))
 
     def pauses(self) -> Sequence[Pause]:
         """See `Jobs.pauses`."""
@@ -163,6 +187,10 @@ class BlockingSchedules:
     def list(self) -> list[ScheduleInfo]:
         """See `Schedules.list`."""
         return self._portal.call(self._schedules.list())
+
+    def run(self, name: str) -> Job[Any]:
+        """See `Schedules.run`."""
+        return self._portal.call(self._schedules.run(name))
 
     def forget(self, name: str) -> None:
         """See `Schedules.forget`."""

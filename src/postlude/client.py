@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
 
+from postlude.bulk import ManyJobs
 from postlude.durations import seconds_of
 from postlude.errors import (
     CallError,
@@ -41,7 +42,7 @@ LONGEST_LIST: Final = 100_000
 """Jobs that one list may have: all of them are in memory at once."""
 
 
-class Jobs:
+class Jobs(ManyJobs):
     """All jobs of one store.
 
     Args:
@@ -173,9 +174,10 @@ class Jobs:
         queue: str | None = None,
         task: str | Callable[..., Any] | None = None,
         partition: object = None,
+        everything: bool = False,
         reason: str | None = None,
     ) -> Pause:
-        """Start no job of a queue, of a task, or of one partition of a task, until `resume`. What runs goes on.
+        """Start no job of a queue, of a task, of one partition of a task, or at all, until `resume`. What runs goes on.
 
         In other processes a call whose request is just over may still start for a second; from the queue nothing does.
 
@@ -183,15 +185,16 @@ class Jobs:
             queue: the name of a queue.
             task: a task, by its function or its name.
             partition: with `task`: what its `partition_by` gives for the jobs meant.
+            everything: all jobs, whatever their queue and task; a pause of its own beside those of queues and tasks.
             reason: for people.
 
         Raises:
             CallError: it does not say what to pause; or that would hold nothing back: neither does this process know
                 such a task nor has the store a job of it, or the task has no partitions and no job that has not ended.
         """
-        pause = self._pause(queue, task, partition)._replace(reason=reason, since=self._clock.now())
+        pause = self._pause(queue, task, partition, everything)._replace(reason=reason, since=self._clock.now())
         store = await self._opened()
-        if pause.kind != "queue":
+        if pause.kind in {"task", "partition"}:
             await self._check_known(pause, store)
         await store.pause(pause)
         self._changed("paused")
@@ -203,16 +206,17 @@ class Jobs:
         queue: str | None = None,
         task: str | Callable[..., Any] | None = None,
         partition: object = None,
+        everything: bool = False,
     ) -> bool:
         """Start jobs again of what was paused with these; returns whether it was.
 
         Raises:
             CallError: it does not say what to resume; or nothing of that task was paused, and there is none.
         """
-        pause = self._pause(queue, task, partition)
+        pause = self._pause(queue, task, partition, everything)
         store = await self._opened()
         resumed = await store.resume(pause)
-        if not resumed and pause.kind != "queue":
+        if not resumed and pause.kind in {"task", "partition"}:
             await self._check_known(pause, store)
         self._changed("paused")
         return resumed
@@ -221,10 +225,18 @@ class Jobs:
         """What is paused, and since when."""
         return await (await self._opened()).pauses()
 
-    def _pause(self, queue: str | None, task: str | Callable[..., Any] | None, partition: object) -> Pause:
-        if (queue is None) == (task is None) or (partition is not None and task is None):
-            message = "Expected queue=, or task=, or task= and partition= together."
+    def _pause(
+        self,
+        queue: str | None,
+        task: str | Callable[..., Any] | None,
+        partition: object,
+        everything: bool,  # noqa: FBT001 - as it was given
+    ) -> Pause:
+        if (queue is not None) + (task is not None) + everything != 1 or (partition is not None and task is None):
+            message = "Expected queue=, or task=, or task= and partition= together, or everything=True."
             raise CallError(message)
+        if everything:
+            return Pause("all", "")
         if queue is not None:
             if problems := wrong_queue(queue):
                 raise CallError(f"{problems[0]}.")

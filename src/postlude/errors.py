@@ -140,12 +140,12 @@ class UnknownTask(PostludeError, LookupError):
 
 
 class ScheduleNotFound(PostludeError, LookupError):
-    """The store has no schedule of this name."""
+    """The store, or the code that is to run it, has no schedule of this name."""
 
-    def __init__(self, name: str, *, known: Iterable[str] = ()) -> None:
+    def __init__(self, name: str, *, known: Iterable[str] = (), where: str = "The store") -> None:
         self.name = name
         super().__init__(
-            f"The store has no schedule named {name!r}.{did_you_mean(name, known)} "
+            f"{where} has no schedule named {name!r}.{did_you_mean(name, known)} "
             "Without `name=` it is called after its task and its line, as durable.schedules.list() shows it."
         )
 

@@ -1,4 +1,4 @@
-"""What is paused: a queue, a task, one partition of a task, or the whole store."""
+"""What is paused: a queue, a task, one partition of a task, or everything."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 class Pause(NamedTuple):
     """What must not be started for now."""
 
-    kind: Literal["queue", "task", "partition", "store"]
-    """Of what; a whole store is paused while its jobs are being moved, and by nothing else."""
+    kind: Literal["queue", "task", "partition", "all", "store"]
+    """Of what; `"all"` is everything, because somebody wants it, and `"store"` because its jobs are being moved."""
     name: str
-    """Of the queue or the task."""
+    """Of the queue or the task; empty where everything is paused."""
     partition: str = ""
     """Of that task, where `kind` says so."""
     reason: str | None = None
@@ -30,7 +30,7 @@ class Pauses:
         self._queues = {each.name for each in self.all if each.kind == "queue"}
         self._tasks = {each.name for each in self.all if each.kind == "task"}
         self._partitions = {(each.name, each.partition) for each in self.all if each.kind == "partition"}
-        self._everything = any(each.kind == "store" for each in self.all)
+        self._everything = any(each.kind in {"all", "store"} for each in self.all)
 
     def cover_queue(self, queue: str) -> bool:
         """Whether all jobs of a queue are held back."""

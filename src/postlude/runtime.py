@@ -97,7 +97,7 @@ class Runtime:
         """What is open in this process."""
         self.adding: Adding = Adding(self._staging, self.opening, self.jobs, self.events, self.discard)
         """For calls that belong to no request."""
-        self.schedules: Schedules = Schedules(self.store, registry, clock)
+        self.schedules: Schedules = Schedules(self.store, registry, clock, self.jobs, lambda: self._tell("queued"))
         self.views: Views = Views(self.store, registry, clock, Masking(settings.mask), self.schedules)
         """What is shown of it."""
         self._place = place

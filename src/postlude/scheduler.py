@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from postlude import scheduling
 from postlude.events import ClockSetBack, MomentSkipped, MomentsMissed, ServiceFailed
 from postlude.executors.contract import failure_of
-from postlude.ids import new_job_id
-from postlude.job import DEFAULT_TERMS, JobState, NewJob
 from postlude.schedules import GRACE, due
-from postlude.scheduling import scheduled_tasks
+from postlude.scheduling import job_of, scheduled_tasks
 from postlude.stores.moments import Firing, ScheduleRow
-from postlude.terms import NO_TERMS, NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -23,7 +18,7 @@ if TYPE_CHECKING:
 
     from postlude.clock import Clock
     from postlude.events import Events
-    from postlude.job import Terms
+    from postlude.job import NewJob
     from postlude.registry import Registry
     from postlude.scheduling import ScheduledTask
     from postlude.stores.contract import Store
@@ -165,7 +160,7 @@ class Scheduler:
     def _jobs(self, code: ScheduledTask, moments: Sequence[float], now: float) -> list[NewJob]:
         """Those of these moments; none if a function of the task's raises, whose moments would else come for ever."""
         try:
-            return [_job(code, moment, now) for moment in moments]
+            return [job_of(code, moment, now) for moment in moments]
         except Exception as error:  # noqa: BLE001 - reported, and the others have their moments
             self._events.emit(ServiceFailed(f"schedule {code.schedule.name!r}", failure_of(error)))
             return []
@@ -176,30 +171,3 @@ class Scheduler:
         elif row.name not in self._set_back:
             self._set_back.add(row.name)
             self._events.emit(ClockSetBack(row.name, row.last_moment, row.next_at))
-
-
-def _job(code: ScheduledTask, moment: float, now: float) -> NewJob:
-    return NewJob(
-        id=new_job_id(),
-        task=code.task.name,
-        arguments=code.arguments,
-        state=JobState.QUEUED,
-        created_at=now,
-        run_at=moment,
-        policy=code.task.policy_text,
-        origin=_origin(code, moment),
-        terms=_terms(code, now),
-    )
-
-
-def _terms(code: ScheduledTask, now: float) -> Terms:
-    if code.task.terms is NO_TERMS:
-        return DEFAULT_TERMS
-    args, kwargs = code.task.codec.decode(code.arguments)
-    return code.task.terms_of(NOTHING, args, kwargs, now)
-
-
-def _origin(code: ScheduledTask, moment: float) -> str:
-    schedule = code.schedule
-    shown = datetime.fromtimestamp(moment, schedule.zone).isoformat()
-    return json.dumps({"schedule": schedule.name, "moment": shown}, separators=(",", ":"), ensure_ascii=False)

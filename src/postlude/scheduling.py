@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from postlude.codec import Codec, check_callable
 from postlude.dependencies import plan_of
 from postlude.errors import ArgumentsTooLarge, CallError, NotStorable, TaskDeclarationError
+from postlude.ids import new_job_id
+from postlude.job import DEFAULT_TERMS, JobState, NewJob
 from postlude.registry import bound_here
 from postlude.schedules import Schedule
 from postlude.tasks import default_name
-from postlude.terms import NOTHING
+from postlude.terms import NO_TERMS, NOTHING
 
 if TYPE_CHECKING:
     import inspect
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 
     from postlude.definition import TaskDefinition
     from postlude.durations import Duration
+    from postlude.job import Terms
     from postlude.registry import Registry
     from postlude.schedules import WhenMissed, WhenOverlapping
 
@@ -116,6 +121,34 @@ def scheduled_tasks(registry: Registry) -> dict[str, ScheduledTask]:
         _check_terms(task, encoded.args, encoded.kwargs)
         found[name] = ScheduledTask(replace(schedule, name=name), task, encoded.text)
     return found
+
+
+def job_of(code: ScheduledTask, moment: float, now: float) -> NewJob:
+    """The job of a moment of a schedule. Whatever a function of the task's raises goes through."""
+    return NewJob(
+        id=new_job_id(),
+        task=code.task.name,
+        arguments=code.arguments,
+        state=JobState.QUEUED,
+        created_at=now,
+        run_at=moment,
+        policy=code.task.policy_text,
+        origin=_origin(code, moment),
+        terms=_terms(code, now),
+    )
+
+
+def _terms(code: ScheduledTask, now: float) -> Terms:
+    if code.task.terms is NO_TERMS:
+        return DEFAULT_TERMS
+    args, kwargs = code.task.codec.decode(code.arguments)
+    return code.task.terms_of(NOTHING, args, kwargs, now)
+
+
+def _origin(code: ScheduledTask, moment: float) -> str:
+    schedule = code.schedule
+    shown = datetime.fromtimestamp(moment, schedule.zone).isoformat()
+    return json.dumps({"schedule": schedule.name, "moment": shown}, separators=(",", ":"), ensure_ascii=False)
 
 
 def _check_terms(task: TaskDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:

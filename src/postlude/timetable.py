@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isinf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from postlude.errors import ScheduleDeclared, ScheduleNotFound
-from postlude.scheduling import scheduled_tasks
+from postlude.handle import Job
+from postlude.job import JobState
+from postlude.scheduling import job_of, scheduled_tasks
 from postlude.stores.moments import ScheduleRow
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from postlude.clock import Clock
+    from postlude.handle import Source
     from postlude.registry import Registry
     from postlude.schedules import Schedule
     from postlude.stores.contract import Store
@@ -52,18 +55,29 @@ class ScheduleInfo:
 
 
 class Schedules:
-    """Look at schedules, and forget those that are not in the code any more.
+    """Look at schedules, run one now, and forget those that are not in the code any more.
 
     Args:
         store: opens it where that was not done yet.
         registry: the tasks of the application.
         clock: what time it is.
+        jobs: what the job that `run` makes asks.
+        queued: called when it has made one.
     """
 
-    def __init__(self, store: Callable[[], Awaitable[Store]], registry: Registry, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Callable[[], Awaitable[Store]],
+        registry: Registry,
+        clock: Clock,
+        jobs: Source,
+        queued: Callable[[], None],
+    ) -> None:
         self._store = store
         self._registry = registry
         self._clock = clock
+        self._jobs = jobs
+        self._queued = queued
 
     async def list(self) -> list[ScheduleInfo]:
         """All schedules, by name: those in the code of this process, and those that only the store still has.
@@ -80,6 +94,26 @@ class Schedules:
                 rows[name] = ScheduleRow(name, code.task.name, code.schedule.spec(), next_at)
         schedules = {name: code.schedule for name, code in tasks.items()}
         return [_info(rows[name], schedules.get(name)) for name in sorted(rows)]
+
+    async def run(self, name: str) -> Job[Any]:
+        """Make a job of a schedule now, as its next moment would; that moment comes all the same.
+
+        It is made even while an earlier one is unfinished, whatever `overlap` says: somebody wants it.
+
+        Raises:
+            ScheduleNotFound: the code of this process does not declare it, and so does not know its arguments.
+            StoreError: the store cannot be opened, or did not confirm it.
+        """
+        store = await self._store()  # which imports the modules of `tasks=`
+        declared = scheduled_tasks(self._registry)
+        code = declared.get(name)
+        if code is None:
+            raise ScheduleNotFound(name, known=declared, where="The code here, which has to know its arguments,")
+        now = self._clock.now()
+        job = job_of(code, now, now)
+        answered = await store.insert([job])
+        self._queued()
+        return Job(answered.get(job.id, job.id), job.task, self._jobs, added=JobState.QUEUED)
 
     async def forget(self, name: str) -> None:
         """Remove what the store has of a schedule that is not in the code any more; the jobs that it made stay.

@@ -292,6 +292,32 @@ async def test_one_that_is_not_in_the_code_any_more_can_be_forgotten(make: Make)
     await durable.close()
 
 
+async def test_one_is_run_now_beside_its_moments(make: Make) -> None:
+    schedule("0 9 * * *", timezone="Europe/Berlin", name="nightly", kwargs={"number": 7})(needs)
+    _, durable = make(worker="off")
+    before = await durable.schedules.list()
+    first, second = await durable.schedules.run("nightly"), await durable.schedules.run("nightly")
+    assert first.id != second.id, "also while another is unfinished"
+    assert await durable.schedules.list() == before
+    job = await first.refresh()
+    assert (job.task, job.state, job.origin["schedule"]) == (f"{MODULE}:needs", "queued", "nightly")
+    moment = datetime.fromisoformat(job.origin["moment"])
+    assert (moment, moment.utcoffset()) == (job.run_at, moment.astimezone(ZoneInfo("Europe/Berlin")).utcoffset())
+    with pytest.raises(
+        ScheduleNotFound, match=r"The code here, .* has no schedule named 'nightl'\. Did you mean 'nightly'\?"
+    ):
+        await durable.schedules.run("nightl")
+    await durable.close()
+
+
+def test_one_is_run_now_without_await(make: Make) -> None:
+    schedule(every=86_400, name="often")(nothing_to_do)
+    app, durable = make()
+    with TestClient(app):
+        job = durable.blocking.schedules.run("often")
+        assert durable.blocking.jobs.wait(job.id, timeout=30).state == "succeeded"
+
+
 def test_schedules_are_forgotten_without_await(make: Make) -> None:
     _, durable = make()
     with pytest.raises(ScheduleNotFound):

@@ -40,6 +40,7 @@ from postlude import (
     task,
 )
 from postlude.api import RequestedJob
+from postlude.bulk import Bulk
 from postlude.errors import (
     ApplicationNotFound,
     ArgumentsDoNotFit,
@@ -319,6 +320,9 @@ schedule(every=60)(5)  # type: ignore[type-var]  # pyright: ignore[reportArgumen
 
 
 async def all_schedules() -> None:
+    assert_type(await durable.schedules.run("nightly"), Job[Any])
+    assert_type(durable.blocking.schedules.run("nightly"), Job[Any])
+    assert_type(durable.blocking.jobs.retry_many(), Bulk)
     assert_type(await greet("text"), str)
     for each in await durable.schedules.list():
         assert_type(each, ScheduleInfo)
@@ -544,6 +548,12 @@ async def all_jobs(jobs: Jobs) -> None:
     assert_type(await jobs.retry(one.id), Job[Any])
     assert_type(await jobs.wait(one.id, timeout=5), Job[Any])
     assert_type(await jobs.wait(one.id, timeout=timedelta(seconds=5)), Job[Any])
+    assert_type(await jobs.retry_many(rate="50/min", ended_since=timedelta(hours=2), queue="mail"), Bulk)
+    assert_type(await jobs.cancel_many(reason="no longer wanted", task=add), Bulk)
+    assert_type((await jobs.delete_many(state="cancelled")).done, int)
+    assert_type(await jobs.pause(everything=True, reason="incident"), Pause)
+    assert_type(await jobs.resume(everything=True), bool)
+    await jobs.retry_many(status="failed")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     assert_type(await jobs.history(one.id), Sequence[Attempt])
     assert_type(await jobs.logs(one.id), Sequence[LogLine])
     await jobs.get(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -45,7 +45,8 @@ By hand
     16. **Retry.** A failed or cancelled job becomes queued with its attempts and interruptions as they were counted,
         and exactly the jobs that its failure cancelled become queued behind it; an ephemeral one among those fails, as
         in clause 12. None of them expires any more: somebody wants them now. A job that its next interruption would set
-       aside runs alone. To retry an ephemeral one raises
+       aside runs alone. The one that was asked for is due at once, or at the moment that is named; those behind it are
+       when it has succeeded. To retry an ephemeral one raises
         `IllegalTransition`: its arguments are gone. So does one whose predecessor has not succeeded; ephemeral ones
         that have ended do not count, since they never will, and what comes behind them goes on without them.
 
@@ -257,8 +258,8 @@ class JobStore(Protocol):
         """Cancel or ask to; returns the state in which the job is now (clause 15)."""
         ...
 
-    async def retry(self, job_id: UUID, *, now: float) -> None:
-        """Queue an ended job again (clauses 16, 29)."""
+    async def retry(self, job_id: UUID, *, now: float, run_at: float | None = None) -> None:
+        """Queue an ended job again, due at `run_at`, or now (clauses 16, 29)."""
         ...
 
     async def delete(self, job_id: UUID) -> None:

@@ -122,6 +122,16 @@ def claim_end(event: Event) -> JobState:
     return S.CANCELLED if event is Event.CANCEL else S.FAILED
 
 
+async def test_clause_16_due_at_the_moment_that_is_named(store: Store, owner: int) -> None:
+    chain = chain_of(owner, 2)
+    await store.insert(chain)
+    await store.settle([ended(claim_of(chain[0]), Event.FAIL)])
+    await store.retry(chain[0].id, now=50.0, run_at=70.0)
+    assert await states(store, chain) == [S.QUEUED, S.QUEUED]
+    assert (await claim_all(store, owner, now=69.0)) == []
+    assert [claim.job_id for claim in await claim_all(store, owner, now=70.0)] == [chain[0].id]
+
+
 async def test_clause_16_what_was_cancelled_by_another_waits_for_that_one(store: Store, owner: int) -> None:
     chain = chain_of(owner, 3)
     await store.insert(chain)

@@ -333,6 +333,18 @@ async def test_clause_24_who_comes_back_when_told_to_neither_spins_nor_sleeps_to
     assert now - begin == pytest.approx(9 * 0.7, abs=1e-5)
 
 
+async def test_clause_25_everything_is_paused(store: Store, owner: int) -> None:
+    everything, queue = Pause("all", "", reason="incident", since=1.0), Pause("queue", "q", since=2.0)
+    await store.insert([queued("app:work"), queued("app:other"), limited("p", terms=Terms(queue="q"))])
+    await store.pause(everything)
+    await store.pause(queue)
+    tasks = ["app:work", "app:other"]
+    assert (await ask(store, owner, tasks=tasks, now=50.0, idle=True)).claims == []
+    assert set(await store.pauses()) == {everything, queue}
+    assert await store.resume(everything)
+    assert len((await ask(store, owner, tasks=tasks, now=50.0, idle=True)).claims) == 2, "but for the queue"
+
+
 @pytest.mark.parametrize(
     "pause", [Pause("queue", "q"), Pause("task", "app:work"), Pause("partition", "app:work", "p")], ids=lambda p: p.kind
 )

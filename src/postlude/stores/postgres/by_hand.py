@@ -34,7 +34,7 @@ async def cancel(session: Session, job_id: UUID, reason: str, now: float) -> Job
     return state
 
 
-async def retry(session: Session, job_id: UUID, now: float) -> None:
+async def retry(session: Session, job_id: UUID, now: float, run_at: float | None) -> None:
     """Queue the job, and behind it what its end had cancelled (clauses 16 and 29)."""
     job_id = await resolved(session, job_id)
     await chains.lock_chains(session, [job_id])
@@ -50,7 +50,7 @@ async def retry(session: Session, job_id: UUID, now: float) -> None:
     keyed += [tuple(found) for found in await session.rows("keyed_behind", roots, job_id)]
     await keys.take_again(session, keyed, now)
     alone = Policy.loads(row["policy"]).runs_alone(row["interruptions"])
-    await session.do("retry", queued, now, alone, job_id)
+    await session.do("retry", queued, now if run_at is None else run_at, alone, job_id)
     await chains.revive_behind(session, job_id, roots, at=now)
 
 

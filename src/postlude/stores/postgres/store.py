@@ -156,9 +156,9 @@ class PostgresStore(ForCallers):
         """Clause 15."""
         return await self._change(lambda session: by_hand.cancel(session, job_id, reason, now))
 
-    async def retry(self, job_id: UUID, *, now: float) -> None:
+    async def retry(self, job_id: UUID, *, now: float, run_at: float | None = None) -> None:
         """Clauses 16 and 29."""
-        await self._change(lambda session: by_hand.retry(session, job_id, now))
+        await self._change(lambda session: by_hand.retry(session, job_id, now, run_at))
 
     async def delete(self, job_id: UUID) -> None:
         """Clause 30."""

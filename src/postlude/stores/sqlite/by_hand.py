@@ -36,7 +36,7 @@ def cancel(connection: Connection, job_id: UUID, reason: str, now: float) -> Job
     return state
 
 
-def retry(connection: Connection, job_id: UUID, now: float) -> None:
+def retry(connection: Connection, job_id: UUID, now: float, run_at: float | None) -> None:
     """Queue the job, and behind it what its end had cancelled."""
     job_id = resolved(connection, job_id)
     value, arguments, after, text, interruptions, task, key = _found(connection, "retryable", job_id)
@@ -51,7 +51,7 @@ def retry(connection: Connection, job_id: UUID, now: float) -> None:
     keyed += chains.keyed_behind(connection, job_id, roots)
     keys.take_again(connection, keyed, now)
     alone = Policy.loads(text).runs_alone(interruptions)
-    connection.execute(sql("retry"), (queued, now, alone, job_id.bytes))
+    connection.execute(sql("retry"), (queued, now if run_at is None else run_at, alone, job_id.bytes))
     chains.revive_behind(connection, job_id, roots, at=now)
 
 

@@ -153,9 +153,9 @@ class SQLiteStore:
         """Clause 15."""
         return await self._write(lambda connection: by_hand.cancel(connection, job_id, reason, now))
 
-    async def retry(self, job_id: UUID, *, now: float) -> None:
+    async def retry(self, job_id: UUID, *, now: float, run_at: float | None = None) -> None:
         """Clause 16."""
-        await self._write(lambda connection: by_hand.retry(connection, job_id, now))
+        await self._write(lambda connection: by_hand.retry(connection, job_id, now, run_at))
 
     async def delete(self, job_id: UUID) -> None:
         """Clause 30."""

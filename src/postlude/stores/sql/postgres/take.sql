@@ -17,7 +17,7 @@ WITH worker AS MATERIALIZED (
     -- Once more: what was seen may have been paused since.
     WHERE EXISTS (SELECT 1 FROM worker) AND NOT EXISTS (
         SELECT 1 FROM {schema}.pauses WHERE namespace = $1
-            AND (kind = 'store' OR kind = 'queue' AND name = lane.queue OR kind = 'task' AND name = lane.task)
+            AND (kind IN ('all', 'store') OR kind = 'queue' AND name = lane.queue OR kind = 'task' AND name = lane.task)
     )
     ORDER BY first.rank, first.run_at, first.seq LIMIT $8
 ), taken AS (
