@@ -1,0 +1,113 @@
+"""The dashboard and the alerts name only what is measured, and each alert has its section in the runbook."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+import yaml  # type: ignore[import-untyped]  # what uvicorn reads its log settings with
+
+from postlude.events import Event
+from postlude.telemetry.measures import MEASURES, OF_WORKER, Measure
+from tests.docs.pages import ROOT
+
+DOCS = ROOT / "docs"
+PAGE = (DOCS / "observability.md").read_text("utf-8")
+RUNBOOK = (DOCS / "runbook.md").read_text("utf-8")
+SELECTOR = re.compile(r"\b(postlude_\w+)(?:\{([^}]*)\})?")
+SAMPLES = {f"{each.prometheus}{'_bucket' if each.kind == 'histogram' else ''}": each for each in MEASURES}
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((DOCS / "alerts.yaml").read_text("utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def labels(measure: Measure) -> set[str]:
+    return {
+        *measure.labels,
+        *(["worker"] if measure in OF_WORKER else []),
+        *(["le"] if measure.kind == "histogram" else []),
+    }
+
+
+def wrong(query: str) -> Iterator[str]:
+    """What there is in a query that is not measured, and brackets that are never closed."""
+    if not (found := SELECTOR.findall(query)):
+        yield "nothing of Postlude's"
+    known: set[str] = set()
+    for name, selected in found:
+        if name not in SAMPLES:
+            yield name
+            continue
+        own = labels(SAMPLES[name])
+        known |= own
+        yield from (f"{name}{{{label}}}" for label in re.findall(r"(\w+)\s*=~?\"", selected) if label not in own)
+    for grouped in re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", query):
+        yield from (f"by ({label})" for label in re.split(r"\s*,\s*", grouped) if label not in known)
+    if any(query.count(opened) != query.count(closed) for opened, closed in ("()", "[]", "{}")):
+        yield "a bracket that is not closed"
+
+
+def panels() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((DOCS / "grafana.json").read_text("utf-8"))["panels"]
+    return found
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+def test_an_alert_is_about_what_is_measured_and_is_in_the_runbook(rule: dict[str, Any]) -> None:
+    assert list(wrong(rule["expr"])) == []
+    name = rule["alert"]
+    assert f"\n## {name}\n" in RUNBOOK
+    assert rule["annotations"]["runbook"] == f"docs/runbook.md#{name.lower()}"
+    assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+    used = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
+    assert all(re.search(rf"by \([^)]*\b{label}\b", rule["expr"]) for label in used), "a label that the query gives"
+
+
+def test_the_runbook_is_about_alerts_that_there_are() -> None:
+    sections = re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in sections] == [rule["alert"] for rule in rules()], "in the order of the alerts"
+    for name, text in sections:
+        assert "- **Look**" in text, name
+        assert "- **Do**" in text, name
+
+
+@pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
+def test_a_panel_shows_what_is_measured(panel: dict[str, Any]) -> None:
+    for target in panel["targets"]:
+        assert list(wrong(target["expr"])) == []
+
+
+def test_the_panels_do_not_cover_one_another() -> None:
+    taken: set[tuple[int, int]] = set()
+    for place in (panel["gridPos"] for panel in panels()):
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert taken.isdisjoint(cells)
+        taken |= cells
+    assert max(x for x, _ in taken) < 24, "Grafana's grid is that wide"
+
+
+def test_the_page_lists_every_measure_with_its_labels() -> None:
+    rows = dict(re.findall(r"^\| `(postlude_\w+)` \| ([^|]*) \|", PAGE, re.MULTILINE))
+    assert {name: set(re.findall(r"`(\w+)`", given)) for name, given in rows.items()} == {
+        each.prometheus: labels(each) - {"le"} for each in MEASURES
+    }
+
+
+def test_the_page_lists_every_event() -> None:
+    listed = re.findall(r"^\| `([A-Z]\w+)` \|", PAGE, re.MULTILINE)
+    assert sorted(listed) == sorted(kind.__name__ for kind in get_args(Event))
+
+
+def test_the_blocks_for_prometheus_are_yaml_and_ask_for_what_is_mounted() -> None:
+    [scrape, *_] = [
+        yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    ]
+    [job] = scrape["scrape_configs"]
+    assert f'app.mount("{job["metrics_path"].rstrip("/")}", durable.metrics())' in PAGE
