@@ -1,5 +1,6 @@
 """What is measured: how what the store says becomes time series, few enough, and the same in every process."""
 
+import os
 from collections.abc import MutableMapping, Sequence
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from postlude.errors import StoreUnavailable
 from postlude.job import JobState
 from postlude.pauses import Pause
 from postlude.statistics import BOUNDS
+from postlude.stores.entries import SIZES, Sizes
 from postlude.stores.seeing import ALWAYS, Sum, Waiting, WorkerReport, WorkerRow
 from postlude.telemetry.looking import Look
 from postlude.telemetry.measures import MEASURES, MOST_VALUES
@@ -50,6 +52,8 @@ class Said:
         self.needs_: list[Need] = []
         self.asked: list[tuple[float, int]] = []
         self.error: Exception | None = None
+
+    commit_sizes = (3, 1, *[0] * (len(SIZES) - 1))
 
     @property
     def seeing(self) -> "Said":
@@ -166,6 +170,20 @@ async def test_what_is_of_one_process_names_it(said: Said) -> None:
     assert found["postlude_worker_free_slots{executor=loop,worker=web-1:17}"] == 97
     assert found["postlude_events_total{event=StoreFailed,worker=web-1:17}"] == 4
     assert not [name for name in found if "web-2" in name], "which has not reported"
+
+
+async def test_commits_are_of_the_process_that_answers(said: Said) -> None:
+    found = await said.scrape()
+    worker = f"{os.uname().nodename}:{os.getpid()}"
+    assert found[f"postlude_worker_commit_size_bucket{{le=1,worker={worker}}}"] == 3
+    assert found[f"postlude_worker_commit_size_bucket{{le=2,worker={worker}}}"] == 4
+
+
+@pytest.mark.parametrize(("operations", "bound"), [(1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (1024, 1024), (1025, None)])
+def test_a_bucket_of_commits_includes_its_bound(operations: int, bound: int | None) -> None:
+    sizes = Sizes()
+    sizes.note(operations)
+    assert sizes.counts.index(1) == (len(SIZES) if bound is None else SIZES.index(bound))
 
 
 async def test_a_queue_for_each_customer_makes_no_time_series_for_each(said: Said) -> None:

@@ -375,6 +375,11 @@ class Store(
         ...
 
     @property
+    def commit_sizes(self) -> Sequence[int]:
+        """How many commits of this process were shared by how many operations each: a count for each of `SIZES`."""
+        ...
+
+    @property
     def gate(self) -> GateStore:
         """Who may come in, and what they did."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from postlude.errors import StoreClosed
 
@@ -13,6 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Operation = TypeVar("Operation")
+
+
+SIZES: Final = tuple(2**power for power in range(11))
+"""Up to how many operations a bucket of `Sizes` reaches, that itself included."""
+
+
+class Sizes:
+    """How many commits there were of how many operations each. Noted by one thread, to be read by any."""
+
+    def __init__(self) -> None:
+        self.counts: list[int] = [0] * (len(SIZES) + 1)
+        """One for each of `SIZES`, and one for what is above the last."""
+
+    def note(self, operations: int) -> None:
+        """A commit of so many was made."""
+        self.counts[min((operations - 1).bit_length(), len(SIZES))] += 1
 
 
 class Entry(Generic[Operation]):

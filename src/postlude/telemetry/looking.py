@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections import Counter
 from typing import TYPE_CHECKING, Final, get_args
 
 from postlude.errors import StoreError
 from postlude.events import Event
-from postlude.statistics import BOUNDS
 from postlude.stores.seeing import ALWAYS
 from postlude.telemetry.measures import (
     ABANDONED,
     ATTEMPTS,
+    COMMIT_SIZE,
     DISCARDED,
     EPHEMERAL,
     EVENTS,
@@ -65,7 +66,8 @@ def totals(sums: Sequence[Sum]) -> list[Reading]:
         task = name if name in tasks else OTHER
         kind, _, bucket = counted.partition(":")
         if bucket:
-            buckets = histograms.setdefault((_HISTOGRAMS[kind], task), [0] * (len(BOUNDS) + 1))
+            measure = _HISTOGRAMS[kind]
+            buckets = histograms.setdefault((measure, task), [0] * (len(measure.bounds) + 1))
             buckets[int(bucket)] += times
         elif kind in _OF_CALLS:
             counts[_OF_CALLS[kind], (task,)] += times
@@ -94,8 +96,10 @@ class Look:
     async def readings(self) -> list[Reading]:
         """What everything is; only `STORE_UP`, with 0, if the store cannot be read."""
         try:
-            sums = await (await self._store()).seeing.statistics(since=0.0, step=ALWAYS)
-            return [Reading(STORE_UP, (), 1), *totals(sums), *await self._gauges()]
+            store = await self._store()
+            sums = await store.seeing.statistics(since=0.0, step=ALWAYS)
+            this = Reading(COMMIT_SIZE, (f"{os.uname().nodename}:{os.getpid()}",), buckets=tuple(store.commit_sizes))
+            return [Reading(STORE_UP, (), 1), *totals(sums), *await self._gauges(), this]
         except StoreError:
             return [Reading(STORE_UP, (), 0)]
 

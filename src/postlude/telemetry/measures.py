@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from postlude.statistics import BOUNDS
+from postlude.stores.entries import SIZES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -22,6 +25,8 @@ class Measure(NamedTuple):
     text: str
     seconds: bool = False
     """Whether it is a time; else it is a number of things."""
+    bounds: tuple[float, ...] = ()
+    """Of a histogram: up to what each bucket reaches, that itself included. There is one more, for what is above."""
 
     @property
     def prometheus(self) -> str:
@@ -48,9 +53,16 @@ UNSAVED: Final = Measure(
 )
 EVENTS: Final = Measure("events", "counter", ("event",), "What happened, by the names of postlude.events.")
 START_LATENCY: Final = Measure(
-    "start_latency", "histogram", ("task",), "From the moment at which a job was due to its start.", seconds=True
+    "start_latency",
+    "histogram",
+    ("task",),
+    "From the moment at which a job was due to its start.",
+    seconds=True,
+    bounds=BOUNDS,
 )
-RUN: Final = Measure("run", "histogram", ("task",), "From the start of an attempt to its end.", seconds=True)
+RUN: Final = Measure(
+    "run", "histogram", ("task",), "From the start of an attempt to its end.", seconds=True, bounds=BOUNDS
+)
 
 JOBS: Final = Measure("jobs", "gauge", ("state",), "Jobs in the store, counted up to 10,000 in each state.")
 WAITING: Final = Measure(
@@ -69,6 +81,13 @@ FREE: Final = Measure("worker.free_slots", "gauge", ("executor",), "How many of 
 LOOP_LAG: Final = Measure(
     "worker.loop_lag", "gauge", (), "The longest that its event loop kept others waiting lately.", seconds=True
 )
+COMMIT_SIZE: Final = Measure(
+    "worker.commit_size",
+    "histogram",
+    (),
+    "Operations that shared a commit, of the process that answers: the calls of a request, or outcomes.",
+    bounds=SIZES,
+)
 ABANDONED: Final = Measure("worker.abandoned_threads", "gauge", (), "Threads whose tasks went on after their timeout.")
 
 OF_STORE: Final = (
@@ -76,7 +95,7 @@ OF_STORE: Final = (
     *(JOBS, WAITING, RUNNING, OLDEST, PAUSED, WORKERS, NEEDS, STORE_UP),
 )
 """The same whichever process is asked."""
-OF_WORKER: Final = (EVENTS, SLOTS, FREE, LOOP_LAG, ABANDONED)
+OF_WORKER: Final = (EVENTS, SLOTS, FREE, LOOP_LAG, ABANDONED, COMMIT_SIZE)
 """Of one process each."""
 MEASURES: Final = (*OF_STORE, *OF_WORKER)
 
@@ -89,7 +108,7 @@ class Reading(NamedTuple):
     """In the order of the measure's; before them the worker, if it is of one."""
     value: float = 0.0
     buckets: tuple[int, ...] = ()
-    """Of a histogram: a count for each of `statistics.BOUNDS`, and one for what is above the last."""
+    """Of a histogram: a count for each of the measure's bounds, and one for what is above the last."""
 
 
 def kept(values: Iterable[str]) -> frozenset[str]:

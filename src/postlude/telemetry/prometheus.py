@@ -9,7 +9,6 @@ from prometheus_client import CollectorRegistry, make_asgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from postlude.statistics import BOUNDS
 from postlude.telemetry.measures import MEASURES, OF_WORKER
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ _KINDS: Final[Mapping[str, Callable[..., CounterMetricFamily | GaugeMetricFamily
     "gauge": GaugeMetricFamily,
     "histogram": HistogramMetricFamily,
 }
-_UP_TO: Final = (*(f"{bound:g}" for bound in BOUNDS), "+Inf")
 
 
 class Metrics:
@@ -69,8 +67,8 @@ def families(readings: Sequence[Reading]) -> list[Metric]:
     for reading in readings:
         family = made[reading.measure]
         if isinstance(family, HistogramMetricFamily):
-            counts = map(float, accumulate(reading.buckets))
-            family.add_metric(reading.labels, list(zip(_UP_TO, counts, strict=True)), None)
+            up_to = [*(f"{bound:g}" for bound in reading.measure.bounds), "+Inf"]
+            family.add_metric(reading.labels, list(zip(up_to, accumulate(reading.buckets), strict=True)), None)
         else:
             family.add_metric(reading.labels, reading.value)
     return list(made.values())

@@ -13,7 +13,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
-from postlude.stores.entries import Entry, refuse, resolve, taken
+from postlude.stores.entries import Entry, Sizes, refuse, resolve, taken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -119,6 +119,7 @@ class Group(Generic[Payload]):
         apply: does the same thing for several payloads in one commit, and gives each its result.
         alone: whether an error is the fault of one of several payloads, so that each is tried by itself.
         at_once: commits that may be on their way at the same time.
+        sizes: told of each commit.
     """
 
     def __init__(
@@ -128,11 +129,13 @@ class Group(Generic[Payload]):
         *,
         alone: Callable[[BaseException], bool],
         at_once: int,
+        sizes: Sizes,
     ) -> None:
         self._bridge = bridge
         self._apply = apply
         self._alone = alone
         self._free = at_once
+        self._sizes = sizes
         self._waiting: list[Entry[Taking]] = []
 
     def submit(self, payload: Payload) -> asyncio.Future[Any]:
@@ -164,5 +167,7 @@ class Group(Generic[Payload]):
                     await self._commit([entry])
                 return
             results = [error] * len(entries)
+        else:
+            self._sizes.note(len(entries))
         for entry, result in zip(entries, results, strict=True):
             entry.result = result

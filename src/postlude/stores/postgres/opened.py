@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from postlude.errors import StoreUnavailable
+from postlude.stores.entries import Sizes
 from postlude.stores.postgres import writing
 from postlude.stores.postgres.bridge import Group
 from postlude.stores.postgres.connecting import ANSWER_WITHIN, FOR_EACH_JOB, READ_WITHIN, end, lent, pool_at
@@ -49,8 +50,10 @@ class Opened:
         self.bridge: Bridge = bridge
         self.presence: Presence = presence
         self.process: int = os.getpid()
-        self.inserting: Group[Any] = Group(bridge, self._insert, alone=is_of_one, at_once=2)
-        self.settling: Group[Any] = Group(bridge, self._settle, alone=is_of_one, at_once=1)
+        self.sizes: Sizes = Sizes()
+        """Of its grouped commits."""
+        self.inserting: Group[Any] = Group(bridge, self._insert, alone=is_of_one, at_once=2, sizes=self.sizes)
+        self.settling: Group[Any] = Group(bridge, self._settle, alone=is_of_one, at_once=1, sizes=self.sizes)
         self._reading = asyncio.Semaphore()
         self._connected = False
         self._reports = Reports()

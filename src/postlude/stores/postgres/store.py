@@ -308,6 +308,11 @@ class PostgresStore(ForCallers):
         return Seeing(self._do, self._read)
 
     @property
+    def commit_sizes(self) -> Sequence[int]:
+        """See `Store.commit_sizes`."""
+        return self._now().sizes.counts
+
+    @property
     def gate(self) -> GateStore:
         """Clauses 63 and 64."""
         return Gate(self._change, self._do)

@@ -332,6 +332,11 @@ class SQLiteStore:
         return seeing.Seeing(self._write, self._view, self._now().liveness)
 
     @property
+    def commit_sizes(self) -> Sequence[int]:
+        """See `Store.commit_sizes`."""
+        return self._now().writer.sizes.counts
+
+    @property
     def gate(self) -> GateStore:
         """Clauses 63 and 64."""
         return Gate(self._write, self._read)

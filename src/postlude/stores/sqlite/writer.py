@@ -11,6 +11,7 @@ import apsw
 
 from postlude.errors import PostludeError
 from postlude.stores.contract import Description
+from postlude.stores.entries import Sizes
 from postlude.stores.liveness import Liveness
 from postlude.stores.reasons import there_already
 from postlude.stores.sqlite import location, notifying, writing
@@ -58,6 +59,8 @@ class Writer:
         self._leaving = leaving
         self._access = Access(path, vfs=vfs)
         self._liveness: Liveness | None = None
+        self.sizes: Sizes = Sizes()
+        """Of its commits."""
         self._replaced = False
         """The file that was open is not there any more, and another has to be made ready."""
         gate = Gate(self._access.close, last=True)
@@ -82,6 +85,8 @@ class Writer:
                 # A connection that has seen an error of the disk may remember what is not there: begin afresh.
                 self._access.close()
             self._replaced |= isinstance(error, Replaced)
+        else:
+            self.sizes.note(len(entries))
 
     def _commit(self, entries: list[Entry[Operation]]) -> None:
         if self._replaced:
