@@ -5,7 +5,7 @@ import time
 
 from fastapi import BackgroundTasks, FastAPI
 
-from notifications.routes import router
+from notifications.routes import allowed, router
 from postlude import Postlude
 
 SECONDS = float(os.environ.get("NOTIFICATION_SECONDS", "10"))
@@ -13,6 +13,7 @@ SECONDS = float(os.environ.get("NOTIFICATION_SECONDS", "10"))
 app = FastAPI(title="Notifications")
 durable = Postlude(app)  # the only new line: every add_task below survives a crash
 app.include_router(router)
+app.include_router(durable.router(authorize=allowed))
 
 
 def write_notification(email: str, message: str = "") -> None:

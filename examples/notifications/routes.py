@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 
@@ -19,7 +19,7 @@ from notifications.messages import TEMPLATES, Mail, compose
 from notifications.sending import sender
 from notifications.settings import settings
 from notifications.tasks import acknowledge, once, send_mail, take_turn
-from postlude import BackgroundTasks
+from postlude import BackgroundTasks, accepted
 from postlude.errors import ArgumentsTooLarge
 
 MOST_BYTES = 1_000_000
@@ -53,11 +53,12 @@ class SmallRoute(APIRoute):
         return bounded
 
 
-async def allowed(key: Annotated[str | None, Depends(APIKeyHeader(name="X-API-Key", auto_error=False))]) -> None:
-    """Nobody without the key, if there is one."""
+async def allowed(key: Annotated[str | None, Depends(APIKeyHeader(name="X-API-Key", auto_error=False))]) -> bool:
+    """Everybody with the key, which nobody needs where there is none."""
     expected = settings().mail_api_key
     if expected and not secrets.compare_digest((key or "").encode(), expected.encode()):
         raise HTTPException(401, "Show the key of this service as X-API-Key.")
+    return True
 
 
 @asynccontextmanager
@@ -73,7 +74,7 @@ router = APIRouter(lifespan=connections, route_class=SmallRoute)
 
 @router.post("/notifications", status_code=202, dependencies=[Depends(allowed)])
 async def notify(mail: Mail, tasks: BackgroundTasks) -> Response:
-    """Send a mail after this answer. `Location` says where to ask what has become of it."""
+    """Send a mail after this answer, which says where to ask what has become of it."""
     try:
         compose(mail, NIL)  # what is wrong with it is told now, and not to the log
         if not settings().into_folder:
@@ -84,7 +85,7 @@ async def notify(mail: Mail, tasks: BackgroundTasks) -> Response:
     except ValueError as error:
         raise HTTPException(422, str(error)) from None
     tasks.add_task(acknowledge, job.id, mail.to, mail.template, once(mail) or str(job.id))
-    return JSONResponse({"id": str(job.id)}, 202, headers={"Location": f"/jobs/{job.id}"})
+    return accepted(job)
 
 
 async def outbox() -> Path:

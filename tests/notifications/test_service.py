@@ -60,6 +60,11 @@ def test_a_mail_goes_into_the_outbox_and_is_acknowledged_once_in_each_period(ser
     assert mail["Message-ID"] == f"<{ids[0]}@example.com>"
     assert f'<a href="outbox/{ids[0]}">Welcome, Ada</a>' in service.get("/outbox").body
     assert "Good evening." in service.get(f"/outbox/{ids[0]}").body
+    assert json.loads(service.get(first.headers["location"]).body)["state"] == "succeeded"
+    # The second request has an id of its own, which leads to the job that answers for it.
+    told = json.loads(service.get(f"{second.headers['location']}/result").body)
+    assert told["message_id"] == mail["Message-ID"]
+    assert list(told["accepted"]) == ["ada@example.com"]
 
 
 def test_what_is_wrong_with_a_mail_is_told_at_once(service: Server) -> None:
@@ -103,7 +108,8 @@ def test_where_mail_goes_to_the_world_callers_show_a_key_and_recipients_have_a_r
             assert [ask(server, MAIL).status, ask(server, MAIL, key="a guess").status] == [401, 401]
             assert server.get("/outbox").status == 404
             for _ in range(3):
-                assert ask(server, MAIL, key=KEY).status == 202
+                taken = ask(server, MAIL, key=KEY)
+                assert (taken.status, server.get(taken.headers["location"]).status) == (202, 401)
             assert ask(server, MAIL | {"to": "grace@example.com"}, key=KEY).status == 202
             wait_until(lambda: len(acknowledged(server)) == 3, "all are acknowledged but one")
             assert Counter(mail.recipients[0] for mail in mails.received) == {
