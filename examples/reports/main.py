@@ -1,0 +1,10 @@
+"""The service by itself: `uvicorn reports.main:app`, started in the folder above this one."""
+
+from fastapi import FastAPI
+
+from postlude import Postlude
+from reports.service import reports
+
+app = FastAPI(title="Reports")
+durable = Postlude(app)
+app.include_router(reports(durable))
