@@ -9,6 +9,7 @@ import contextlib
 import sys
 import traceback
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -166,7 +167,7 @@ async def opened(place: Place, out: Output) -> AsyncIterator[Opened]:
         """What others have committed elsewhere is moved by their own processes."""
 
     jobs = Jobs(same, clock, place.registry, open_calls=tuple, relay=no_relay, changed=store.notify)
-    schedules = Schedules(same, place.registry, clock)
+    schedules = Schedules(same, place.registry, clock, jobs, partial(store.notify, "queued"))
     try:
         yield Opened(
             place=place,

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from postlude.limits import Limit
     from postlude.statistics import Minute
+    from postlude.stores.liveness import Liveness
     from postlude.stores.seeing import LimitUse, Waiting, WorkerReport
-    from postlude.stores.sqlite.liveness import Liveness
     from postlude.stores.sqlite.rows import Row
 
     Submit = Callable[[Callable[[Connection], Any]], Future[Any]]
