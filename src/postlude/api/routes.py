@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 LONGEST_WAIT: Final = 60
 """Seconds that `Retry-After` says at most, however far away the moment is at which a job is due."""
 NOT_KEPT: Final = {"cache-control": "no-store"}
+_EVENT: Final = {
+    "event": {"type": "string", "enum": ["state", "progress", "log", "end"]},
+    "id": {"type": "string"},
+    "data": {"type": "string", "contentMediaType": "application/json"},
+    "retry": {"type": "integer"},
+}
+_STREAM: Final = {"schema": {"type": "array"}, "itemSchema": {"type": "object", "properties": _EVENT}}
+"""How OpenAPI describes a stream from 3.2 on; FastAPI does so too, for its own."""
 
 
 class Sources(NamedTuple):
@@ -103,13 +111,15 @@ class _Routes:
             self.events,
             methods=["GET"],
             name=EVENTS,
+            status_code=200,
             response_class=EventStream,
             response_model=None,
             tags=router.tags,
             dependencies=router.dependencies,
             responses={
-                **router.responses,
-                200: {"description": said, "content": {EventStream.media_type: {"schema": {"type": "string"}}}},
+                # A model would be said to come as events, too.
+                **{status: _as_json(problem) for status, problem in router.responses.items()},
+                200: {"description": said, "content": {EventStream.media_type: _STREAM}},
                 204: {"description": "It has ended, and all was told: do not ask again"},
             },
         )
@@ -182,6 +192,12 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         503: "The jobs cannot be reached at the moment",
     }
     return {status: {"model": Problem, "description": said[status]} for status in statuses}
+
+
+def _as_json(problem: dict[str, Any]) -> dict[str, Any]:
+    """The same without its model, which other routes have made known."""
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{problem['model'].__name__}"}}}
+    return {"description": problem["description"], "content": content}
 
 
 def _not_yet(model: type[JobStatus]) -> dict[int | str, dict[str, Any]]:
