@@ -73,9 +73,9 @@ async def test_whoever_was_cut_off_goes_on_from_there(site: Site) -> None:
 async def test_a_state_that_is_known_is_not_told_again(site: Site) -> None:
     where = await site.add("works")
     stream = await site.ask(f"{where}/events").begin()
-    known = await stream.event()
+    known = await stream.event("state")
     while known.data["state"] != "running":
-        known = await stream.event()
+        known = await stream.event("state")
     stream.leave()
     await stream.running
     again = await site.ask(f"{where}/events", last_event_id=known.id).begin()
