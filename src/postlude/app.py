@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from postlude.client import Jobs
+    from postlude.dashboard.application import Dashboard
     from postlude.dependencies import Overrides
     from postlude.durations import Duration
     from postlude.elsewhere import Place
@@ -76,6 +77,7 @@ class Postlude(Enqueuing):
             cancelled=)`. Default: a day after success, else 30 days.
         mask: more names of arguments and of fields, such as `"customer_number"`, whose values are shown nowhere; beside
             password, token, secret, authorization, api_key, card and the like.
+        dashboard: the path at which the dashboard is mounted, such as `"/postlude"`; see `dashboard()`. Default: none.
         shutdown_grace: seconds (or a `timedelta`) that running tasks have when the process is told to end. Default: 8,
             and 0 under `--reload`.
 
@@ -105,6 +107,7 @@ class Postlude(Enqueuing):
         on_store_error: OnStoreError | None = None,
         retention: Duration | Retention | None = None,
         mask: Iterable[str] | None = None,
+        dashboard: str | None = None,
         shutdown_grace: float | timedelta | None = None,
     ) -> None:
         self.settings: Settings = read_settings(
@@ -126,6 +129,7 @@ class Postlude(Enqueuing):
                 "on_store_error": on_store_error,
                 "retention": retention,
                 "mask": mask,
+                "dashboard": dashboard,
                 "shutdown_grace": shutdown_grace,
             }
         )
@@ -151,6 +155,22 @@ class Postlude(Enqueuing):
         self._sinks = Sinks(runtime)
         if app is not None:
             self.install(app)
+
+    def dashboard(self, authorize: Callable[..., Any] | None = None) -> Dashboard:
+        """Pages to see and steer jobs with, to be mounted: `app.mount("/postlude", durable.dashboard())`.
+
+        Args:
+            authorize: a dependency of the application, which says who looks: `"view"` for who may look, `"act"` for who
+                may also retry, cancel, delete, pause and run, `postlude.dashboard.Visitor(name, role)` to have a
+                name in the audit log, None for who may not look. None: who has a link signs in with it; where the
+                server was started in a terminal it prints one, elsewhere `postlude dashboard-link` makes one.
+
+        Raises:
+            CallError: what the dashboard needs is not installed, or `authorize` is no function.
+        """
+        from postlude.dashboard import make  # noqa: PLC0415 - who has none need not pay for it
+
+        return make(self._runtime, self._hub, authorize)
 
     @property
     def jobs(self) -> Jobs:
@@ -213,6 +233,8 @@ class Postlude(Enqueuing):
             hooks.install_disabled(app, self.jobs)
         else:
             hooks.install(app, self._runtime)
+            if self.settings.dashboard is not None and not self._applications:
+                app.mount(self.settings.dashboard, self.dashboard())
             self._applications.append(app)
 
     def _dependency_overrides(self) -> Overrides:

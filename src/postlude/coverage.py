@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import fastapi.routing
 from fastapi import FastAPI
@@ -10,7 +10,7 @@ from starlette.routing import Host, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp
@@ -18,11 +18,21 @@ if TYPE_CHECKING:
     IsHook = Callable[[object], bool]
 
 
+class Inviting(Protocol):
+    """A dashboard, as an application is mounted."""
+
+    async def invite(self, path: str) -> str:
+        """What is said of it when the application starts; `path` is where it is mounted."""
+        ...
+
+
 class Coverage(NamedTuple):
     """How many routes have durable background tasks, and a line for each route or mount that has none."""
 
     covered: int
     gaps: list[str]
+    dashboards: Sequence[tuple[str, Inviting]] = ()
+    """Those that are mounted, with their paths. They have no tasks of their own."""
 
 
 def coverage(app: FastAPI, is_hook: IsHook) -> Coverage:
@@ -37,7 +47,7 @@ def coverage(app: FastAPI, is_hook: IsHook) -> Coverage:
             covered += 1
         else:
             gaps.append(line)
-    return Coverage(covered, gaps)
+    return Coverage(covered, gaps, tuple(_dashboards(app, "")))
 
 
 def _walk(app: FastAPI, prefix: str, is_hook: IsHook) -> Iterator[tuple[bool, str]]:
@@ -58,10 +68,9 @@ def _walk(app: FastAPI, prefix: str, is_hook: IsHook) -> Iterator[tuple[bool, st
 
 
 def _walk_mounted(mounted: ASGIApp, path: str, is_hook: IsHook) -> Iterator[tuple[bool, str]]:
-    app: Any = mounted
-    # A mounted application may be wrapped in middlewares, which by custom keep it under this name.
-    while not isinstance(app, FastAPI) and hasattr(app, "app"):
-        app = app.app
+    app = _unwrapped(mounted)
+    if _is_dashboard(app):
+        return
     if isinstance(app, FastAPI):
         if any(is_hook(depends.dependency) for depends in app.router.dependencies):
             yield from _walk(app, path.rstrip("/"), is_hook)
@@ -69,6 +78,29 @@ def _walk_mounted(mounted: ASGIApp, path: str, is_hook: IsHook) -> Iterator[tupl
             yield False, f"{path}: a mounted FastAPI application; install Postlude in it as well"
     elif not isinstance(app, StaticFiles) and not hasattr(app, "adds_no_tasks"):
         yield False, f"{path}: a mounted {type(app).__name__}, which is not a FastAPI application"
+
+
+def _dashboards(app: FastAPI, prefix: str) -> Iterator[tuple[str, Inviting]]:
+    for route in app.routes:
+        if isinstance(route, Mount):
+            mounted, path = _unwrapped(route.app), f"{prefix}{route.path}"
+            if _is_dashboard(mounted):
+                yield path, mounted
+            elif isinstance(mounted, FastAPI):
+                yield from _dashboards(mounted, path)
+
+
+def _unwrapped(mounted: ASGIApp) -> Any:  # noqa: ANN401 - any ASGI application
+    """A mounted application without the middlewares around it, which by custom keep it under this name."""
+    app: Any = mounted
+    while not isinstance(app, FastAPI) and hasattr(app, "app"):
+        app = app.app
+    return app
+
+
+def _is_dashboard(app: object) -> bool:
+    # By what it can do: its module is imported only where there is one.
+    return hasattr(app, "invite")
 
 
 def _with_included(routes: Iterable[BaseRoute]) -> Iterable[Any]:

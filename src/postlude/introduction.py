@@ -36,6 +36,19 @@ class Coverage(Protocol):
         """A line for each that does not."""
         ...
 
+    @property
+    def dashboards(self) -> Sequence[tuple[str, Inviting]]:
+        """Those that are mounted, with their paths."""
+        ...
+
+
+class Inviting(Protocol):
+    """A dashboard that is mounted."""
+
+    async def invite(self, path: str) -> str:
+        """What is said of it at the start; `path` is where it is mounted."""
+        ...
+
 
 class Introduced(NamedTuple):
     """What there is to say of an application, beside its store."""
@@ -67,6 +80,7 @@ async def introduce(process: Process, about: Introduced) -> None:
     lines = [] if of_child else [_store(process), _worker(about, several=server != process.pid)]
     if duty is None:
         lines.append(f"routes: {about.coverage.covered} with durable background tasks")
+        lines += [await dashboard.invite(path) for path, dashboard in about.coverage.dashboards]
     if duty is not None or about.settings.worker != "process":  # whose child says it
         lines += await _queue(process, about.rescued)
     for line in lines:
@@ -113,6 +127,8 @@ async def introduce_another(process: Process, coverage: Coverage) -> None:
     """Say what another application adds, that shares the process with the one that was introduced."""
     if await process.store.speaks_for(_name(_server())):
         telemetry.announce(f"routes: {coverage.covered} more with durable background tasks")
+        for path, dashboard in coverage.dashboards:
+            telemetry.announce(await dashboard.invite(path))
 
 
 def _schedules(scheduler: Scheduler) -> list[str]:

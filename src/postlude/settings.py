@@ -87,6 +87,8 @@ class Settings:
     """How long jobs are kept after their end."""
     mask: tuple[str, ...] = ()
     """More names of what is shown nowhere, beside `masking.NAMES`."""
+    dashboard: str | None = None
+    """The path at which the dashboard is mounted; None: nowhere."""
     shutdown_grace: float = 8.0
     """How long running tasks may go on after the first signal. Docker kills after 10; a reload waits for nobody: 0."""
     disabled: bool = False
@@ -104,6 +106,8 @@ class Settings:
             )
         elif not all(map(_is_count, _counts(self.concurrency))):
             problems.append(f"concurrency: expected whole numbers, at least one of each, got {self.concurrency!r}")
+        if self.dashboard is not None and not _is_path(self.dashboard):
+            problems.append(f"dashboard: expected a path such as '/postlude', got {self.dashboard!r}")
         if retention_of(self.retention) is None:
             problems.append(f"retention: expected {EXPECTED}, got {self.retention!r}")
         if not _is_seconds(self.shutdown_grace):
@@ -157,6 +161,10 @@ def _problems_of_database(settings: Settings) -> list[str]:
         # Whatever it is, it may be the secret itself.
         problems.append(f"password: expected a string, or a function that gives one, got {type(password).__name__}")
     return problems
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"(/[\w.~-]+)+", value) is not None
 
 
 def _is_name(value: object) -> bool:

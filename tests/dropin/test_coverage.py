@@ -352,9 +352,9 @@ def test_gaps_are_named(tmp_path: Path) -> None:
     app.mount("/static", StaticFiles(directory=tmp_path))
     app.mount("/other", FastAPI())
     app.router.routes.append(APIRoute("/by-hand/{name}", _adds, methods=["POST"]))
-    covered, gaps = _coverage(app, desk)
-    assert covered == 0
-    assert gaps == [
+    found = _coverage(app, desk)
+    assert found.covered == 0
+    assert found.gaps == [
         "/plain: a Starlette route, which FastAPI gives no background tasks",
         "/starlette: a mounted Starlette, which is not a FastAPI application",
         "/other: a mounted FastAPI application; install Postlude in it as well",

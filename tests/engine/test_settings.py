@@ -58,6 +58,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "POSTLUDE_ON_STORE_ERROR": "run_unsaved",
         "POSTLUDE_RETENTION": "succeeded=60, failed=3600",
         "POSTLUDE_MASK": "customer_number, iban",
+        "POSTLUDE_DASHBOARD": "/postlude",
         "POSTLUDE_SHUTDOWN_GRACE": "2.5",
         "POSTLUDE_DISABLED": "1",
     }
@@ -79,6 +80,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
         on_store_error="run_unsaved",
         retention=Retention(succeeded=60.0, failed=3600.0),
         mask=("customer_number", "iban"),
+        dashboard="/postlude",
         shutdown_grace=2.5,
         disabled=True,
     )

@@ -1,0 +1,41 @@
+"""The audit log: who did what, and when."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from postlude.dashboard.routing import Page
+from postlude.errors import UnknownValue
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from postlude.dashboard.routing import Asked
+
+_LINES: Final = 50
+
+
+async def show(asked: Asked) -> Response:
+    """The page."""
+    before = asked.query("before")
+    if before and not before.isdecimal():
+        message = f"before: expected the number of a line, got {before!r}."
+        raise UnknownValue(message)
+    lines = await asked.site.views.audit(limit=_LINES, before=int(before) if before else None)
+    return asked.site.pages.render(
+        asked.request,
+        "audit",
+        asked.visitor,
+        current="audit",
+        lines=[(line, _details(line.details)) for line in lines],
+        older=lines[-1].number if len(lines) == _LINES else None,
+    )
+
+
+def _details(text: str | None) -> dict[str, Any]:
+    found = json.loads(text) if text else {}
+    return found if isinstance(found, dict) else {"": found}
+
+
+PAGES: Final = (Page("/audit", show),)

@@ -1,0 +1,54 @@
+"""Server-sent events: that something which a page shows has changed. The page then asks for itself again."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.responses import StreamingResponse
+
+from postlude.dashboard.routing import Page
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from starlette.responses import Response
+
+    from postlude.dashboard.routing import Asked
+
+_ANYHOW: Final = 5.0
+"""Seconds after which pages look again even if none of the newest jobs has changed: charts and distances move on."""
+_NEWEST: Final = 50
+_CHANGED: Final = "event: changed\ndata: look\n\n"
+_NOTHING: Final = ": nothing new\n\n"
+
+
+async def anything(asked: Asked) -> Response:
+    """For pages of many things: one look at the newest jobs is shared by all who have such a page open."""
+    site = asked.site
+
+    async def pulse() -> tuple[int, Any]:
+        return int(site.clock.now() // _ANYHOW), tuple((await site.views.jobs(limit=_NEWEST)).rows)
+
+    return _stream(_beats(site.hub.share("dashboard", pulse)))
+
+
+async def one_job(asked: Asked) -> Response:
+    """For the page of a job."""
+    view = await asked.site.views.job(asked.path("job_id"))
+    return _stream(_beats(asked.site.hub.watch(view.row.id, lines_after=0)))
+
+
+async def _beats(news: AsyncGenerator[Any, None]) -> AsyncIterator[str]:
+    async with aclosing(news) as told:
+        async for one in told:
+            yield _CHANGED if any(one or ()) else _NOTHING
+
+
+def _stream(lines: AsyncIterator[str]) -> Response:
+    # Not to be collected or compressed on the way.
+    headers = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
+    return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
+
+
+PAGES: Final = (Page("/live", anything), Page("/live/jobs/{job_id}", one_job))

@@ -1,0 +1,56 @@
+"""Signing in with a link, and out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
+from starlette.responses import RedirectResponse, Response
+
+from postlude.dashboard.cookies import keep, root_of
+from postlude.dashboard.forms import read_form
+from postlude.dashboard.tokens import SESSION_SECONDS
+from postlude.dashboard.visitors import SESSION
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from postlude.dashboard.site import Site
+
+
+def closed(site: Site, request: Request, *, refused: bool = False) -> Response:
+    """The page that says how to get in."""
+    return site.pages.render(request, "sign_in", None, status=401, current=None, token=None, refused=refused)
+
+
+def add(app: FastAPI, site: Site) -> None:
+    """Give an application the routes."""
+
+    async def ask(request: Request) -> Response:
+        # A link that is only looked at, as chat programs do, is not used up: a form does that.
+        token = request.query_params.get("token", "")
+        if not token:
+            return closed(site, request)
+        return site.pages.render(request, "sign_in", None, current=None, token=token, refused=False)
+
+    async def sign_in(request: Request) -> Response:
+        form = await read_form(request)
+        signed_in = await site.tokens.sign_in(next(iter(form.get("token", ())), ""))
+        if signed_in is None:
+            return closed(site, request, refused=True)
+        session, visitor = signed_in
+        await site.note(visitor, "sign in", "")
+        response = RedirectResponse(f"{root_of(request)}/", 303)
+        keep(response, request, SESSION, session, seconds=int(SESSION_SECONDS))
+        return response
+
+    async def sign_out(request: Request) -> Response:
+        await read_form(request)
+        await site.tokens.sign_out(request.cookies.get(SESSION, ""))
+        response = RedirectResponse(f"{root_of(request)}/", 303)
+        keep(response, request, SESSION, "", seconds=0)
+        return response
+
+    app.add_api_route("/sign-in", ask, methods=["GET"], response_model=None)
+    app.add_api_route("/sign-in", sign_in, methods=["POST"], response_model=None)
+    app.add_api_route("/sign-out", sign_out, methods=["POST"], response_model=None)

@@ -1,0 +1,49 @@
+"""All that the pages share."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from postlude.stores.gate import AuditLine
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from postlude.client import Jobs
+    from postlude.clock import Clock
+    from postlude.dashboard.files import Files
+    from postlude.dashboard.rendering import Pages
+    from postlude.dashboard.tokens import Tokens
+    from postlude.dashboard.visitors import Visitor
+    from postlude.stores.gate import GateStore
+    from postlude.streams import Hub
+    from postlude.timetable import Schedules
+    from postlude.views import Views
+
+
+class Site(NamedTuple):
+    """What is looked at, what changes it, and what shows it."""
+
+    views: Views
+    jobs: Jobs
+    schedules: Schedules
+    hub: Hub
+    tokens: Tokens
+    clock: Clock
+    files: Files
+    pages: Pages
+    gate: Callable[[], Awaitable[GateStore]]
+    """Gives what keeps the audit log, opened in this process."""
+
+    async def note(self, visitor: Visitor, action: str, target: str, **details: Any) -> None:
+        """Write into the audit log who did what."""
+        line = AuditLine(
+            at=self.clock.now(),
+            who=visitor.name,
+            role=visitor.role,
+            action=action,
+            target=target,
+            details=json.dumps(details) if details else None,
+        )
+        await (await self.gate()).add_audit(line)

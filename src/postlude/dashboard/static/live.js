@@ -1,0 +1,81 @@
+// Keeps a page as new as the store: when the server says that something has changed, the page is fetched again, and
+// what differs is put in its place.
+
+import { morph } from "./morph.js";
+
+const PAUSE = 700; // milliseconds between two looks, however much changes
+
+/**
+ * @param {HTMLElement} main the part of the page that changes; `data-live` says where the server tells of it
+ * @param {HTMLElement | null} sign says whether the page is live
+ * @param {() => void} shown called when the page was changed
+ */
+export function follow(main, sign, shown) {
+  let source = null;
+  let looking = false;
+  let again = false;
+
+  function say(state, text) {
+    if (!sign) return;
+    sign.dataset.state = state;
+    if (sign.textContent !== text) sign.textContent = text;
+  }
+
+  async function look() {
+    if (looking || document.hidden) {
+      again = true;
+      return;
+    }
+    looking = true;
+    again = false;
+    try {
+      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      if (answer.status === 401 || answer.status === 403) return location.reload();
+      if (!answer.ok) throw new Error(`The server answered ${answer.status}`);
+      show(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      say("on", "Live");
+    } catch {
+      say("off", "Not live: trying again");
+      again = true;
+    }
+    setTimeout(() => {
+      looking = false;
+      if (again) look();
+    }, PAUSE);
+  }
+
+  function show(page) {
+    const next = page.querySelector("main");
+    const nav = page.querySelector("#nav");
+    // A page with a question on it, or with an error, is another page.
+    if (!next || next.dataset.live !== main.dataset.live) return;
+    morph(main, next);
+    if (nav) morph(document.querySelector("#nav"), nav);
+    shown();
+  }
+
+  function listen() {
+    if (source || document.hidden) return;
+    source = new EventSource(main.dataset.live);
+    source.addEventListener("open", () => {
+      say("on", "Live");
+      look();
+    });
+    source.addEventListener("changed", look);
+    source.addEventListener("error", () => {
+      say("off", "Not live: trying again");
+      // The browser connects again by itself, unless the answer was none that it listens to.
+      if (source.readyState === EventSource.CLOSED) rest();
+    });
+  }
+
+  function rest() {
+    source?.close();
+    source = null;
+  }
+
+  // A browser has few connections to one server: a page that nobody sees lets go of its own.
+  document.addEventListener("visibilitychange", () => (document.hidden ? rest() : listen()));
+  setInterval(listen, 5000);
+  listen();
+}

@@ -1,0 +1,72 @@
+"""A dashboard over HTTP, as a browser asks for it; and an installed Chromium."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from postlude import Postlude
+from postlude.dashboard.application import Dashboard
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+NO_CHROMIUM = "no Chromium is installed here, so NOTHING IS TRIED IN A BROWSER: apt-get install chromium"
+
+Visit = Callable[..., "Visited"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly what a dot or an `s` does not."""
+    if CHROMIUM is None:
+        terminalreporter.write_line(f"SKIPPED: {NO_CHROMIUM}", red=True)
+
+
+class Visited:
+    """An application with a dashboard at `/postlude`, and who asks it for pages."""
+
+    def __init__(self, app: FastAPI, durable: Postlude, dashboard: Dashboard) -> None:
+        self.app = app
+        self.durable = durable
+        self.dashboard = dashboard
+        self.client = TestClient(app, base_url="http://app.example", follow_redirects=False)
+
+    def link(self, role: Any = "act", who: str = "ada") -> str:
+        """The token of a link that was just made."""
+        made: str = self.durable._portal.call(self.dashboard.site.tokens.new_link(role=role, who=who))
+        return made
+
+    def sign_in(self, role: str = "act", who: str = "ada") -> None:
+        assert self.post("sign-in", token=self.link(role, who)).status_code == 303
+
+    def get(self, page: str = "", **headers: str) -> Any:
+        return self.client.get(f"/postlude/{page}", headers=headers)
+
+    def post(self, page: str, *, headers: dict[str, str] | None = None, **fields: str) -> Any:
+        """Send a form as a page of the dashboard does, with the token of its browser."""
+        token = re.search(r'name="form_token" value="(\w+)"', self.get("sign-in?token=x").text)
+        if token is None:  # the application lets people in, and each page with a button has one
+            token = re.search(r'name="form_token" value="(\w+)"', self.get("queues").text)
+        assert token is not None
+        return self.client.post(f"/postlude/{page}", data={"form_token": token[1], **fields}, headers=headers)
+
+
+@pytest.fixture
+def visit(tmp_path: Path) -> Iterator[Visit]:
+    """Mount a dashboard on a store of its own; `authorize` as given."""
+    made: list[Postlude] = []
+
+    def visit(authorize: Callable[..., Any] | None = None, **options: Any) -> Visited:
+        app = FastAPI()
+        durable = Postlude(app, f"sqlite:///{tmp_path / 'jobs.db'}", **options)
+        dashboard = durable.dashboard(authorize=authorize)
+        app.mount("/postlude", dashboard)
+        made.append(durable)
+        return Visited(app, durable, dashboard)
+
+    yield visit
+    for durable in made:
+        durable.blocking.close()
