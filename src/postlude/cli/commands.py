@@ -12,8 +12,16 @@ from postlude.cli.backup import backup
 from postlude.cli.check import check_application
 from postlude.cli.demo.story import tell
 from postlude.cli.enqueuing import enqueue
+from postlude.cli.export import export
+from postlude.cli.jobs import jobs
 from postlude.cli.migrating import bring_up_to_date
 from postlude.cli.move import ends_of, move_jobs
+from postlude.cli.queues import pause, queues, resume
+from postlude.cli.schedules import schedules
+from postlude.cli.status import status
+from postlude.cli.steering import cancel, delete, retry
+from postlude.cli.tasks import tasks
+from postlude.cli.workers import workers
 from postlude.cli.working import work
 
 commands: typer.Typer = typer.Typer(
@@ -180,5 +188,17 @@ def check(
     raise typer.Exit(check_application(application, Console(highlight=False)))
 
 
+# In the order in which they are shown.
+commands.command()(status)
+commands.add_typer(tasks, name="tasks")
 commands.add_typer(enqueue, name="enqueue")
+for each in (retry, cancel, delete):
+    jobs.command()(each)
+commands.add_typer(jobs, name="jobs")
+commands.add_typer(queues, name="queues")
+commands.command()(pause)
+commands.command()(resume)
+commands.add_typer(schedules, name="schedules")
+commands.command()(workers)
 commands.command()(backup)
+commands.command()(export)

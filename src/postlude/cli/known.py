@@ -37,7 +37,7 @@ def known_tasks(found: Found) -> list[TaskDefinition]:
     tasks = {each.task.name: each.task for each in scheduled_tasks(registry).values()}
     for name in (*registry.names(), *found.engine.settings.allow):
         _add(tasks, registry, name)
-    for module in [each for each in tuple(sys.modules.values()) if belongs(each, registry.root)]:
+    for module in [each for name, each in tuple(sys.modules.items()) if _is_own(name, each, registry)]:
         for function in _of(module):
             _add(tasks, registry, function)
     return [tasks[name] for name in sorted(tasks)]
@@ -65,6 +65,11 @@ def find_task(found: Found, name: str) -> TaskDefinition:
     raise NoSuchTask(message)
 
 
+def _is_own(name: str, module: ModuleType, registry: Registry) -> bool:
+    """Whether a module is the application's own; Postlude may lie beside it where it is developed."""
+    return name.partition(".")[0] != "postlude" and belongs(module, registry.root)
+
+
 def _called(task: TaskDefinition) -> str:
     return default_name(task.function).rpartition(":")[2]
 
@@ -85,7 +90,9 @@ def _of(module: ModuleType) -> Iterator[Callable[..., Any]]:
         if getattr(value, DECLARATION, None) is not None and callable(value):
             yield value
     try:
-        tree = ast.parse(inspect.getsource(module))
+        source = inspect.getsource(module)
+        # Most modules add nothing, and need not be taken apart.
+        tree = ast.parse(source if any(word in source for word in _ADDING) else "")
     except (OSError, TypeError, SyntaxError):
         return
     for call in ast.walk(tree):

@@ -164,7 +164,7 @@ def _late(facts: Facts) -> Iterator[Need]:
         if not pauses.cover(each.queue, each.task):
             minutes = (facts.now - each.due_since) / 60
             text = f"{_jobs(each.due)} of {each.task} in queue {each.queue} could run, the first for {minutes:.0f} min."
-            command = f"postlude queues list {each.queue}"
+            command = "postlude queues list"
             yield Need("waiting", text, command, task=each.task, queue=each.queue, count=each.due, since=each.due_since)
 
 
@@ -189,11 +189,14 @@ def _paused(facts: Facts) -> Iterator[Need]:
         if pause.kind == "queue":
             text, command = f"Queue {name} is paused{why}.", f"postlude queues resume {name}"
             yield Need("paused", text, command, queue=name, since=pause.since)
+        elif pause.kind == "all":
+            yield Need("paused", f"Everything is paused{why}.", "postlude resume --all", since=pause.since)
         elif pause.kind == "store":
             yield Need("paused", f"Nothing starts: the store is paused{why}.", "postlude move", since=pause.since)
         else:
             part = "" if pause.kind == "task" else f" for {pause.partition!r}"
-            text, command = f"Task {name} is paused{part}{why}.", f"postlude queues resume --task {name}"
+            which = "" if pause.kind == "task" else f" --partition {pause.partition!r}"
+            text, command = f"Task {name} is paused{part}{why}.", f"postlude resume --task {name}{which}"
             yield Need("paused", text, command, task=name, since=pause.since)
 
 

@@ -1,0 +1,43 @@
+"""What is done from a terminal, in the audit log beside what is done elsewhere."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+from typing import TYPE_CHECKING, Any
+
+from postlude.stores.gate import AuditLine
+
+if TYPE_CHECKING:
+    from postlude.cli.opened import Opened
+
+
+def me() -> str:
+    """Who runs the command: the user of the operating system, and the machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may have no name for its user
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"
+
+
+async def note(opened: Opened, action: str, target: object, **details: Any) -> None:
+    """Write down that something was done.
+
+    Args:
+        opened: where.
+        action: what, in one word.
+        target: to what: an id, a name, or how many and which.
+        details: what else there is to say of it; None is left out.
+    """
+    told = {name: value for name, value in details.items() if value is not None}
+    line = AuditLine(
+        at=opened.clock.now(),
+        who=me(),
+        role="cli",
+        action=action,
+        target=str(target),
+        details=json.dumps(told, ensure_ascii=False, default=str) if told else None,
+    )
+    await opened.store.gate.add_audit(line)

@@ -1,0 +1,177 @@
+"""`postlude jobs retry`, `cancel` and `delete`: of the jobs that are named, or of all that are meant."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+
+import typer
+from rich.progress import Progress
+
+from postlude.bulk import Bulk
+from postlude.cli.codes import DONE, REFUSED
+from postlude.cli.noting import note
+from postlude.cli.printing import counted, in_line
+from postlude.cli.running import on_store
+from postlude.cli.wanted import Which
+from postlude.errors import CallError, IllegalTransition, JobNotFound, KeyTaken
+from postlude.job import FINISHED, UNFINISHED, JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from postlude.bulk import Told
+    from postlude.cli.opened import Opened
+
+    One = Callable[[str], Awaitable[object]]
+    Many = Callable[[Told], Awaitable[Bulk]]
+
+_Ids = Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", show_default=False, help="These, by their ids.")]
+_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+_Dry = Annotated[bool, typer.Option("--dry-run", help="Say how many jobs are meant, and change nothing.")]
+
+
+class _Deed(NamedTuple):
+    """Something that is done to jobs, as it is spoken of."""
+
+    word: str
+    done: str
+    usual: frozenset[JobState]
+    """The states of the jobs that are meant where no state is named."""
+
+
+_RETRY: Final = _Deed("retry", "queued again", frozenset({JobState.FAILED}))
+_CANCEL: Final = _Deed("cancel", "cancelled, or asked to end", frozenset(UNFINISHED))
+_DELETE: Final = _Deed("delete", "deleted", frozenset(FINISHED))
+
+
+class _Meant(NamedTuple):
+    """What the command line says of the jobs, and of asking."""
+
+    ids: Sequence[str] | None
+    which: Which
+    yes: bool
+    dry_run: bool
+
+
+@on_store(which=Which)
+async def retry(
+    opened: Opened,
+    job: _Ids = None,
+    *,
+    which: Which,
+    rate: Annotated[
+        str | None,
+        typer.Option(metavar="50/min", show_default=False, help="Have them start one after the other, at this rate."),
+    ] = None,
+    yes: _Yes = False,
+    dry_run: _Dry = False,
+) -> int:
+    """Have failed or cancelled jobs run again, with the followers that their failure cancelled.
+
+    By options: the failed ones that match, those added first before the others; cancelled ones with
+    `--state cancelled`. What has failed together fails together again if all of it starts at once: `--rate` spreads it.
+
+    Exit code: 0 if all of them were queued, 1 if some could not be, or if you said no.
+    """
+    if job and rate is not None:
+        message = "--rate is for jobs that are meant by options, such as --failed-since 2h, and not by their ids."
+        raise CallError(message)
+    wanted = which.wanted(opened)
+    meant = _Meant(job, which, yes=yes, dry_run=dry_run)
+    return await _do(
+        opened, _RETRY, meant, opened.jobs.retry, lambda told: opened.jobs.retry_many(rate=rate, told=told, **wanted)
+    )
+
+
+@on_store(which=Which)
+async def cancel(
+    opened: Opened,
+    job: _Ids = None,
+    *,
+    which: Which,
+    reason: Annotated[str, typer.Option(help="Why, for others to read.")] = "cancelled on request",
+    yes: _Yes = False,
+    dry_run: _Dry = False,
+) -> int:
+    """Cancel jobs, and those behind them in their chains. A running one is asked to end.
+
+    Exit code: 0 if all of them were, 1 if some had ended already, or if you said no.
+    """
+    wanted = which.wanted(opened)
+    return await _do(
+        opened,
+        _CANCEL,
+        _Meant(job, which, yes=yes, dry_run=dry_run),
+        lambda job_id: opened.jobs.cancel(job_id, reason=reason),
+        lambda told: opened.jobs.cancel_many(reason=reason, told=told, **wanted),
+    )
+
+
+@on_store(which=Which)
+async def delete(opened: Opened, job: _Ids = None, *, which: Which, yes: _Yes = False, dry_run: _Dry = False) -> int:
+    """Remove jobs that have ended, with all that is known of them.
+
+    Exit code: 0 if all of them were removed, 1 if some could not be, or if you said no.
+    """
+    wanted = which.wanted(opened)
+    meant = _Meant(job, which, yes=yes, dry_run=dry_run)
+    return await _do(
+        opened, _DELETE, meant, opened.jobs.delete, lambda told: opened.jobs.delete_many(told=told, **wanted)
+    )
+
+
+async def _do(opened: Opened, deed: _Deed, meant: _Meant, one: One, many: Many) -> int:
+    """Do it to all that are meant, after it was said how many those are; returns the exit code."""
+    if meant.ids and not meant.which.anything:
+        message = "Give the ids of jobs, or options that say which: not both."
+        raise CallError(message)
+    if meant.ids:
+        came = await _one_by_one(meant.ids, one)
+        target = meant.ids[0] if len(meant.ids) == 1 else f"{came.done} jobs"
+    elif meant.which.anything:
+        message = f"Say which jobs: by their ids, or by options. All of a kind: --state {min(deed.usual)}."
+        raise CallError(message)
+    else:
+        if not await _agreed(opened, deed, meant):
+            return DONE if meant.dry_run else REFUSED
+        with Progress(console=opened.out.errors, transient=True, disable=not opened.out.errors.is_terminal) as bar:
+            line = bar.add_task(deed.word, total=None)
+            came = await many(lambda done, of: bar.update(line, completed=done, total=of))
+        target = f"{came.done} jobs"
+    if came.done:
+        await note(opened, deed.word, target, which=meant.which.said() or None)
+    if came.why is not None:
+        opened.out.note(f"{counted(came.left, 'job')} could not be. {came.why}")
+    opened.out.show(came._asdict(), f"{counted(came.done, 'job')} {deed.done}.")
+    return REFUSED if came.left else DONE
+
+
+async def _agreed(opened: Opened, deed: _Deed, meant: _Meant) -> bool:
+    """Whether whoever runs the command wants it, knowing how many jobs it is about."""
+    out, chosen = opened.out, meant.which.filter(opened)
+    counts = await opened.views.counts(chosen._replace(states=chosen.states or deed.usual))
+    said = f"{counts.text()} job{'' if counts.total == 1 else 's'} to {deed.word}, in {in_line(opened.location)}."
+    if meant.dry_run:
+        out.show({"jobs": counts.total, "more": bool(counts.more)}, said)
+        return False
+    if meant.yes or not counts.total:
+        return True
+    if not sys.stdin.isatty():
+        out.note(f"{said} Nobody is there to be asked: add --yes.")
+        return False
+    return out.ask(f"{said} Go on?")
+
+
+async def _one_by_one(ids: Sequence[str], one: One) -> Bulk:
+    """Do it to those that were named; what is in the way of a single one ends the command."""
+    if len(ids) == 1:
+        await one(ids[0])
+        return Bulk(1, 0, None)
+    refused: list[Exception] = []
+    for each in ids:
+        try:
+            await one(each)
+        except (IllegalTransition, JobNotFound, KeyTaken) as error:
+            refused.append(error)
+    return Bulk(len(ids) - len(refused), len(refused), str(refused[0]) if refused else None)
