@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from postlude.stores.seeing import KEPT, KEPT_MINUTES, LimitUse, RunningJob, Waiting, WorkerReport
+from postlude.stores.seeing import ALWAYS, KEPT, KEPT_MINUTES, LimitUse, RunningJob, Waiting, WorkerReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,6 +46,7 @@ def by_stretch(minutes: Sequence[Minute]) -> Counter[tuple[int, int, str, str]]:
         for measure, times in minute.counts.items():
             for step in STEPS:
                 sums[step, minute.moment // step * step, minute.task, measure] += times
+            sums[ALWAYS, 0, minute.task, measure] += times
     return Counter(dict(sorted(sums.items())))
 
 

@@ -9,7 +9,7 @@ from postlude.job import Event, Terms
 from postlude.limits import Limit, Rate
 from postlude.statistics import Minute
 from postlude.stores.contract import Store
-from postlude.stores.seeing import KEPT, KEPT_MINUTES, LimitUse, RunningJob, Sum, Waiting, WorkerReport
+from postlude.stores.seeing import ALWAYS, KEPT, KEPT_MINUTES, LimitUse, RunningJob, Sum, Waiting, WorkerReport
 from tests.stores.making import claim_all, ended, queued, staged
 from tests.stores.places import open_place
 
@@ -31,6 +31,17 @@ REPORT = WorkerReport(
     queues=["mail"],
     counts={"AttemptFailed": 2},
 )
+
+
+async def test_clause_58_what_was_ever_counted_only_grows(store: Store) -> None:
+    seeing, far = store.seeing, NOW + 2 * KEPT
+    await seeing.add_statistics([Minute(int(NOW), "app:a", {"succeeded": 3})], now=NOW)
+    await seeing.add_statistics([Minute(int(far), "app:a", {"succeeded": 1, "run:2": 1})], now=far)
+    assert len(await seeing.statistics(since=0.0, step=600)) == 2, "what is older is pruned"
+    assert sorted(await seeing.statistics(since=0.0, step=ALWAYS)) == [
+        Sum(0, "app:a", "run:2", 1),
+        Sum(0, "app:a", "succeeded", 4),
+    ]
 
 
 async def test_clause_58_what_several_have_counted_is_added_up(url: str, store: Store) -> None:
