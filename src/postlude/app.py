@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from fastapi import APIRouter, FastAPI
+    from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
     from postlude.client import Jobs
@@ -152,7 +153,7 @@ class Postlude(Enqueuing):
         self._hub = Hub(runtime.store, runtime.jobs.waiters, clock, runtime.events, lambda: runtime.grace.told)
         runtime.grace.on_told = self._hub.end
         self._portal = Portal()
-        self._sinks = Sinks(runtime)
+        self._sinks = Sinks(runtime, self._portal)
         if app is not None:
             self.install(app)
 
@@ -208,20 +209,23 @@ class Postlude(Enqueuing):
         """
         return self._sinks.metrics()
 
-    def instrument(self, *, tracer_provider: TracerProvider | None = None) -> None:
-        """Make OpenTelemetry spans, by the semantic conventions for messaging.
+    def instrument(
+        self, *, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
+    ) -> None:
+        """Make OpenTelemetry spans, by the semantic conventions for messaging, and metrics.
 
-        One, of kind producer, where a call is added, and for each attempt one of kind consumer, linked to that. A task
-        finds its own as the current span.
+        There is a span of kind producer where a call is added, and for each attempt one of kind consumer, linked to
+        that. A task finds its own as the current span. The metrics count what this process does.
 
         Args:
-            tracer_provider: where they go. Default: the global one, also if it is set later.
+            tracer_provider: where spans go. Default: the global one, also if it is set later.
+            meter_provider: where metrics go. Default: the global one, also if it is set later.
 
         Raises:
             InstallError: OpenTelemetry is not installed; `pip install 'postlude[telemetry]'`.
             CallError: it was called before.
         """
-        self._sinks.instrument(tracer_provider)
+        self._sinks.instrument(tracer_provider, meter_provider)
 
     def install(self, app: FastAPI) -> None:
         """Make the background tasks of an application, or of a mounted sub-application, durable.

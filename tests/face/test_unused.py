@@ -32,6 +32,7 @@ print(*sorted(set(sys.modules) - before))
 LIBRARIES = ("opentelemetry", "prometheus_client", "sentry_sdk")
 OWN = {
     "postlude.telemetry.prometheus": 'app.mount("/metrics", durable.metrics())',
+    "postlude.telemetry.meters": "durable.instrument()",
     "postlude.telemetry.tracing": "durable.instrument()",
 }
 

@@ -20,6 +20,7 @@ from postlude.telemetry.measures import (
     FREE,
     JOBS,
     LOOP_LAG,
+    MOST_VALUES,
     NEEDS,
     OLDEST,
     OTHER,
@@ -79,6 +80,11 @@ def totals(sums: Sequence[Sum]) -> list[Reading]:
     ]
 
 
+def worker_name(host: str | None = None, pid: int | None = None) -> str:
+    """What a process is called; this one, if nothing is given."""
+    return f"{os.uname().nodename if host is None else host}:{os.getpid() if pid is None else pid}"
+
+
 class Look:
     """Reads everything anew, each time.
 
@@ -95,30 +101,35 @@ class Look:
 
     async def readings(self) -> list[Reading]:
         """What everything is; only `STORE_UP`, with 0, if the store cannot be read."""
+        return await self._read(counted=True)
+
+    async def gauges(self) -> list[Reading]:
+        """The same without what was counted since the store is there."""
+        return await self._read(counted=False)
+
+    async def _read(self, *, counted: bool) -> list[Reading]:
         try:
             store = await self._store()
-            sums = await store.seeing.statistics(since=0.0, step=ALWAYS)
-            this = Reading(COMMIT_SIZE, (f"{os.uname().nodename}:{os.getpid()}",), buckets=tuple(store.commit_sizes))
-            return [Reading(STORE_UP, (), 1), *totals(sums), *await self._gauges(), this]
+            sums = totals(await store.seeing.statistics(since=0.0, step=ALWAYS)) if counted else []
+            this = Reading(COMMIT_SIZE, (worker_name(),), buckets=tuple(store.commit_sizes))
+            return [Reading(STORE_UP, (), 1), *sums, *await self._now(), this]
         except StoreError:
             return [Reading(STORE_UP, (), 0)]
 
-    async def _gauges(self) -> list[Reading]:
+    async def _now(self) -> list[Reading]:
         views = self._views
         counts, queues = await views.counts(), await views.queues()
         workers, needs = (await views.workers()).workers, Counter(need.kind for need in await views.needs())
         states = Counter(worker.state for worker in workers)
+        # By their names: a process that was given up and went on has a row for each of its lives. The newest is last.
+        reports = {worker_name(row.host, row.pid): row.report for row in (each.row for each in workers) if row.alive}
+        newest = list(reports.items())[-MOST_VALUES:]
         return [
             *(Reading(JOBS, (state.value,), number) for state, number in counts.states.items()),
             *self._of_queues(queues),
             *(Reading(WORKERS, (state,), states[state]) for state in WORKER_STATES),
             *(Reading(NEEDS, (kind,), needs[kind]) for kind in get_args(NeedKind)),
-            *(
-                reading
-                for worker in workers
-                if worker.row.report is not None
-                for reading in _of_worker(f"{worker.row.host}:{worker.row.pid}", worker.row.report)
-            ),
+            *(each for name, report in newest if report is not None for each in _of_worker(name, report)),
         ]
 
     def _of_queues(self, view: QueuesView) -> Iterable[Reading]:

@@ -111,6 +111,22 @@ class Reading(NamedTuple):
     """Of a histogram: a count for each of the measure's bounds, and one for what is above the last."""
 
 
+class Bounded:
+    """Values of one label in one process: the first ones that come, and one for all that come after those."""
+
+    def __init__(self, most: int = MOST_VALUES) -> None:
+        self._known: set[str] = set()
+        self._most = most
+
+    def __call__(self, value: str) -> str:
+        """The value, or `OTHER`."""
+        if value not in self._known:
+            if len(self._known) >= self._most:
+                return OTHER
+            self._known.add(value)
+        return value
+
+
 def kept(values: Iterable[str]) -> frozenset[str]:
     """Of the values of a label those that get a time series of their own: the same ones in every process."""
     return frozenset(sorted(set(values))[:MOST_VALUES])
