@@ -94,13 +94,13 @@ def compose(mail: Mail, job_id: UUID) -> EmailMessage:
         problem = f"template {mail.template!r}: {error}"
         raise ValueError(problem) from None
     message = EmailMessage(policy=SEVEN_BITS)
-    message["From"] = settings().mail_from
+    message["From"] = settings().sender
     message["To"] = Address(mail.name, addr_spec=mail.to)
     if mail.cc:
         message["Cc"] = [Address(addr_spec=each) for each in mail.cc]
     message["Subject"] = " ".join(subject.split())  # whatever a value had, it is one line
     message["Date"] = datetime.fromtimestamp((job_id.int >> 80) / 1000, UTC)  # a UUIDv7 begins with its moment
-    message["Message-ID"] = f"<{job_id}@{message['From'].addresses[0].domain}>"
+    message["Message-ID"] = f"<{job_id}@{settings().sender.domain}>"
     message.set_content(text)
     message.add_alternative(page, subtype="html")
     for each in mail.attachments:

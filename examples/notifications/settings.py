@@ -3,6 +3,8 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.headerregistry import Address
+from email.utils import parseaddr
 from functools import cache
 from urllib.parse import SplitResult, urlsplit
 
@@ -41,7 +43,7 @@ class Settings:
         if self.mail_interrupted not in {"rerun", "hold"}:
             problems.append(f"MAIL_INTERRUPTED: expected 'rerun' or 'hold', got {self.mail_interrupted!r}")
         try:
-            validate_email(self.mail_from, allow_display_name=True, check_deliverability=False)
+            _ = self.sender
         except EmailNotValidError as error:
             problems.append(
                 f"MAIL_FROM: expected an address as in 'Shop <shop@example.com>', got {self.mail_from!r}: {error}"
@@ -56,6 +58,12 @@ class Settings:
     @property
     def url(self) -> SplitResult:
         return urlsplit(self.mail_url)
+
+    @property
+    def sender(self) -> Address:
+        name, address = parseaddr(self.mail_from)
+        found = validate_email(address, check_deliverability=False, allow_smtputf8=False)
+        return Address(name, addr_spec=found.ascii_email or found.normalized)
 
     @property
     def into_folder(self) -> bool:

@@ -35,7 +35,9 @@ class PerhapsSent(Exception):
 
 
 TWO_DAYS = RetryPolicy(
-    retries=20, backoff=Exponential(first=60, factor=2, most=4 * 3600), retry_on=(NotYet, StoreUnavailable)
+    retries=20,
+    backoff=Exponential(first=60, factor=2, most=4 * 3600),
+    retry_on=(NotYet, OSError, StoreUnavailable),  # a full disk and a database that is away are nobody's refusal
 )
 """1, 2, 4, … minutes, then every four hours: as long as mail servers try themselves, about."""
 
@@ -108,7 +110,7 @@ async def send_mail(mail: Mail, by: Sender = Depends(sender)) -> Delivery:
     return Delivery(message_id=message["Message-ID"], accepted=known.accepted, refused=known.refused)
 
 
-@task(name="notifications.acknowledge", queue="mail", key=lambda key: key, key_period=ONCE)
+@task(name="notifications.acknowledge", queue="mail", retries=True, key=lambda key: key, key_period=ONCE)
 def acknowledge(job_id: UUID, to: str, template: str, key: str) -> None:  # noqa: ARG001 - the key is the job's
     """Append one line for the mail: one, however often this runs, since a repeat looks for it first.
 

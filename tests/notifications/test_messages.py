@@ -137,6 +137,11 @@ def test_settings_that_make_no_sense_are_named_all_at_once() -> None:
         Settings.of(environment)
 
 
+def test_the_domain_of_the_sender_may_be_of_any_script() -> None:
+    sender = Settings.of({"MAIL_FROM": "Bücher <laden@bücher.de>"}).sender
+    assert (sender.display_name, sender.addr_spec) == ("Bücher", "laden@xn--bcher-kva.de")
+
+
 def test_a_service_that_mails_the_world_wants_a_key() -> None:
     with pytest.raises(ValueError, match="MAIL_API_KEY: mail goes to the world"):
         Settings.of({"MAIL_URL": "smtp://mail.example.com"})

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from notifications.by_api import APISender
+from notifications.by_folder import FolderSender
 from notifications.by_smtp import SMTPSender
 from notifications.main import app, durable
 from notifications.messages import Mail, compose
@@ -161,6 +163,13 @@ async def test_a_server_that_is_down_for_a_minute_gets_it_when_it_is_back(server
         await at.advance(MINUTE)
         await job.refresh()
     assert (job.state, len(server.received)) == ("succeeded", 1)
+
+
+async def test_a_disk_that_is_full_is_no_refusal(tmp_path: Path) -> None:
+    (tmp_path / "outbox").touch()  # so that it cannot be a folder
+    async with working(FolderSender(f"/{tmp_path}/outbox")) as at:
+        job = await sent(MAIL, at)
+    assert (job.state, job.attempts) == ("queued", 1)
 
 
 async def test_it_is_tried_for_two_days(server: MailServer) -> None:
