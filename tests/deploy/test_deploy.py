@@ -29,6 +29,10 @@ COMPOSE: Final[dict[str, Any]] = yaml.safe_load((DEPLOY / "compose.yaml").read_t
 KUBERNETES: Final[list[dict[str, Any]]] = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text("utf-8")))
 UNITS: Final = sorted((DEPLOY / "systemd").glob("*.service"))
 MAIL: Final = {"to": "ada@example.com", "template": "welcome", "values": {"message": "Good evening."}}
+REPORT: Final = {
+    "data": "flights.parquet",
+    "question": {"measures": [{"what": "count", "label": "flights"}], "group_by": ["airline"]},
+}
 GRACE: Final = 8
 """Seconds, where nothing else is said."""
 
@@ -168,20 +172,29 @@ def test_what_systemd_starts_does_its_work(tmp_path: Path) -> None:
 
 
 def does_its_work(folder: Path, roles: dict[str, Role], elsewhere: dict[str, str]) -> None:
-    """A mail that the API takes is sent by the worker; both end when they are told to."""
+    """What the API takes is done by the worker, a mail and a report; both end when they are told to."""
     with served(folder, roles["api"], elsewhere) as api, served(folder, roles["worker"], elsewhere) as worker:
         api.start(seconds=30)
         worker.launch()
         if "--health-port" in worker.command:
             wait_until(worker.listens, "the worker's health can be asked", seconds=30)
             wait_until(lambda: worker.get("/healthz").status == 200, "the worker is well", seconds=30)
-        connection = api.connect()
-        connection.request("POST", "/notifications", json.dumps(MAIL), {"Content-Type": "application/json"})
-        assert connection.getresponse().status == 202
-        connection.close()
-        wait_until((folder / "acknowledged.txt").exists, f"it is acknowledged\n{worker.text}", seconds=30)
+        report = ask(api, "/reports", REPORT)
+        ask(api, "/notifications", MAIL)
+        wait_until((folder / "acknowledged.txt").exists, f"the mail is acknowledged\n{worker.text}", seconds=30)
+        wait_until(lambda: '"succeeded"' in api.get(report).body, f"the report is there\n{worker.text}", seconds=30)
         worker.terminate()
         api.terminate()
+
+
+def ask(api: Server, path: str, body: object) -> str:
+    """Where it can be asked after."""
+    connection = api.connect()
+    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    assert answer.status == 202, answer.read()
+    connection.close()
+    return str(answer.headers["Location"])
 
 
 def served(folder: Path, role: Role, elsewhere: dict[str, str]) -> Server:
