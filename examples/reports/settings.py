@@ -9,6 +9,13 @@ from typing import Any
 
 HERE = Path(__file__).parent
 MEGABYTE = 1_000_000
+LEAST = {
+    "reports_memory_mb": 1,
+    "reports_threads": 1,
+    "reports_upload_mb": 1,
+    "reports_inflated_mb": 1,
+    "reports_keep_seconds": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -34,9 +41,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         problems = [
-            f"{name.upper()}: expected a whole number, 1 or more, got {getattr(self, name)}"
-            for name, kind in self.__annotations__.items()
-            if kind is int and getattr(self, name) < 1
+            f"{name.upper()}: expected a whole number, {least} or more, got {getattr(self, name)}"
+            for name, least in LEAST.items()
+            if getattr(self, name) < least
         ]
         if problems:
             raise ValueError("\n".join(problems))
@@ -53,7 +60,7 @@ class Settings:
         for name, kind in cls.__annotations__.items():
             text = environment.get(name.upper())
             if text is not None and kind is int and not text.isdecimal():
-                problems.append(f"{name.upper()}: expected a whole number, 1 or more, got {text!r}")
+                problems.append(f"{name.upper()}: expected a whole number, {LEAST[name]} or more, got {text!r}")
             elif text is not None:
                 given[name] = kind(text)
         if problems:

@@ -40,6 +40,8 @@ class Files(NamedTuple):
     format: Format
     filesystem: AbstractFileSystem | None = None
     """To be asked for them; None: they are local, and DuckDB reads them itself."""
+    uploaded: bool = False
+    """Somebody has sent them: what they come to when they are unpacked is looked at."""
 
 
 class Folder:
@@ -89,7 +91,7 @@ def _parts(name: str) -> Sequence[str]:
     """The names of the files of one data set."""
     if PurePosixPath(name).suffix in FORMATS:
         return [name]
-    names = [entry["name"] for entry in Folder(settings().reports_data).list(name) if entry["type"] == "file"]
+    names = [entry["name"] for entry in Folder(settings().reports_data).list(name) if entry["type"] != "directory"]
     forms = [PurePosixPath(each).suffix for each in names]
     return names if len({*forms}) == 1 and forms[0] in FORMATS else []
 
@@ -125,7 +127,7 @@ def files_of(data: Data, job: UUID) -> Files:
     names = [str(job)] if data.uploaded else _parts(data.name)
     if not names or not all(folder.fs.exists(folder.path(name)) for name in names):
         raise Refused(f"{data.name} is not there any more. Please {'send it again' if data.uploaded else 'ask again'}.")
-    return folder.files(names, data.format)
+    return folder.files(names, data.format)._replace(uploaded=data.uploaded)
 
 
 # Uploads

@@ -120,7 +120,12 @@ def opened(files: Files) -> Iterator[Table]:
 
 
 def _parquet(connection: DuckDBPyConnection, files: Files) -> DuckDBPyRelation:
-    relation = connection.read_parquet([*files.paths], union_by_name=True)
+    if files.uploaded:
+        _check_inflated(connection, files)
+    return connection.read_parquet([*files.paths], union_by_name=True)
+
+
+def _check_inflated(connection: DuckDBPyConnection, files: Files) -> None:
     sizes = connection.table_function("parquet_metadata", [[*files.paths]])
     total = duckdb.FunctionExpression("sum", duckdb.ColumnExpression("total_uncompressed_size"))
     (inflated,) = sizes.aggregate([total]).fetchall()[0]
@@ -130,7 +135,6 @@ def _parquet(connection: DuckDBPyConnection, files: Files) -> DuckDBPyRelation:
             f"Unpacked, this file has {inflated / MEGABYTE:,.0f} MB, and {most:,} MB are allowed. "
             "Send fewer columns or rows."
         )
-    return relation
 
 
 def _csv(connection: DuckDBPyConnection, files: Files) -> DuckDBPyRelation:
@@ -178,21 +182,25 @@ def look(head: bytes) -> tuple[str, list[str]]:
         raise Refused(f"Line {line} is not in UTF-8. Save the file as CSV UTF-8, and send it again.") from error
     first = text.lstrip("\r\n").partition("\n")[0]
     delimiter = max(DELIMITERS, key=first.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] = []
+    count = 0
     try:
-        for row in rows:
+        for row in filter(None, rows):
+            count += 1
             if not header:
                 header = row
                 _check_header(header)
-            elif row and len(row) != len(header):
+            elif len(row) != len(header):
                 raise Refused(
                     f"Line {rows.line_num} has {_values(len(row))}, and the first line names {len(header)} columns."
                 )
     except csv.Error as error:
+        if len(head) == HEAD and "end of data" in str(error):
+            return delimiter, header  # a value that goes over several lines was cut by us
         raise Refused(f"Line {rows.line_num} cannot be read as CSV: {error}.") from error
-    if not header:
-        raise Refused("The file is empty.")
+    if count < 2 and len(head) < HEAD:
+        raise Refused("The table has no rows." if header else "The file is empty.")
     return delimiter, header
 
 

@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +13,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from postlude.testing import isolated
-from reports.main import app
+from reports.main import app, durable
 from reports.settings import settings
+from reports.tasks import remove_leftovers
 from tests.scenarios.waiting import wait_until
 
 ENDED = {"succeeded", "failed", "cancelled"}
@@ -54,13 +55,18 @@ class Service(NamedTuple):
     def answer(self, asked: Any) -> dict[str, Any]:
         """What was answered."""
         status = self.ended(asked)
-        assert status["state"] == "succeeded", status
+        assert status["state"] == "succeeded", durable.blocking.jobs.get(status["id"]).error
         found: dict[str, Any] = self.client.get(status["links"]["answer.json"]).json()
         return found
 
     def uploads(self) -> set[str]:
         """What lies in its storage."""
         return {path.name for path in self.storage.glob("*")}
+
+    def remove_leftovers(self, but: Collection[str] = ()) -> None:
+        """Run what the schedule runs, and see that nothing is left but these."""
+        durable.blocking.jobs.wait(durable.blocking.enqueue(remove_leftovers).id, timeout=LONG)
+        assert self.uploads() == {*but}
 
     def no_uploads(self) -> None:
         """Wait until nothing lies there."""
@@ -129,5 +135,5 @@ def serve(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Serve:
 @pytest.fixture(scope="module")
 def service(serve: Serve) -> Iterator[Service]:
     """The service, for all tests of a module."""
-    with serve(upload_mb="40", inflated_mb="300") as found:
+    with serve(upload_mb="40", inflated_mb="300", keep_seconds="0") as found:
         yield found

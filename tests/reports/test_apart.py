@@ -1,0 +1,111 @@
+"""A report apart from the others: more memory than it may have, on a cluster, of files that are nowhere on a disk."""
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import fsspec
+import pytest
+from distributed import LocalCluster
+
+from reports.main import durable
+from reports.numbers import numbers
+from reports.question import Question
+from reports.service import _questions
+from reports.settings import HERE, Settings
+from reports.storage import Files, Folder, data_sets
+from tests.reports.conftest import Serve
+
+SMALL = b"shop,amount\nnorth,1\nsouth,5\nnorth,2\n"
+BY_SHOP: dict[str, Any] = {"measures": [{"what": "sum", "of": "amount"}], "group_by": ["shop"]}
+
+
+def test_more_memory_than_it_may_have_fails_it_alone(serve: Serve) -> None:
+    with serve(memory_mb="40") as service:
+        question = {"measures": [{"what": "median", "of": "amount"}], "group_by": ["shop"]}
+        large, small = service.ask(question, "wide.parquet"), service.send(BY_SHOP, SMALL)
+        status = service.ended(large)
+        assert status["problem"] == (
+            "This report needs more than the 40 MB of memory that one may use. Ask for fewer groups, a coarser bucket, "
+            "a shorter time, or no median and percentile."
+        )
+        assert service.answer(small)["groups"][0]["names"] == ["south"]
+
+
+# On a cluster
+
+
+@pytest.fixture(scope="module")
+def by_month(data: Path) -> str:
+    """The flights as a data set of twelve files."""
+    folder = data / "by-month"
+    folder.mkdir()
+    with duckdb.connect() as connection:
+        flights = f"CREATE TABLE flights AS SELECT * FROM read_csv('{data}/flights.csv', nullstr='NA')"
+        connection.execute(flights)
+        for month in range(1, 13):
+            connection.table("flights").filter(f"month = {month}").write_parquet(str(folder / f"{month:02}.parquet"))
+    return folder.name
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the cluster's own, as it ends
+def test_the_same_answer_from_two_workers_of_a_cluster(serve: Serve, data: Path, by_month: str) -> None:
+    """Everything that can be measured, of twelve files: some groups are in some of them only."""
+    question = {
+        "measures": [
+            {"what": "mean", "of": "arr_delay"},
+            {"what": "share_above", "of": "arr_delay", "above": 15},
+            {"what": "percentile", "of": "arr_delay", "percentile": 90},
+            {"what": "median", "of": "dep_delay"},
+            {"what": "max", "of": "dep_delay"},
+            {"what": "count", "of": "arr_delay"},
+        ],
+        "group_by": ["carrier", "origin"],
+        "bucket": {"column": "time_hour", "by": "quarter"},
+        "filters": [{"column": "distance", "is": ">", "value": 300}],
+        "at_least": 50,
+        "top": 30,
+    }
+    with serve() as service:
+        alone = service.answer(service.ask(question, by_month))
+    cluster = LocalCluster(  # type: ignore[no-untyped-call]
+        n_workers=2, threads_per_worker=1, dashboard_address=None, env={"REPORTS_DATA": str(data)}
+    )
+    with cluster, serve(cluster=cluster.scheduler_address) as service:
+        client = cluster.get_client()
+        if "cluster" not in durable.executors:
+            durable.executors.register("cluster", client.get_executor())
+        asked = service.ask(question, by_month)
+        together = service.answer(asked)
+        assert durable.blocking.jobs.get(asked.json()["id"]).task == "make-report-on-cluster"
+        client.close()
+    assert len(alone["groups"]) == 30
+    assert together == alone
+
+
+# Elsewhere than in a folder
+
+
+def test_a_table_that_fsspec_reads() -> None:
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/reports/sales.csv", SMALL)
+    files = Folder("memory://reports").files(["sales.csv"], "csv")
+    assert files == Files(["memory:///reports/sales.csv"], "csv", memory)
+    told: list[float] = []
+    found = numbers(Question.model_validate(BY_SHOP), files, lambda share, _: told.append(share))
+    assert [names for names, _ in found.groups] == [("south",), ("north",)]
+    assert told[0] == 0
+
+
+def test_settings_name_each_problem() -> None:
+    with pytest.raises(ValueError, match="REPORTS_THREADS: expected a whole number, 1 or more, got 'two'"):
+        Settings.of({"REPORTS_THREADS": "two"})
+    with pytest.raises(ValueError, match=r"(?s)MEMORY_MB: expected .*, got 0.*UPLOAD_MB: expected"):
+        Settings.of({"REPORTS_MEMORY_MB": "0", "REPORTS_UPLOAD_MB": "0"})
+
+
+def test_the_questions_that_lie_beside_the_data_can_be_answered() -> None:
+    asked = [(name, question) for name in data_sets() for question in _questions(name)]
+    assert len(asked) == 3
+    for name, question in asked:
+        assert numbers(question, Files([str(HERE / "data" / name)], "parquet"), lambda *_: None).groups
