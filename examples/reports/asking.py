@@ -84,8 +84,9 @@ AskingOf = Annotated[Asking, Depends(asking)]
 def _bounded(request: Request, most: int) -> Receive:
     """Receive no more than so many bytes of the body: it is refused while it arrives, and not when it is there."""
     detail = f"This is larger than the {most / MEGABYTE:,.0f} MB that may be sent."
+    too_large = HTTPException(413, detail, {"Connection": "close"})  # else the server would read on, to its end
     if int(request.headers.get("content-length", 0)) > most:
-        raise HTTPException(413, detail)
+        raise too_large
     arrived = 0
 
     async def receive() -> Message:
@@ -93,7 +94,7 @@ def _bounded(request: Request, most: int) -> Receive:
         message = await request.receive()
         arrived += len(message.get("body", b""))
         if arrived > most:
-            raise HTTPException(413, detail)
+            raise too_large
         return message
 
     return receive
