@@ -8,3 +8,4 @@ from reports.service import reports
 app = FastAPI(title="Reports")
 durable = Postlude(app)
 app.include_router(reports(durable))
+app.include_router(durable.router())  # /jobs/{id}/events, among others

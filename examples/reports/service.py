@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
-from postlude import BackgroundTasks, Job, JobNotFound, JobState, Postlude
+from postlude import BackgroundTasks, Job, JobNotFound, Jobs, JobState, Postlude
 from reports import storage
 from reports.answer import Answer, as_csv
 from reports.asking import BODY, Asking, AskingOf
@@ -29,7 +29,7 @@ pages = Pages()
 
 
 def reports(durable: Postlude) -> APIRouter:
-    """The routes of the service, for an application to include; one in each process.
+    """The routes of the service, for an application to include, beside `durable.router()`.
 
     Args:
         durable: that of the application, before it starts.
@@ -110,9 +110,9 @@ def _questions(name: str) -> list[Question]:
 # Being told
 
 
-async def _found(report: UUID) -> Job[Answer]:
+async def _found(report: UUID, jobs: Jobs) -> Job[Answer]:
     try:
-        job = await Application.jobs.get(report)
+        job = await jobs.get(report)
     except JobNotFound:
         raise HTTPException(404, NONE_SUCH) from None
     if job.task not in TASKS:

@@ -31,6 +31,7 @@ def status(job: Job[Answer]) -> Status:
     links = {name: f"{here}/{name}" for name in ("page", "answer.json", "answer.csv", "cancel")}
     percent = None if job.progress is None else job.progress.done
     doing = None if job.progress is None else job.progress.note
+    links["events"] = f"/jobs/{job.id}/events"
     return Status(id=job.id, state=job.state, percent=percent, doing=doing, problem=problem(job), links=links)
 
 

@@ -69,7 +69,7 @@ def remove_upload(report: UUID) -> None:
 
 
 class Application:
-    """The one that this process serves, or works for; see `service.reports`."""
+    """The one that this process serves, or works for, for a task that looks after jobs; see `service.reports`."""
 
     jobs: Jobs
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import fsspec
+import fsspec  # type: ignore[import-untyped]
 import pytest
 from distributed import LocalCluster
 
@@ -73,7 +73,7 @@ def test_the_same_answer_from_two_workers_of_a_cluster(serve: Serve, data: Path,
         n_workers=2, threads_per_worker=1, dashboard_address=None, env={"REPORTS_DATA": str(data)}
     )
     with cluster, serve(cluster=cluster.scheduler_address) as service:
-        client = cluster.get_client()
+        client = cluster.get_client()  # type: ignore[no-untyped-call]
         if "cluster" not in durable.executors:
             durable.executors.register("cluster", client.get_executor())
         asked = service.ask(question, by_month.name)

@@ -18,6 +18,8 @@ def test_202_and_where_to_look(service: Service) -> None:
     assert asked.status_code == 202
     assert asked.headers["location"] == f"/reports/{asked.json()['id']}"
     answer = service.answer(asked)
+    events = service.client.get(asked.json()["links"]["events"]).text
+    assert "event: end" in events
     assert answer["sentence"] == SENTENCE
     assert [(group["names"], group["values"]) for group in answer["groups"]] == [(["south"], [5]), (["north"], [3])]
     assert answer["data"] == "sales.csv"
