@@ -22,9 +22,11 @@ from postlude.events import Events
 from postlude.job import JobState
 from postlude.places import Places
 from postlude.process import Process
+from postlude.recording import Standing
 from postlude.registry import Registry
 from postlude.retention import Retention
 from postlude.settings import Concurrency
+from postlude.statistics import Tallies
 from postlude.stores import open_store
 from postlude.stores.contract import Filter
 
@@ -111,6 +113,8 @@ async def _an_hour(file: Path, count: int) -> dict[str, float]:
         settled=told,
         retention=Retention(),
         queues={},
+        tallies=Tallies(),
+        standing=Standing("embedded", runs_jobs=True, concurrency=Concurrency()),
     )
     postlude.service.wait = skip  # type: ignore[attr-defined]
     try:

@@ -118,6 +118,11 @@ class Attempts:
         return not self._running
 
     @property
+    def running(self) -> Collection[Admitted]:
+        """Those that run here, oldest first; also those in threads that were left alone."""
+        return self._running.values()
+
+    @property
     def worn_out(self) -> bool:
         """Whether as many threads are stuck as are replaced, and one more.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from postlude.events import CallsLost, EphemeralFailed
 from postlude.execution import abandon, decide, release, what_happened
 from postlude.job import Failed, Interrupted, JobState, Succeeded
+from postlude.statistics import Tallies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +36,8 @@ class Endings:
         self._settling = settling
         self._clock = clock
         self._events = events
+        self.tallies: Tallies = Tallies()
+        """Where it is counted what attempts came to."""
         self.stopping: bool = False
         """Whether what is given back is given back because the process stops."""
 
@@ -44,6 +47,7 @@ class Endings:
         outcome = attempt.counted(outcome)
         interrupted = isinstance(outcome, Interrupted) and not (outcome.begun or attempt.held)
         if claim is None:
+            self.tallies.note(call.definition.name, "ephemeral", self._clock.now())
             attempt.tell(outcome)
             if isinstance(outcome, Failed):
                 self._events.emit(EphemeralFailed(call.definition.name, outcome.failure, outcome.error))
@@ -59,13 +63,23 @@ class Endings:
             told = None if attempt.ended is None else partial(attempt.tell, outcome)
             # One that never began has come to nothing that could be missed.
             self._settling.put(attempt.with_report(settlement), told, perhaps=attempt.started_at is None)
+            self._count(attempt, claim, settlement, outcome)
             if not isinstance(outcome, Succeeded):
                 say(self._events, claim, settlement, outcome)
+
+    def _count(self, attempt: Admitted, claim: Claim, settlement: Settlement, outcome: Outcome) -> None:
+        started, waited, took = attempt.started_at, None, None
+        if started is not None:
+            took = settlement.at - started
+            if claim.after is None:  # else it was due when the one before it had ended, which nobody has noted
+                waited = started - (claim.due_at or claim.run_at or claim.created_at)
+        self.tallies.note(claim.task, measure_of(settlement, outcome), settlement.at, waited, took)
 
     def end(self, claim: Claim, outcome: Outcome) -> None:
         """Settle a claim that came to no attempt."""
         settlement = decide(outcome, claim, self._clock.now())
         self._settling.put(settlement)
+        self.tallies.note(claim.task, measure_of(settlement, outcome), settlement.at)
         say(self._events, claim, settlement, outcome)
 
     def give_back(self, attempt: Admitted, *, after: float = 0.0) -> None:
@@ -107,6 +121,13 @@ class Endings:
         names = tuple(call.definition.name for call in calls if call.claim is None and call.answered is None)
         if names:
             self._events.emit(CallsLost(names, reason))
+
+
+def measure_of(settlement: Settlement, outcome: Outcome) -> str:
+    """What an attempt that was settled so counts as: one of `statistics.MEASURES`."""
+    if settlement.state is JobState.QUEUED:
+        return "interrupted" if isinstance(outcome, Interrupted) else "postponed"
+    return settlement.state.value
 
 
 def say(events: Events, claim: Claim, settlement: Settlement, outcome: Outcome) -> None:

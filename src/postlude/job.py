@@ -203,6 +203,8 @@ class Claim(NamedTuple):
     """When it is due, of a staged job and of an orphan; one that was claimed from the queue is."""
     saved: str | None = None
     """JSON: the state that an attempt before this one has saved."""
+    due_at: float = 0.0
+    """Since when it was due, of one that was claimed from the queue."""
 
 
 class Failure(NamedTuple):

@@ -21,6 +21,7 @@ from postlude.logs import listen
 from postlude.loops import running_loop
 from postlude.memory import LoadedObjects
 from postlude.prune import Prune
+from postlude.recording import Recording, report_of
 from postlude.relay import Relay
 from postlude.rescue import Rescue
 from postlude.scheduler import Scheduler
@@ -40,11 +41,14 @@ if TYPE_CHECKING:
     from postlude.events import Events
     from postlude.job import Settlement
     from postlude.places import Places
+    from postlude.recording import Standing
     from postlude.registry import Registry
     from postlude.retention import Retention
     from postlude.service import Turn
+    from postlude.statistics import Tallies
     from postlude.stores.contract import Description, Store
     from postlude.stores.notifying import Change
+    from postlude.stores.seeing import WorkerReport
 
 SETTLE_WITHIN = 2.0
 """Seconds that the last outcomes have to reach the store when the process stops, the last withdrawals too, and then the
@@ -68,6 +72,8 @@ class Process:
         settled: given the settlements of each write that is over; see `Settling`.
         retention: how long jobs are kept that do not say it themselves.
         queues: see `Worker`.
+        tallies: where it is counted what becomes of jobs.
+        standing: what the process is.
     """
 
     def __init__(  # noqa: PLR0913 - it is where the parts of the engine meet
@@ -83,6 +89,8 @@ class Process:
         settled: Callable[[Sequence[Settlement]], None],
         retention: Retention,
         queues: Mapping[str, int | None],
+        tallies: Tallies,
+        standing: Standing,
     ) -> None:
         self.pid: int = os.getpid()
         self.store = store
@@ -93,6 +101,7 @@ class Process:
         self._clock = clock
         self._events = events
         self._settled = settled
+        self._tallies = tallies
         self.withdrawals: Withdrawals = Withdrawals(store)
         self._places = places
         self._loaded = LoadedObjects()
@@ -116,6 +125,7 @@ class Process:
             "queued": self.worker.wake,
         }
         self._rescue = Rescue(store, clock, events, queued=self.wake)
+        self._rescue.tallies = tallies
         self._rescues = Service("rescue", self._rescue, events)
         self._prunes = Service("prune", Prune(store, clock, retention, shortest_retention), events)
         self._end_listening: Callable[[], None] = lambda: None
@@ -130,6 +140,11 @@ class Process:
         self._relays = Service("relay", self.relay, events)
         self.transactions: Transactions = Transactions(store, self.relay, self._expect)
         self._enlists = Service("enlistment", enlistment, events)
+        self._standing = standing
+        self.recording: Recording = Recording(
+            store, tallies, clock, events, owner=lambda: self.owner, report=self._report
+        )
+        """What it writes down of itself; started by whoever starts this."""
         self._runners: dict[Attempts, asyncio.AbstractEventLoop] = {}
         """What runs calls on loops on which the worker does not."""
         self._stopping: asyncio.Task[Collection[str]] | None = None
@@ -201,6 +216,7 @@ class Process:
             events=self._events,
         )
         attempts.owns = self._owns
+        attempts.endings.tallies = self._tallies
         return attempts
 
     def _owns(self, owner: int) -> bool:
@@ -228,6 +244,9 @@ class Process:
         self.worker.start()
         self._loaded.freeze()
         return self._rescue.rescued
+
+    def _report(self, lag: float) -> WorkerReport:
+        return report_of(self._standing, self.attempts.running, self.worker, self._events.counts, lag)
 
     @property
     def turns(self) -> Sequence[Turn]:
@@ -331,6 +350,7 @@ class Process:
         self._loaded.thaw()
         self._end_listening()
         await self.withdrawals.end(SETTLE_WITHIN)
+        await self.recording.stop(SETTLE_WITHIN)
         self._places.close()
         self.relay.close()
         if still_runs or self.withdrawals.tasks:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from postlude.endings import say
+from postlude.endings import measure_of, say
 from postlude.execution import decide
 from postlude.job import Interrupted
+from postlude.statistics import Tallies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,8 @@ class Rescue:
         self._clock = clock
         self._events = events
         self._queued = queued
+        self.tallies: Tallies = Tallies()
+        """Where interruptions are counted."""
         self.rescued: int = 0
         """How many jobs this process has rescued."""
 
@@ -52,6 +55,7 @@ class Rescue:
                     continue
                 self.rescued += 1
                 rescued[claim.owner] += 1
+                self.tallies.note(claim.task, measure_of(settlement, DIED), now)
                 say(self._events, claim, settlement, DIED)
             self._queued()
         if rescued:

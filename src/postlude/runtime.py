@@ -26,6 +26,7 @@ from postlude.masking import Masking
 from postlude.opening import Opening
 from postlude.order import run_all
 from postlude.places import Places
+from postlude.recording import standing_of, tallies_of
 from postlude.registry import import_tasks
 from postlude.staging import Staging, unstage
 from postlude.stores import store_of
@@ -83,6 +84,7 @@ class Runtime:
         if not settings.disabled:
             self._new_store()  # which opens nothing yet, and refuses a URL that names no store
         self.clock = clock
+        self._tallies = tallies_of(self.events, clock)
         self.dependency_overrides: Callable[[], Overrides] = dependency_overrides
         self._staging = Staging(registry, clock, self.events, strict=settings.strict, carry=settings.carry)
         self.jobs: Jobs = Jobs(
@@ -142,6 +144,8 @@ class Runtime:
             settled=self.jobs.waiters.settled,
             retention=self.settings.retention,
             queues={} if self.duty is None else self.duty.queues,
+            tallies=self._tallies,
+            standing=standing_of(self.settings, self.duty),
         )
 
     def _places(self) -> Places:
@@ -163,6 +167,7 @@ class Runtime:
             return
         try:
             rescued = await process.start() if self.runs_jobs else 0
+            process.recording.start()
             self.applications = 1
             self.grace.listen()
             about = Introduced(self.settings, self.duty, coverage, rescued, self.registry.knows)

@@ -5,6 +5,8 @@ A histogram is a count for each of `BOUNDS`, and one for what is above the last.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from typing import Final, NamedTuple
 
 MEASURES: Final = (
@@ -33,3 +35,61 @@ class Minute(NamedTuple):
     task: str
     counts: dict[str, int]
     """By measure; `start:<n>` and `run:<n>` are the buckets of the histograms of start latency and run time."""
+
+
+_FOLDED_AT: Final = 500
+"""Endings that are kept as they are before they are added up: a fraction of a millisecond of work."""
+_START: Final = tuple(f"start:{number}" for number in range(len(BOUNDS) + 1))
+_RUN: Final = tuple(f"run:{number}" for number in range(len(BOUNDS) + 1))
+
+
+class Tallies:
+    """What one process has counted and not written down yet. From any thread.
+
+    While jobs end, nothing is done but to note what is known already: it is added up later, many at a time.
+    """
+
+    def __init__(self) -> None:
+        self._noted: list[tuple[str, str, float, float | None, float | None]] = []
+        self._sums: dict[tuple[int, str], Counter[str]] = {}
+
+    def note(self, task: str, measure: str, at: float, waited: float | None = None, took: float | None = None) -> None:
+        """Count something.
+
+        Args:
+            task: of which task.
+            measure: one of `MEASURES`.
+            at: when it was; seconds since the epoch.
+            waited: seconds from when the job was due to the start of the attempt; None: that is not known.
+            took: seconds from its start to its end.
+        """
+        self._noted.append((task, measure, at, waited, took))
+        if len(self._noted) >= _FOLDED_AT:
+            self._fold()
+
+    def take(self) -> list[Minute]:
+        """All that was counted; from now on it counts anew."""
+        self._fold()
+        sums, self._sums = self._sums, {}
+        return [Minute(moment, task, dict(counts)) for (moment, task), counts in sums.items()]
+
+    def put_back(self, minutes: list[Minute]) -> None:
+        """What was taken, and could not be written down."""
+        for minute in minutes:
+            self._counts(minute.moment, minute.task).update(minute.counts)
+
+    def _fold(self) -> None:
+        noted, self._noted = self._noted, []
+        for task, measure, at, waited, took in noted:
+            counts = self._counts(int(at) // 60 * 60, task)
+            counts[measure] += 1
+            if waited is not None:
+                counts[_START[bisect_left(BOUNDS, waited)]] += 1
+            if took is not None:
+                counts[_RUN[bisect_left(BOUNDS, took)]] += 1
+
+    def _counts(self, moment: int, task: str) -> Counter[str]:
+        found = self._sums.get((moment, task))
+        if found is None:
+            found = self._sums.setdefault((moment, task), Counter())
+        return found

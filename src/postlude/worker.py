@@ -112,6 +112,11 @@ class Worker:
         """How often it has looked into the queue, and the store has answered."""
         return self._claims.done
 
+    @property
+    def unknown(self) -> list[str]:
+        """The tasks of which jobs are queued, and that this process does not know, as far as it has looked."""
+        return [name for name in self._names if not self._registry.knows(name)]
+
     def wake(self) -> None:
         """Something was queued: look into the queue now."""
         self._names_read = -NAMES_FOR

@@ -88,6 +88,8 @@ class FaultyStore:
 
     def __getattr__(self, operation: str) -> Any:
         real = getattr(self.store, operation)
+        if not callable(real):
+            return real
 
         async def called(*args: Any, **kwargs: Any) -> object:
             self.calls[operation] += 1

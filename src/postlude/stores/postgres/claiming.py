@@ -102,7 +102,7 @@ class Claiming:
             return [], expired
         taken = [row for row in rows if row["id"] is not None]
         await self._reached(session, firsts, taken)
-        return [claim_of(row) for row in taken], ()
+        return [claim_of(row, row["run_at"]) for row in taken], ()
 
     async def _reached(self, session: Session, places: Collection[Place], taken: Sequence[asyncpg.Record]) -> None:
         last = {(row["queue"], row["task"], row["rank"]): (row["run_at"], row["seq"]) for row in taken}
@@ -135,7 +135,7 @@ class Claiming:
             if fresh or not found or expired >= MOST_EXPIRED:
                 break
             seen = await look(session, self.fronts)
-        claims = await self._take(session, [due.seq for due in fresh]) if fresh else []
+        claims = await self._take(session, fresh) if fresh else []
         if claims:
             await limiter.record(fresh)
         if len(claims) < self.limit:
@@ -229,9 +229,9 @@ class Claiming:
     def _expired(self, due: Due) -> bool:
         return due.expires_at is not None and due.expires_at <= self.now
 
-    async def _take(self, session: Session, seqs: Sequence[int]) -> list[Claim]:
+    async def _take(self, session: Session, fresh: Sequence[Due]) -> list[Claim]:
         running = transition(JobState.QUEUED, Event.START)
-        rows = await session.rows("claim", running, self.owner, self.token, self.now, seqs)
+        rows = await session.rows("claim", running, self.owner, self.token, self.now, [due.seq for due in fresh])
         # RETURNING keeps no order.
-        places = {seq: place for place, seq in enumerate(seqs)}
-        return [claim_of(row) for row in sorted(rows, key=lambda row: places[row["seq"]])]
+        claims = {row["seq"]: row for row in rows}
+        return [claim_of(claims[due.seq], due.run_at) for due in fresh if due.seq in claims]

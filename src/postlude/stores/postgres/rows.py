@@ -48,8 +48,8 @@ def values_of(job: NewJob) -> tuple[Any, ...]:
     )
 
 
-def claim_of(row: asyncpg.Record) -> Claim:
-    """The claim in a row with the columns of `parts/claim.sql`."""
+def claim_of(row: asyncpg.Record, due_at: float = 0.0) -> Claim:
+    """The claim in a row with the columns of `parts/claim.sql`; `due_at` of one that was claimed from the queue."""
     return Claim(
         id=row["claim"],
         job_id=row["id"],
@@ -66,6 +66,7 @@ def claim_of(row: asyncpg.Record) -> Claim:
         started_at=row["started_at"],
         owner=row["owner"],
         saved=row["saved"],
+        due_at=due_at,
     )
 
 

@@ -48,8 +48,8 @@ def plain_job_values(job: NewJob) -> tuple[SQLiteValue, ...]:
 
 
 def claim_of(row: Row) -> Claim:
-    """The claim in a row of `claim.sql` or `claims_of.sql`, whose first two columns only give the order."""
-    (_, _, claim, job_id, task, arguments, state, attempt, interruptions, policy, origin, chain, after,
+    """The claim in a row of `claim.sql` or `claims_of.sql`, whose first two columns give the order."""
+    (due_at, _, claim, job_id, task, arguments, state, attempt, interruptions, policy, origin, chain, after,
      created_at, started_at, owner, saved, *orphaned) = row  # fmt: skip
     stopping, run_at = orphaned or (False, 0.0)
     return Claim(
@@ -70,6 +70,7 @@ def claim_of(row: Row) -> Claim:
         stopping=bool(stopping),
         run_at=run_at,
         saved=saved,
+        due_at=due_at,
     )
 
 
