@@ -1,23 +1,35 @@
 """What pages and commands show of an application."""
 
+import json
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from pydantic import BaseModel, SecretStr, field_serializer
 
-from postlude import Cancel, JobState, Postlude, current_job, progress, schedule, task
+from postlude import BackgroundTasks, Cancel, JobState, Postlude, current_job, progress, schedule, task
+from postlude.errors import JobNotFound, UnknownTask, UnknownValue
+from postlude.job import Key, Terms
+from postlude.limits import Limit, Rate
 from postlude.masking import MASKED
-from postlude.stores.contract import Store
-from postlude.testing import worker
+from postlude.pauses import Pause
+from postlude.stores.contract import Filter, Store
+from postlude.stores.gate import AuditLine
+from postlude.stores.seeing import WorkerReport
+from postlude.testing import Worker, worker
 from postlude.views import Argument, Views
-from tests.face.conftest import Make
+from postlude.views.values import readable
+from tests.face.conftest import Make, ended
+from tests.stores.making import queued, staged
 
 S = JobState
 SECRET = "hunter2-and-more"
+NAME = __name__
 
 
 class Account(BaseModel):
@@ -38,7 +50,7 @@ def sign_in(login: str, password: str, *, when: datetime | None = None, **more: 
     return {"login": login, "token": password}
 
 
-def register(account: Account) -> Account:
+def register(account: Account, *codes: str) -> Account:
     return account
 
 
@@ -49,25 +61,25 @@ def refuse(api_key: str) -> None:
     raise PermissionError(message)
 
 
-def give_up() -> None:
-    reason = "password=hunter2 is no good"
-    raise Cancel(reason)
-
-
-async def step_by_step() -> None:
-    progress(1, 3, "token: abc")
+async def step_by_step(password: str) -> None:
+    progress(1, 3, f"with {password}")
     await current_job().save({"secret": "deep", "at": 3})
+    raise Cancel(f"{password} is no good")
 
 
-@schedule("0 3 * * *")
 def nightly() -> None: ...
 
 
 @pytest.fixture
-async def durable(make: Make) -> AsyncIterator[Postlude]:
+def durable(make: Make) -> Postlude:
     _, durable = make(worker="off", mask=["customer_number"])
-    yield durable
-    await durable.close()
+    return durable
+
+
+@pytest.fixture
+async def work(durable: Postlude) -> AsyncIterator[Worker]:
+    async with worker(durable) as work:
+        yield work
 
 
 def views_of(durable: Postlude) -> Views:
@@ -78,17 +90,12 @@ async def store_of(durable: Postlude) -> Store:
     return await durable._runtime.store()
 
 
-@asynccontextmanager
-async def working(durable: Postlude) -> AsyncIterator[Callable[[], Any]]:
-    async with worker(durable) as run_pending:
-        yield run_pending
-
-
-async def test_the_page_of_a_job_that_has_succeeded(durable: Postlude) -> None:
+async def test_a_job_that_has_succeeded(durable: Postlude, work: Worker) -> None:
     when = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-    job = await durable.enqueue(sign_in, "anna", SECRET, when=when, customer_number=5, note=[1, {"pin": 7}])
-    await run(durable)
-    view = await views_of(durable).job(job.id)
+    more = {"customer_number": 5, "note": [1, {"pin": 7}]}
+    job = await durable.enqueue(sign_in, "anna", SECRET, when=when, **more)
+    await work.run_pending()
+    view = await views_of(durable).job(str(job.id))
     assert view.row.state is S.SUCCEEDED
     assert view.arguments == [
         Argument("login", "anna", masked=False),
@@ -98,14 +105,302 @@ async def test_the_page_of_a_job_that_has_succeeded(durable: Postlude) -> None:
         Argument("note", [1, {"pin": MASKED}], masked=True),
     ]
     assert view.result == Argument("result", {"login": "anna", "token": MASKED}, masked=True)
-    assert [line.message for line in view.log] == [f"signing in with {MASKED}"]
+    assert (view.arguments_note, view.result_note, view.message) == (None, None, None)
     assert [(span.number, span.outcome) for span in view.spans] == [(1, "succeeded")]
     assert view.row.seconds is not None
     assert view.can == {"delete"}
     assert SECRET not in repr(view)
 
 
-async def run(durable: Postlude) -> None:
-    """Run what is due."""
-    async with worker(durable) as pending:
-        await pending.run_pending()
+async def test_secrets_by_type_and_positions_without_a_name(durable: Postlude, work: Worker) -> None:
+    job = await durable.enqueue(register, Account(login="anna", door=SecretStr(SECRET)), "one", "two")
+    await work.run_pending()
+    view = await views_of(durable).job(job.id)
+    assert view.arguments == [
+        Argument("account", {"login": "anna", "door": MASKED}, masked=True),
+        Argument("codes[0]", "one", masked=False),
+        Argument("codes[1]", "two", masked=False),
+    ]
+    assert view.result is not None
+    assert view.result.value == {"login": "anna", "door": MASKED}
+
+
+async def test_a_job_that_failed(durable: Postlude, work: Worker) -> None:
+    job = await durable.enqueue(refuse, SECRET)
+    await work.run_all()
+    view = await views_of(durable).job(job.id)
+    assert (view.row.state, view.row.attempts, view.error_type) == (S.FAILED, 2, "PermissionError")
+    assert view.message == f"refused {MASKED}: <b>no</b>"
+    assert view.row.note == f"PermissionError: refused {MASKED}: <b>no</b>"
+    assert view.traceback is not None
+    assert "Traceback" in view.traceback
+    assert [(span.number, span.outcome, span.message) for span in view.spans] == [
+        (1, "failed", view.message),
+        (2, "failed", view.message),
+    ]
+    assert view.can == {"retry", "delete"}
+    assert SECRET not in repr(view)
+
+
+async def test_progress_and_what_was_saved(durable: Postlude, work: Worker) -> None:
+    job = await durable.enqueue(step_by_step, SECRET)
+    await work.run_pending()
+    view = await views_of(durable).job(job.id)
+    assert view.saved == Argument("saved", {"secret": MASKED, "at": 3}, masked=True)
+    assert view.row.progress is not None
+    assert view.row.progress.note == f"with {MASKED}"
+    assert view.reason == f"{MASKED} is no good"
+    assert SECRET not in repr(view)
+
+
+async def test_a_task_that_is_not_known_here(durable: Postlude, work: Worker) -> None:
+    store = await store_of(durable)
+    arguments = json.dumps({"args": ["anna", ["x", {"token": 1}]], "kwargs": {"password": "y", "to": "z"}})
+    job = queued("other:task", arguments=arguments)
+    await store.insert([job])
+    view = await views_of(durable).job(job.id)
+    assert not view.row.known
+    assert [(each.name, each.value) for each in view.arguments] == [
+        ("[0]", MASKED),
+        ("[1]", ["x", {"token": MASKED}]),
+        ("password", MASKED),
+        ("to", "z"),
+    ]
+
+
+async def test_arguments_that_are_not_there(durable: Postlude, work: Worker) -> None:
+    store = await store_of(durable)
+    owner = await store.enlist()
+    for arguments, note in ((None, "never left"), ("", "erased"), ("[]", "not in the form")):
+        job = staged(owner, arguments=arguments)
+        await store.insert([job])
+        view = await views_of(durable).job(job.id)
+        assert view.arguments == ()
+        assert view.arguments_note is not None
+        assert note in view.arguments_note
+        assert view.can == {"cancel"}
+
+
+async def test_a_chain(make: Make) -> None:
+    app, durable = make(worker="off")
+
+    @app.post("/")
+    def endpoint(tasks: BackgroundTasks) -> list[str]:
+        return [str(tasks.add_task(sign_in, name, "x").id) for name in ("a", "b", "c")]
+
+    ids = TestClient(app).post("/").json()
+    view = await views_of(durable).job(ids[1])
+    assert [(str(each.id), each.this) for each in view.chain] == [(ids[0], False), (ids[1], True), (ids[2], False)]
+    assert view.origin["route"] == "POST /"
+    await durable.close()
+
+
+async def test_what_is_no_job(durable: Postlude, work: Worker) -> None:
+    with pytest.raises(JobNotFound):
+        await views_of(durable).job(uuid4())
+    with pytest.raises(UnknownValue, match="Expected the id of a job"):
+        await views_of(durable).job("5")
+
+
+async def test_pages_there_and_back(durable: Postlude, work: Worker) -> None:
+    jobs = await durable.enqueue_many(sign_in, [(str(number), "x") for number in range(25)])
+    views = views_of(durable)
+    first = await views.jobs(limit=10)
+    second = await views.jobs(limit=10, place=first.older)
+    third = await views.jobs(limit=10, place=second.older)
+    assert [row.id for page in (first, second, third) for row in page.rows] == [job.id for job in reversed(jobs)]
+    assert (first.newer, third.older, len(third.rows), third.partial) == (None, None, 5, False)
+    assert (await views.jobs(limit=10, place=third.newer, newer=True)).rows == second.rows
+    # From the middle of the first page: the first page, and a full one.
+    odd = await views.jobs(limit=3, place=first.older)
+    back = await views.jobs(limit=20, place=odd.newer, newer=True)
+    assert back.rows == (await views.jobs(limit=20)).rows
+    for limit in (0, 1001, True):
+        with pytest.raises(UnknownValue, match="limit: expected a whole number from 1 to 1,000"):
+            await views.jobs(limit=limit)
+
+
+async def test_a_search_finds_what_is_shown_and_no_secret(durable: Postlude, work: Worker) -> None:
+    job = await durable.enqueue(sign_in, "anna", SECRET)
+    failed = await durable.enqueue(refuse, SECRET)
+    await work.run_all()
+    views = views_of(durable)
+
+    async def found(text: str) -> list[object]:
+        wanted = Filter(text=text)
+        rows = (await views.jobs(wanted)).rows
+        assert (await views.counts(wanted)).total == len(rows)
+        return [row.id for row in rows]
+
+    assert await found("ANNA") == [job.id]
+    assert await found("refused") == [failed.id]
+    assert await found("hunter2") == []
+    assert await found(SECRET) == []
+
+
+async def test_counts_for_people(durable: Postlude, work: Worker) -> None:
+    await durable.enqueue_many(sign_in, [(str(number), "x") for number in range(12)])
+    counts = await views_of(durable).counts(most=10)
+    assert counts.text() == counts.text(S.QUEUED) == "10+"
+    counts = await views_of(durable).counts(Filter(frozenset({S.QUEUED, S.FAILED})))
+    assert (counts.text(), counts.text(S.FAILED), counts.text(S.QUEUED)) == ("12", "0", "12")
+
+
+async def test_tasks(durable: Postlude, work: Worker) -> None:
+    schedule("0 3 * * *", name="nightly")(nightly)
+    await durable.enqueue(refuse, "k")
+    store = await store_of(durable)
+    await store.insert([queued("other:gone")])
+    await store.pause(Pause("task", "other:gone", since=1.0))
+    tasks = {view.name: view for view in await views_of(durable).tasks()}
+    view = tasks[f"{NAME}:refuse"]
+    assert (view.known, view.signature, view.summary) == (True, "(api_key: str) -> None", "Fail, and say too much.")
+    assert (view.queue, view.retries, view.limit) == ("mail", "1, 0", Limit(2, Rate(5, 60.0)))
+    assert ("rate", "5 in 60 s") in view.options
+    assert [(each.queue, each.due) for each in view.waiting] == [("mail", 1)]
+    gone = tasks["other:gone"]
+    assert (gone.known, gone.unresolvable, gone.signature) == (False, True, None)
+    assert gone.why_unknown is not None
+    assert [pause.kind for pause in gone.pauses] == ["task"]
+    assert f"{NAME}:nightly" in tasks
+    assert await views_of(durable).task("other:gone") == gone
+    with pytest.raises(UnknownTask):
+        await views_of(durable).task("no:such")
+
+
+async def test_queues_limits_and_pauses(durable: Postlude, work: Worker) -> None:
+    await durable.enqueue(refuse, "k")
+    await durable.options(queue="later", delay=60).enqueue(sign_in, "a", "b")
+    await durable.jobs.pause(queue="mail", reason="too much")
+    view = await views_of(durable).queues()
+    queues = {queue.name: queue for queue in view.queues}
+    assert {"default", "later", "mail"} <= queues.keys()
+    mail, later = queues["mail"], queues["later"]
+    assert mail.paused is not None
+    assert (mail.paused.reason, mail.due, mail.later, mail.oldest_due) == ("too much", 1, 0, work.now.timestamp())
+    assert (later.due, later.later, later.tasks[0].next_at) == (0, 1, (work.now + timedelta(minutes=1)).timestamp())
+    (limit,) = [limit for limit in view.limits if limit.task == f"{NAME}:refuse"]
+    assert (limit.running, limit.started, limit.limit) == (0, 0, Limit(2, Rate(5, 60.0)))
+
+
+async def test_schedules(durable: Postlude, work: Worker) -> None:
+    schedule("0 3 * * *", name="nightly")(nightly)
+    (view,) = [view for view in await views_of(durable).schedules() if view.info.name == "nightly"]
+    moments = [datetime.fromtimestamp(moment, UTC) for moment in view.next_runs]
+    assert [(moment.hour, moment.minute) for moment in moments] == [(3, 0)] * 5
+    assert (view.problem, view.refused) == (None, False)
+
+
+async def test_audit(durable: Postlude, work: Worker) -> None:
+    store = await store_of(durable)
+    for number in range(3):
+        await store.gate.add_audit(AuditLine(float(number), "anna", "act", "retry", "a job"))
+    lines = await views_of(durable).audit(limit=2)
+    assert [line.at for line in lines] == [2.0, 1.0]
+    assert [line.at for line in await views_of(durable).audit(before=lines[-1].number)] == [0.0]
+
+
+REPORT = WorkerReport("1", "3", True, "worker", {}, {}, 0, [], 0.0, 0)
+
+
+async def test_what_needs_a_person(durable: Postlude, work: Worker) -> None:
+    views, store, now = views_of(durable), await store_of(durable), work.now.timestamp()
+    assert await views.needs() == []
+    await durable.enqueue(refuse, "k")
+    await work.run_all()
+    await store.insert([queued("other:gone", run_at=now, terms=Terms(key=Key("k")))])
+    await durable.enqueue(sign_in, "a", "b")
+    await durable.jobs.pause(queue="mail", reason="too much")
+    needs = {need.kind: need for need in await views.needs()}
+    # The worker that has not said whether it runs jobs may do so.
+    assert needs.keys() == {"failed", "unresolvable", "paused"}
+    assert needs["unresolvable"].grave
+    assert needs["unresolvable"].text == "1 job of other:gone wait, and no living worker knows a task of that name."
+    assert (needs["failed"].task, needs["failed"].count) == (f"{NAME}:refuse", 1)
+    assert needs["paused"].text == "Queue mail is paused: too much."
+    await work.advance(400)
+    (row,) = await store.seeing.workers()
+    await store.seeing.report_worker(row.id, REPORT._replace(runs_jobs=False), now=work.now.timestamp())
+    await durable.enqueue(sign_in, "a", "b")
+    needs = {need.kind: need for need in await views.needs()}
+    assert needs["no_worker"].grave
+    assert "no worker is alive" in needs["no_worker"].text
+    late = REPORT._replace(loop_lag=3.0, abandoned=2)
+    await store.seeing.report_worker(row.id, late, now=work.now.timestamp())
+    kinds = {need.kind: need for need in await views.needs()}
+    assert "no_worker" not in kinds
+    assert "unresolvable" not in kinds, "that worker does not say that it does not know it"
+    assert "kept everything else waiting for 3.0 s" in kinds["stuck"].text
+    assert "for 7 min" in kinds["waiting"].text
+
+
+async def test_workers(durable: Postlude, work: Worker) -> None:
+    views, store = views_of(durable), await store_of(durable)
+    (idle,) = (await views.workers()).workers
+    assert (idle.state, idle.problems, idle.row.report) == ("idle", [], None)
+    now = work.now.timestamp()
+    for report, at, stopping, state in (
+        (REPORT, now, False, "idle"),
+        (REPORT._replace(running=1), now, False, "running"),
+        (REPORT, now - 31, False, "silent"),
+        (REPORT, now, True, "stopping"),
+    ):
+        await store.seeing.report_worker(idle.row.id, report, now=at)
+        if stopping:
+            await store.announce_stop(idle.row.id)
+        (view,) = (await views.workers()).workers
+        assert view.state == state
+
+
+def test_the_overview_of_a_server(make: Make) -> None:
+    """What really runs is counted, said and shown; also what is written at the very end."""
+    app, durable = make()
+
+    @app.post("/")
+    def endpoint(tasks: BackgroundTasks) -> str:
+        return str(tasks.add_task(sign_in, "a", SECRET).id)
+
+    with TestClient(app) as client:
+        ended(durable, client.post("/").json())
+        (worker,) = client.portal.call(views_of(durable).workers).workers  # type: ignore[union-attr]
+        assert worker.row.report is not None
+        assert worker.row.report.slots["thread"] == 16
+        assert worker.row.report.runs_jobs
+    overview = durable.blocking._portal.call(views_of(durable).overview())
+    assert overview.counts.states[S.SUCCEEDED] == 1
+    assert overview.total.counts["succeeded"] == 1
+    assert overview.total.failure_rate == 0.0
+    assert overview.total.run.p50 is not None
+    assert overview.total.start.p99 is not None
+    assert (len(overview.points), overview.step, overview.span) == (60, 60, 3600.0)
+    assert sum(point.rates.counts["succeeded"] for point in overview.points) == 1
+    assert overview.needs == []
+    day = durable.blocking._portal.call(views_of(durable).overview("day"))
+    assert (len(day.points), day.step, day.total.counts["succeeded"]) == (144, 600, 1)
+
+
+def test_values_for_people() -> None:
+    stored = {
+        "$exact": {
+            "$tuple": [
+                {"$dict": [[1, "one"], [{"$tuple": [1, 2]}, {"$float": "inf"}]]},
+                {"$bytes": "AAE="},
+                {"$datetime": ["2026-01-02T03:04:05", 0, "Europe/Berlin"]},
+                {"$timedelta": [1, 2, 0]},
+                {"$uuid": "0189c6c0-0000-7000-8000-000000000000"},
+                {"$later": 5},
+            ]
+        }
+    }
+    assert readable(stored) == [
+        {"1": "one", "[1, 2]": "inf"},
+        "AAE= (base64)",
+        "2026-01-02 03:04:05+01:00",
+        "1 day, 0:00:02",
+        "0189c6c0-0000-7000-8000-000000000000",
+        {"$later": 5},
+    ]
+
+
+def test_no_application_is_needed() -> None:
+    assert isinstance(views_of(Postlude(FastAPI())), Views)
