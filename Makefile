@@ -11,7 +11,7 @@ SOURCES := src tests examples scripts $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo demo-without install test soak test-oldest test-oldest-postgres docs bench-smoke format format-check lint types imports lengths words ci clean
+.PHONY: help run demo demo-without install test soak test-oldest test-oldest-postgres docs bench-smoke screenshots format format-check lint types imports lengths words ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,9 @@ docs: .venv/.dev ## Run the code blocks of the pages, and the tests of the teste
 
 bench-smoke: .venv/.dev ## Run every benchmark once, briefly: do they still run?
 	$(BIN)/python benchmarks/run.py --smoke
+
+screenshots: .venv/.dev ## Take the pictures in docs/images; needs Chromium
+	$(BIN)/python scripts/screenshots/shoot.py
 
 format: .venv/.dev ## Format the code and repair what the linter can
 	$(BIN)/ruff check --fix-only --quiet $(SOURCES)

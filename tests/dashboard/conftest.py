@@ -45,13 +45,17 @@ class Visited:
     def get(self, page: str = "", **headers: str) -> Any:
         return self.client.get(f"/postlude/{page}", headers=headers)
 
-    def post(self, page: str, *, headers: dict[str, str] | None = None, **fields: str) -> Any:
-        """Send a form as a page of the dashboard does, with the token of its browser."""
-        token = re.search(r'name="form_token" value="(\w+)"', self.get("sign-in?token=x").text)
-        if token is None:  # the application lets people in, and each page with a button has one
-            token = re.search(r'name="form_token" value="(\w+)"', self.get("queues").text)
-        assert token is not None
-        return self.client.post(f"/postlude/{page}", data={"form_token": token[1], **fields}, headers=headers)
+    def token(self) -> dict[str, str]:
+        """What a form of this browser carries."""
+        for page in ("sign-in?token=x", "queues"):  # there is no signing in where the application lets people in
+            token = re.search(r'name="form_token" value="(\w+)"', self.get(page).text)
+            if token is not None:
+                return {"form_token": token[1]}
+        raise AssertionError
+
+    def post(self, page: str, /, *, headers: dict[str, str] | None = None, **fields: str) -> Any:
+        """Send a form as a page of the dashboard does."""
+        return self.client.post(f"/postlude/{page}", data={**self.token(), **fields}, headers=headers)
 
 
 @pytest.fixture

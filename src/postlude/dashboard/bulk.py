@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.responses import RedirectResponse
 
+from postlude.bulk import RETRIED, Bulk
 from postlude.dashboard.asked import AskedFor
 from postlude.dashboard.cookies import root_of, say
 from postlude.dashboard.routing import Page
+from postlude.dashboard.visitors import must_act
 from postlude.dashboard.wording import plural
 from postlude.errors import IllegalTransition, JobNotFound, KeyTaken, UnknownValue
 from postlude.job import FINISHED, UNFINISHED, JobState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from starlette.responses import Response
 
     from postlude.dashboard.routing import Asked
     from postlude.stores.contract import Filter
+    from postlude.wanted import Wanted
 
-MOST: Final = 10_000
-"""Jobs that are acted upon at once; who has more asks again."""
 _AT_A_TIME: Final = 200
 """Jobs whose changes may share a commit."""
 _SHOWN: Final = 10
@@ -34,26 +35,29 @@ class Action(NamedTuple):
 
     done: str
     """As in "12 jobs were retried"."""
-    states: frozenset[JobState]
-    """In which a job has to be for it."""
+    usual: frozenset[JobState]
+    """Of the jobs in which states it is done, if none is asked for."""
+    possible: frozenset[JobState]
+    """In which states a job may be for it."""
 
 
 ACTIONS: Final = {
-    "retry": Action("retried", frozenset({JobState.FAILED, JobState.CANCELLED})),
-    "cancel": Action("cancelled, or asked to end", UNFINISHED),
-    "delete": Action("deleted", FINISHED),
+    "retry": Action("queued again", frozenset({JobState.FAILED}), RETRIED),
+    "cancel": Action("cancelled, or asked to end", UNFINISHED, UNFINISHED),
+    "delete": Action("deleted", FINISHED, FINISHED),
 }
 
 
 async def ask(asked: Asked) -> Response:
     """How many it would be, and whether that is meant."""
+    must_act(asked.visitor)
     site, now = asked.site, asked.site.clock.now()
     name = _action(asked.query("do"))
     wanted = AskedFor.read(asked.query)
     ids = asked.request.query_params.getlist("id")
     matching = _matching(wanted, ACTIONS[name], now)
     # What is chosen may have moved on since: those that can be acted upon are counted when it is done.
-    count = f"{len(ids):,}" if ids else (await site.views.counts(matching, most=MOST)).text()
+    count = f"{len(ids):,}" if ids else (await site.views.counts(matching)).text()
     sample = [] if ids or not matching.states else (await site.views.jobs(matching, limit=_SHOWN)).rows
     return site.pages.render(
         asked.request,
@@ -63,33 +67,92 @@ async def ask(asked: Asked) -> Response:
         do=name,
         ids=ids,
         count=count if matching.states else "0",
-        most=MOST,
         asked=wanted,
         until=now,
         rows=sample,
-        states=sorted(ACTIONS[name].states),
+        states=sorted(matching.states or ACTIONS[name].possible),
+        # Of a text the store knows only where it stands, and not what of it is shown.
+        paced=name == "retry" and not ids and not wanted.text,
     )
 
 
 async def do(asked: Asked) -> Response:
     """Do it, for those that were counted: what was added since is left alone."""
-    site = asked.site
     name = _action(asked.field("do"))
     wanted = AskedFor.read(asked.field)
-    chosen = list(asked.form.get("id", ()))
-    until = _moment(asked.field("until"))
-    found = _chosen(chosen) if chosen else _found(asked, _matching(wanted, ACTIONS[name], until))
-    done = refused = 0
-    async for job_ids in found:
-        outcomes = await asyncio.gather(*(_one(_act(asked, name), job_id) for job_id in job_ids))
-        done += sum(outcomes)
-        refused += len(outcomes) - sum(outcomes)
-    target = f"{plural(done, 'job')}: {'chosen' if chosen else wanted.in_words()}"
-    await site.note(asked.visitor, name, target)
+    chosen, rate = list(asked.form.get("id", ())), asked.field("rate") or None
+    matching = _matching(wanted, ACTIONS[name], _moment(asked.field("until")))
+    if chosen:
+        done = await _by_one(asked, name, chosen)
+    elif not matching.states:
+        done = Bulk(0, 0, None)
+    elif wanted.text:
+        done = await _by_one(asked, name, [job_id async for job_id in _shown(asked, matching)])
+    else:
+        done = await _by_filter(asked, name, matching, rate)
+    pace = f", {rate}" if rate else ""
+    await asked.site.note(
+        asked.visitor, name, f"{plural(done.done, 'job')}: {'chosen' if chosen else wanted.in_words()}{pace}"
+    )
     response = RedirectResponse(f"{root_of(asked.request)}/jobs{wanted.query()}", 303)
-    left = f" {plural(refused, 'job')} could not be: they had moved on." if refused else ""
-    say(response, asked.request, f"{plural(done, 'job was', 'jobs were')} {ACTIONS[name].done}.{left}", good=done > 0)
+    left = f" {plural(done.left, 'job was', 'jobs were')} left as they are. {done.why or ''}" if done.left else ""
+    say(
+        response,
+        asked.request,
+        f"{plural(done.done, 'job was', 'jobs were')} {ACTIONS[name].done}.{left}",
+        good=not done.left,
+    )
     return response
+
+
+async def _by_filter(asked: Asked, name: str, matching: Filter, rate: str | None) -> Bulk:
+    """Do it to all that match."""
+    jobs = asked.site.jobs
+    wanted: Wanted = {
+        "state": matching.states,
+        "task": matching.task,
+        "queue": matching.queue,
+        "key": matching.key,
+        "since": matching.since,
+        "until": matching.until,
+    }
+    if name == "retry":
+        return await jobs.retry_many(rate=rate, **wanted)
+    if name == "cancel":
+        return await jobs.cancel_many(reason=f"cancelled by {asked.visitor.name}", **wanted)
+    return await jobs.delete_many(**wanted)
+
+
+async def _by_one(asked: Asked, name: str, ids: Sequence[str]) -> Bulk:
+    """Do it to these."""
+    jobs, refusals = asked.site.jobs, list[str]()
+
+    async def act(job_id: str) -> None:
+        try:
+            if name == "retry":
+                await jobs.retry(job_id)
+            elif name == "cancel":
+                await jobs.cancel(job_id, reason=f"cancelled by {asked.visitor.name}")
+            else:
+                await jobs.delete(job_id)
+        except (IllegalTransition, JobNotFound, KeyTaken) as refusal:
+            refusals.append(str(refusal))
+
+    for place in range(0, len(ids), _AT_A_TIME):
+        await asyncio.gather(*map(act, ids[place : place + _AT_A_TIME]))
+    return Bulk(len(ids) - len(refusals), len(refusals), refusals[0] if refusals else None)
+
+
+async def _shown(asked: Asked, matching: Filter) -> AsyncIterator[str]:
+    """The ids of all jobs that match by what is shown of them: found before the first is changed."""
+    place: str | None = None
+    while True:
+        page = await asked.site.views.jobs(matching, limit=_AT_A_TIME, place=place)
+        for row in page.rows:
+            yield str(row.id)
+        if page.older is None:
+            return
+        place = page.older
 
 
 def _action(name: str) -> str:
@@ -110,39 +173,7 @@ def _moment(text: str) -> float:
 def _matching(wanted: AskedFor, action: Action, until: float) -> Filter:
     """Those of the jobs asked for with which that can be done; without any states if there can be none."""
     asked = wanted.filter(until)
-    return asked._replace(states=action.states & (asked.states or action.states), until=until)
-
-
-async def _chosen(ids: Sequence[str]) -> AsyncIterator[Sequence[str]]:
-    for place in range(0, len(ids), _AT_A_TIME):
-        yield ids[place : place + _AT_A_TIME]
-
-
-async def _found(asked: Asked, matching: Filter) -> AsyncIterator[Sequence[str]]:
-    """The ids of what matches, a portion at a time."""
-    place, left = None, MOST if matching.states else 0
-    while left > 0:
-        page = await asked.site.views.jobs(matching, limit=min(left, _AT_A_TIME), place=place)
-        yield [str(row.id) for row in page.rows]
-        place, left = page.older, left - len(page.rows)
-        if place is None:
-            return
-
-
-def _act(asked: Asked, name: str) -> Callable[[str], Awaitable[object]]:
-    jobs = asked.site.jobs
-    if name == "cancel":
-        return lambda job_id: jobs.cancel(job_id, reason=f"cancelled by {asked.visitor.name}")
-    return jobs.retry if name == "retry" else jobs.delete
-
-
-async def _one(act: Callable[[str], Awaitable[object]], job_id: str) -> bool:
-    """Whether it could be done."""
-    try:
-        await act(job_id)
-    except (IllegalTransition, JobNotFound, KeyTaken):
-        return False
-    return True
+    return asked._replace(states=(asked.states & action.possible) if asked.states else action.usual, until=until)
 
 
 PAGES: Final = (Page("/bulk", ask), Page("/bulk", do, changes=True))

@@ -30,7 +30,7 @@ async def show(asked: Asked) -> Response:
         "job",
         asked.visitor,
         current="jobs",
-        live=f"/jobs/{view.row.id}",
+        live=None if view.row.state.finished else f"/jobs/{view.row.id}",
         job=view,
         row=view.row,
         arguments={one.name: one.value for one in view.arguments},

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from starlette.responses import StreamingResponse
 
 from postlude.dashboard.routing import Page
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
     from starlette.responses import Response
 
     from postlude.dashboard.routing import Asked
+
+T = TypeVar("T")
 
 _ANYHOW: Final = 5.0
 """Seconds after which pages look again even if none of the newest jobs has changed: charts and distances move on."""
@@ -30,19 +32,20 @@ async def anything(asked: Asked) -> Response:
     async def pulse() -> tuple[int, Any]:
         return int(site.clock.now() // _ANYHOW), tuple((await site.views.jobs(limit=_NEWEST)).rows)
 
-    return _stream(_beats(site.hub.share("dashboard", pulse)))
+    return _stream(_beats(site.hub.share("dashboard", pulse), lambda value: value is not None))
 
 
 async def one_job(asked: Asked) -> Response:
-    """For the page of a job."""
+    """For the page of a job, until it has ended."""
     view = await asked.site.views.job(asked.path("job_id"))
-    return _stream(_beats(asked.site.hub.watch(view.row.id, lines_after=0)))
+    watched = asked.site.hub.watch(view.row.id, lines_after=0)
+    return _stream(_beats(watched, lambda news: news.job is not None or bool(news.lines)))
 
 
-async def _beats(news: AsyncGenerator[Any, None]) -> AsyncIterator[str]:
+async def _beats(news: AsyncGenerator[T, None], is_new: Callable[[T], bool]) -> AsyncIterator[str]:
     async with aclosing(news) as told:
         async for one in told:
-            yield _CHANGED if any(one or ()) else _NOTHING
+            yield _CHANGED if is_new(one) else _NOTHING
 
 
 def _stream(lines: AsyncIterator[str]) -> Response:

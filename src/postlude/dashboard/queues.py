@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import RedirectResponse
 
@@ -26,7 +26,7 @@ async def show(asked: Asked) -> Response:
 
 
 async def pause(asked: Asked) -> Response:
-    """Hold a queue, a task or a partition back."""
+    """Hold a queue, a task, a partition or everything back."""
     what, reason = _what(asked), asked.field("reason") or f"by {asked.visitor.name}"
     try:
         await asked.site.jobs.pause(**what, reason=reason)
@@ -49,12 +49,14 @@ async def resume(asked: Asked) -> Response:
     return _back(asked, f"Resumed: {_named(what)}.")
 
 
-def _what(asked: Asked) -> dict[str, str]:
+def _what(asked: Asked) -> dict[str, Any]:
+    if asked.field("everything"):
+        return {"everything": True}
     return {name: asked.field(name) for name in ("queue", "task", "partition") if asked.field(name)}
 
 
-def _named(what: dict[str, str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in what.items())
+def _named(what: dict[str, Any]) -> str:
+    return ", ".join(name if value is True else f"{name} {value}" for name, value in what.items())
 
 
 def _back(asked: Asked, text: str, *, good: bool = True) -> Response:

@@ -14,48 +14,55 @@ export function follow(main, sign, shown) {
   let source = null;
   let looking = false;
   let again = false;
+  let over = false;
 
   function say(state, text) {
-    if (!sign) return;
+    if (!sign || over) return;
     sign.dataset.state = state;
     if (sign.textContent !== text) sign.textContent = text;
   }
 
   async function look() {
-    if (looking || document.hidden) {
+    if (looking || over || document.hidden) {
       again = true;
       return;
     }
     looking = true;
     again = false;
+    let pause = PAUSE;
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-      if (answer.status === 401 || answer.status === 403) return location.reload();
+      // Signed out, or the job was deleted: that is a page of its own.
+      if ([401, 403, 404].includes(answer.status)) return location.reload();
       if (!answer.ok) throw new Error(`The server answered ${answer.status}`);
       show(new DOMParser().parseFromString(await answer.text(), "text/html"));
       say("on", "Live");
     } catch {
       say("off", "Not live: trying again");
       again = true;
+      pause = 5 * PAUSE;
     }
     setTimeout(() => {
       looking = false;
-      if (again) look();
-    }, PAUSE);
+      if (again && !over) look();
+    }, pause);
   }
 
   function show(page) {
     const next = page.querySelector("main");
     const nav = page.querySelector("#nav");
-    // A page with a question on it, or with an error, is another page.
-    if (!next || next.dataset.live !== main.dataset.live) return;
+    if (!next) return;
+    over = !next.dataset.live; // of what has ended nothing changes any more
     morph(main, next);
     if (nav) morph(document.querySelector("#nav"), nav);
     shown();
+    if (!over) return;
+    rest();
+    if (sign) sign.hidden = true;
   }
 
   function listen() {
-    if (source || document.hidden) return;
+    if (source || over || document.hidden) return;
     source = new EventSource(main.dataset.live);
     source.addEventListener("open", () => {
       say("on", "Live");
