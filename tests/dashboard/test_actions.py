@@ -115,6 +115,7 @@ def test_where_nothing_can_be_done_it_is_said(visited: Visited) -> None:
 
 
 def test_queues_tasks_and_everything_are_paused_and_resumed(visited: Visited) -> None:
+    what: Any
     for what, named in (({"queue": "mail"}, "queue mail"), ({"everything": "1"}, "everything")):
         assert said(visited, visited.post("queues/pause", **what)).startswith(f"Paused: {named}.")
         assert said(visited, visited.post("queues/resume", **what)) == f"Resumed: {named}."

@@ -21,6 +21,7 @@ from postlude.dashboard.wording import (
         (None, "–"),
         (float("inf"), "–"),
         (0, "0 ms"),
+        (0.00001, "< 0.1 ms"),
         (0.0004, "0.4 ms"),
         (0.0099, "9.9 ms"),
         (0.0994, "99 ms"),

@@ -25,6 +25,8 @@ def span(seconds: float | None) -> str:
     if seconds is None or not isfinite(seconds):
         return "–"
     seconds = max(0.0, seconds)
+    if 0 < seconds < 0.0001:  # noqa: PLR2004 - nobody wants to know it more exactly
+        return "< 0.1 ms"
     if seconds < 0.0995:  # noqa: PLR2004 - from here on it would be rounded to 0.10 s
         return f"{seconds * 1000:.2g} ms" if seconds < 0.00995 else f"{seconds * 1000:.0f} ms"  # noqa: PLR2004
     if seconds < 9.95:  # noqa: PLR2004 - from here on it would be rounded to 10.0 s
