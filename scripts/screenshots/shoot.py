@@ -37,8 +37,10 @@ def main() -> None:
             work(port)
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+                root = f"http://127.0.0.1:{port}/postlude/"
+                act(browser, root)
                 for scheme in ("light", "dark"):
-                    take(browser, f"http://127.0.0.1:{port}/postlude/", scheme)
+                    take(browser, root, scheme)
                 browser.close()
         finally:
             server.terminate()
@@ -64,6 +66,19 @@ def ask(port: int, path: str) -> None:
     connection.request("POST", path)
     connection.getresponse().read()
     connection.close()
+
+
+def act(browser: Browser, root: str) -> None:
+    """Do a few things, for the audit log."""
+    page = browser.new_page()
+    for button in ("Pause images", "Resume images"):
+        page.goto(f"{root}queues")
+        page.get_by_role("button", name=button).click()
+    page.goto(f"{root}jobs?state=failed")
+    page.locator("td a.main").last.click()
+    page.get_by_role("button", name="Retry").click()
+    page.get_by_text("Queued: it runs again.").wait_for()
+    page.context.close()
 
 
 def take(browser: Browser, root: str, scheme: str) -> None:

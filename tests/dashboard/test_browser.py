@@ -122,7 +122,7 @@ def test_a_failure_is_read_retried_and_seen_to_succeed(page: Page, shop: Shop) -
     expect(page.locator(".events pre")).to_contain_text("raise ConnectionError(message)")
     expect(page.get_by_label("Log lines")).to_contain_text("order 17: asking the provider")
     expect(page.locator(".chain")).to_contain_text("shop:echo")
-    shop.ask("POST", "/mend")
+    shop.ask("POST", "/mend/17")
     page.get_by_role("button", name="Retry").click()
     expect(page.get_by_text("Queued: it runs again.")).to_be_visible()
     expect(state(page)).to_have_text("succeeded")
@@ -133,7 +133,7 @@ def test_a_failure_is_read_retried_and_seen_to_succeed(page: Page, shop: Shop) -
 
 
 def test_secrets_do_not_reach_the_browser(page: Page, shop: Shop) -> None:
-    shop.ask("POST", "/mend")
+    shop.ask("POST", "/mend/18")
     shop.ask("POST", "/pay/18")
     newest(page, shop, "shop:pay")
     expect(state(page)).to_have_text("succeeded")

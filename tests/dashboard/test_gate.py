@@ -1,5 +1,6 @@
 """Who is let in, what they may do, and what keeps others out."""
 
+import re
 import subprocess
 import sys
 from typing import Annotated, Any
@@ -53,6 +54,28 @@ def test_who_has_signed_in_stays_signed_in_when_the_server_is_started_again_unti
     assert "ada" in after_reload.get("").text
     assert after_reload.post("sign-out").status_code == 303
     assert visited.client.get("/postlude/", headers={}).status_code == 401
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_link_is_written_on_the_terminal_and_into_no_log(
+    visit: Visit, terminal: bool, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    caplog.set_level("INFO")
+    visited = visit()
+    with visited.client:
+        tokens = re.findall(r"/postlude/sign-in\?token=(\S+)", capsys.readouterr().err)
+        assert len(tokens) == terminal
+        assert "token=" not in caplog.text
+        assert "dashboard: /postlude" in caplog.text
+        assert "not covered" not in caplog.text
+        assert [visited.post("sign-in", token=token).status_code for token in tokens] == [303] * terminal
+
+
+def test_who_signs_in_is_written_down(visit: Visit) -> None:
+    visited = visit()
+    visited.sign_in(who="ada")
+    assert "sign in" in visited.get("audit").text
 
 
 def test_the_store_has_no_token_that_could_be_used(visit: Visit) -> None:
