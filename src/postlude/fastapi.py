@@ -14,7 +14,7 @@ import asyncio
 import functools
 import inspect
 import weakref
-from typing import TYPE_CHECKING, Annotated, Any, Final, SupportsIndex
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, SupportsIndex
 
 import fastapi
 from fastapi import Depends, FastAPI
@@ -58,13 +58,24 @@ def install(app: FastAPI, desk: Desk) -> None:
     Raises:
         InstallError: it is too late, or this is not a FastAPI application.
     """
+    check_installable(app)
+    app.router.dependencies.insert(0, Depends(_capture(desk), scope="function"))
+    app.user_middleware = Pinned([Middleware(Outer, app, desk), *app.user_middleware, Middleware(Inner, app, desk)])
+
+
+def check_installable(app: FastAPI) -> None:
+    """Nothing, if the hooks can be added to the application.
+
+    Raises:
+        InstallError: it is too late, or this is not a FastAPI application.
+    """
     if not isinstance(app, FastAPI):
         message = (
             f"Postlude is installed in a FastAPI application, and got {app!r}. "
             "For a router, install it in the application that includes the router."
         )
         raise InstallError(message)
-    if Outer in _classes(app):
+    if Inner in _classes(app):
         message = "Postlude is already installed in this application: keep one of the two calls."
         raise InstallError(message)
     if app.middleware_stack is not None:
@@ -80,8 +91,6 @@ def install(app: FastAPI, desk: Desk) -> None:
             "Move Postlude(app) up, right after app = FastAPI()."
         )
         raise InstallError(message)
-    app.router.dependencies.insert(0, Depends(_capture(desk), scope="function"))
-    app.user_middleware = Pinned([Middleware(Outer, app, desk), *app.user_middleware, Middleware(Inner, app, desk)])
 
 
 def install_disabled(app: FastAPI, jobs: client.Jobs) -> None:
@@ -136,9 +145,9 @@ def _classes(app: FastAPI) -> list[Any]:
     return [middleware.cls for middleware in app.user_middleware]
 
 
-def _key(desk: Desk) -> str:
-    """Where an exchange is kept in a scope. Applications that are mounted in one another share it."""
-    return f"postlude.{id(desk):x}"
+def key_of(owner: object) -> str:
+    """Where an exchange is kept in a scope. Applications that are mounted in one another share it, and its owner."""
+    return f"postlude.{id(owner):x}"
 
 
 def _capture(desk: Desk) -> Callable[..., Any]:
@@ -146,7 +155,7 @@ def _capture(desk: Desk) -> Callable[..., Any]:
 
     A function and not an object that can be called: FastAPI 0.121 does not look up the annotations of one.
     """
-    key = _key(desk)
+    key = key_of(desk)
     options = CallOptions(ordered=desk.settings.ordered)
 
     async def capture(connection: HTTPConnection, background_tasks: fastapi.BackgroundTasks) -> None:
@@ -195,8 +204,8 @@ class Outer:
         self.app = app
         self._installed_in = installed_in
         self._desk = desk
-        self._key = _key(desk)
-        self._inner = _Marking(app, self._key)
+        self._key = key_of(desk)
+        self._inner = Marking(app, self._key)
         order = _classes(installed_in)
         if order[:1] != [Outer] or order[-1:] != [Inner]:
             names = ", ".join(getattr(cls, "__name__", repr(cls)) for cls in order)
@@ -274,14 +283,22 @@ class Outer:
         await desk.started(coverage(self._installed_in, is_hook))
 
 
-class _Marking:
-    """Notes an exception in the exchange before others can hide it."""
+class Noting(Protocol):
+    """What is told of exceptions: an exchange."""
+
+    def note(self, error: BaseException) -> None:
+        """An exception is on its way out, or is about to be answered by an exception handler."""
+
+
+class Marking:
+    """Notes an exception in what a scope has under the key before others can hide it."""
 
     def __init__(self, app: ASGIApp, key: str) -> None:
         self.app = app
         self._key = key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call what is further inside."""
         try:
             await self.app(scope, receive, send)
         except BaseException as error:
@@ -289,18 +306,18 @@ class _Marking:
             raise
 
 
-class Inner(_Marking):
+class Inner(Marking):
     """The innermost middleware: all that passes it comes from the routes and their exception handlers."""
 
-    def __init__(self, app: ASGIApp, installed_in: FastAPI, desk: Desk) -> None:
-        super().__init__(app, _key(desk))
+    def __init__(self, app: ASGIApp, installed_in: FastAPI, owner: object) -> None:
+        super().__init__(app, key_of(owner))
         _mark_handlers(app, installed_in, self._key)
 
 
 def _mark(scope: Scope, key: str, error: BaseException) -> None:
-    exchange: Exchange | None = scope.get(key)
-    if exchange is not None:
-        exchange.note(error)
+    noting: Noting | None = scope.get(key)
+    if noting is not None:
+        noting.note(error)
 
 
 def _mark_handlers(app: ASGIApp, installed_in: FastAPI, key: str) -> None:
