@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import postlude.fastapi as hooks
@@ -36,8 +37,9 @@ if TYPE_CHECKING:
     from postlude.elsewhere import Place
     from postlude.policy import WhenInterrupted
     from postlude.retention import Retention
-    from postlude.settings import Concurrency, Migrate, OnStoreError, Password, Settings, WorkerMode
+    from postlude.settings import Concurrency, Migrate, Mode, OnStoreError, Password, Settings, WorkerMode
     from postlude.sinks import Subscriber
+    from postlude.stock.watching import Observer
     from postlude.telemetry.prometheus import Metrics
     from postlude.timetable import Schedules
 
@@ -61,6 +63,8 @@ class Postlude(Enqueuing):
             each new connection, in a thread of Postlude's own.
         migrate: `"auto"` (default) makes the PostgreSQL schema and brings it up to date when the store is opened;
             `"never"` leaves that to `postlude migrate`.
+        mode: `"durable"` (default); `"observe"` leaves background tasks to FastAPI, exactly as they are, and only
+            records what becomes of them, for `postlude audit`.
         worker: `"embedded"` runs jobs in the server's process; `"process"` in a child process of it, which imports the
             application anew and is started again if it ends; `"off"` only stores them, for others to run.
         tasks: modules to import at start, so that the tasks and schedules they declare are known.
@@ -97,6 +101,7 @@ class Postlude(Enqueuing):
         schema: str | None = None,
         password: Password | None = None,
         migrate: Migrate | None = None,
+        mode: Mode | None = None,
         worker: WorkerMode | None = None,
         tasks: Iterable[str] | None = None,
         allow: Iterable[str] | None = None,
@@ -119,6 +124,7 @@ class Postlude(Enqueuing):
                 "schema": schema,
                 "password": password,
                 "migrate": migrate,
+                "mode": mode,
                 "worker": worker,
                 "tasks": tasks,
                 "allow": allow,
@@ -228,18 +234,27 @@ class Postlude(Enqueuing):
         self._sinks.instrument(tracer_provider, meter_provider)
 
     def install(self, app: FastAPI) -> None:
-        """Make the background tasks of an application, or of a mounted sub-application, durable.
+        """Make the background tasks of an application, or of a mounted sub-application, durable; or observe them.
 
         Raises:
             InstallError: the application already has routes, or was given to Postlude before.
         """
         if self.settings.disabled:
             hooks.install_disabled(app, self.jobs)
+        elif self.settings.mode == "observe":
+            self._observer.install(app)
         else:
             hooks.install(app, self._runtime)
             if self.settings.dashboard is not None and not self._applications:
                 app.mount(self.settings.dashboard, self.dashboard())
             self._applications.append(app)
+
+    @cached_property
+    def _observer(self) -> Observer:
+        from postlude.stock.watching import Observer  # noqa: PLC0415 - nobody pays for what nobody uses
+
+        runtime = self._runtime
+        return Observer(self.settings.url, runtime.registry, runtime.clock, runtime.jobs)
 
     def _dependency_overrides(self) -> Overrides:
         """Those of every application that this is installed in: which of them a job came from is not asked."""

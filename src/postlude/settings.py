@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DEFAULT_URL = "sqlite:///.postlude/jobs.db"
 
 OnStoreError = Literal["refuse", "run_unsaved"]
+Mode = Literal["durable", "observe"]
 WorkerMode = Literal["embedded", "process", "off"]
 Migrate = Literal["auto", "never"]
 Password: TypeAlias = str | Callable[[], str | Awaitable[str]]
@@ -66,6 +67,8 @@ class Settings:
     """In place of one in the URL."""
     migrate: Migrate | None = None
     """Whether the schema is made and migrated when the store is opened; None: `"auto"`, it is."""
+    mode: Mode = "durable"
+    """Whether background tasks are made durable, or left to FastAPI and only observed."""
     worker: WorkerMode = "embedded"
     """Whether this process runs jobs beside its requests, has a child that does, or only adds them."""
     tasks: tuple[str, ...] = ()
@@ -96,6 +99,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         problems = [
+            *_one_of("mode", self.mode, Mode),
             *_one_of("worker", self.worker, WorkerMode),
             *_one_of("interrupted", self.interrupted, WhenInterrupted),
             *_one_of("on_store_error", self.on_store_error, OnStoreError),

@@ -147,6 +147,13 @@ def test_one_in_which_it_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
         find(None)
 
 
+def test_one_that_is_only_observed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTLUDE_MODE", "observe")
+    write("main.py")
+    with pytest.raises(ApplicationNotFound, match=r"only observed .* `postlude audit` says"):
+        find(None)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -35,8 +35,12 @@ SEED: Final = 20_240_601
 class Client(threading.Thread):
     """Posts one request after the other, and remembers which were answered with 200."""
 
-    def __init__(self, server: Server, number: int, stop: threading.Event) -> None:
+    def __init__(
+        self, server: Server, number: int, stop: threading.Event, between: float, weights: Sequence[int]
+    ) -> None:
         super().__init__(daemon=True)
+        self._between = between
+        self._weights = weights
         self._server = server
         self._number = number
         self._stop_asked = stop
@@ -49,9 +53,9 @@ class Client(threading.Thread):
     def run(self) -> None:
         connection: http.client.HTTPConnection | None = None
         count = 0
-        while not self._stop_asked.wait(BETWEEN):
+        while not self._stop_asked.wait(self._between):
             count += 1
-            (kind,) = self._random.choices(KINDS, WEIGHTS)
+            (kind,) = self._random.choices(KINDS, self._weights)
             number = f"{self._number}.{count}"
             try:
                 if connection is None:
@@ -77,9 +81,9 @@ class Client(threading.Thread):
 class Load:
     """Sixteen clients, from entering to leaving."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, between: float = BETWEEN, weights: Sequence[int] = WEIGHTS) -> None:
         self._stop = threading.Event()
-        self.clients = [Client(server, number, self._stop) for number in range(CLIENTS)]
+        self.clients = [Client(server, number, self._stop, between, weights) for number in range(CLIENTS)]
 
     def __enter__(self) -> Self:
         for client in self.clients:

@@ -26,6 +26,7 @@ def started_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_defaults() -> None:
     assert read_settings({}, {}) == Settings(
         url=DEFAULT_URL,
+        mode="durable",
         worker="embedded",
         tasks=(),
         allow=(),
@@ -47,6 +48,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "POSTLUDE_SCHEMA": "jobs",
         "POSTLUDE_PASSWORD": "hunter2",
         "POSTLUDE_MIGRATE": "never",
+        "POSTLUDE_MODE": "observe",
         "POSTLUDE_WORKER": "off",
         "POSTLUDE_TASKS": "app.tasks, app.more",
         "POSTLUDE_ALLOW": "os:remove,shutil:rmtree",
@@ -69,6 +71,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
         schema="jobs",
         password="hunter2",
         migrate="never",
+        mode="observe",
         worker="off",
         tasks=("app.tasks", "app.more"),
         allow=("os:remove", "shutil:rmtree"),

@@ -118,3 +118,6 @@ def test_an_application_without_postlude_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("POSTLUDE_DISABLED", "1")
     with pytest.raises(NotTestable, match="POSTLUDE_DISABLED"), capture(Postlude(FastAPI())):
         pass
+    monkeypatch.delenv("POSTLUDE_DISABLED")
+    with pytest.raises(NotTestable, match="POSTLUDE_MODE"), capture(Postlude(FastAPI(), mode="observe")):
+        pass

@@ -101,6 +101,7 @@ later.install(app)
 every_option = Postlude(
     None,
     "sqlite:///jobs.db",
+    mode="observe",
     worker="off",
     tasks=["app.tasks"],
     allow=("os:remove",),
@@ -141,6 +142,7 @@ durable.executors.register("pool", ThreadPoolExecutor())
 durable.executors.register("made", make_pool, slots=4)
 durable.executors.register("wrong", "pool")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 Postlude(concurrency=10, shutdown_grace=2.5, url="sqlite:///jobs.db")
+Postlude(mode="stock")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 Postlude(worker="sometimes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 Postlude(interrupted="never")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 Postlude(grace=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

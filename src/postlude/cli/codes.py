@@ -29,6 +29,10 @@ class NoSuchTask(PostludeError, LookupError):
     """The application has no task of the name that a command was given, or several."""
 
 
+class NoRecord(PostludeError, LookupError):
+    """There is no record of what FastAPI's own background tasks have done."""
+
+
 DONE: Final = 0
 REFUSED: Final = 1
 MEANINGLESS: Final = 2
@@ -65,6 +69,7 @@ _BY_ERROR: Final[tuple[tuple[type[PostludeError], int], ...]] = (
     (ApplicationNotFound, MEANINGLESS),
     (ArgumentsTooLarge, MEANINGLESS),
     (CallError, MEANINGLESS),
+    (NoRecord, MEANINGLESS),
     (NotStorable, MEANINGLESS),
     (SettingsError, MEANINGLESS),
     (TaskDeclarationError, MEANINGLESS),

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from postlude.cli.auditing import audit
 from postlude.cli.backup import backup
 from postlude.cli.check import check_application
 from postlude.cli.demo.story import tell
@@ -202,3 +203,4 @@ commands.add_typer(schedules, name="schedules")
 commands.command()(workers)
 commands.command()(backup)
 commands.command()(export)
+commands.command()(audit)

@@ -18,6 +18,7 @@ from postlude.errors import ApplicationNotFound
 from postlude.executors.inside import importing
 from postlude.fastapi import desk_of, is_disabled
 from postlude.given import did_you_mean
+from postlude.stock.watching import is_observed
 
 if TYPE_CHECKING:
     from postlude.runtime import Runtime
@@ -209,6 +210,12 @@ def _engine_of(app: FastAPI, text: str) -> Runtime:
         message = (
             "POSTLUDE_DISABLED is set (or Postlude(disabled=True)): background tasks are FastAPI's own, and no worker "
             "runs. Unset it; jobs that wait stay where they are."
+        )
+        raise ApplicationNotFound(message)
+    if is_observed(app):
+        message = (
+            f'{text} is only observed (mode="observe", or POSTLUDE_MODE): background tasks are FastAPI\'s own, and '
+            "nothing of them is stored. `postlude audit` says what became of them."
         )
         raise ApplicationNotFound(message)
     message = (

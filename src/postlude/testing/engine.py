@@ -33,7 +33,7 @@ def engine_of(tested: Tested) -> Runtime:
     """The engine of an application.
 
     Raises:
-        NotTestable: it has none, or Postlude is disabled.
+        NotTestable: it has none, or Postlude is disabled, or only observes.
     """
     engine = tested._runtime if isinstance(tested, Postlude) else _installed_in(tested)  # noqa: SLF001
     if engine is None:
@@ -44,6 +44,9 @@ def engine_of(tested: Tested) -> Runtime:
         raise NotTestable(message)
     if engine.settings.disabled:
         message = "Postlude is disabled (POSTLUDE_DISABLED), so there is nothing of it to test: unset it for tests."
+        raise NotTestable(message)
+    if engine.settings.mode == "observe":
+        message = 'Postlude only observes (mode="observe", or POSTLUDE_MODE): test with mode="durable".'
         raise NotTestable(message)
     return engine
 
