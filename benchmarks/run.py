@@ -43,6 +43,7 @@ NAMES = (
     "prune",
     "postgres",
     "snapshot",
+    "observe",
 )
 ASKED = ("against",)
 """Those that have to be asked for: they compare with something that is not here."""

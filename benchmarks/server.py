@@ -26,13 +26,17 @@ class Server:
 
     Args:
         store: the file for the jobs; None: FastAPI's own background tasks.
+        observed: they are FastAPI's own all the same, and what becomes of them is recorded beside that file.
         log: where the server's output goes.
         core: the only core it may use; None: any.
         workers: how many processes serve.
     """
 
-    def __init__(self, store: Path | None, log: Path, *, core: int | None = None, workers: int = 1) -> None:
+    def __init__(
+        self, store: Path | None, log: Path, *, core: int | None = None, workers: int = 1, observed: bool = False
+    ) -> None:
         self._store = store
+        self._observed = observed
         self._log = log
         self._core = core
         self._workers = workers
@@ -50,6 +54,8 @@ class Server:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("POSTLUDE_")}
         if self._store is not None:
             environment["POSTLUDE_URL"] = f"sqlite:///{self._store}"
+        if self._observed:
+            environment["POSTLUDE_MODE"] = "observe"
         command = [sys.executable, "-m", "benchmarks.pinned", str(-1 if self._core is None else self._core), "uvicorn"]
         command += ["benchmarks.served:app", "--host", "127.0.0.1", "--port", str(self.port), "--no-access-log"]
         command += ["--loop", "uvloop", "--http", "httptools", "--log-level", "warning"]
