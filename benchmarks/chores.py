@@ -44,6 +44,10 @@ def note_delay_def(added: float) -> None:
     delays.append(time.perf_counter() - added)
 
 
+async def pause(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
 async def work(seconds: float, diary: str) -> None:
     """Note in a file when it began, by a clock that all processes of the machine share, and take its time."""
     with Path(diary).open("a", encoding="ascii") as file:  # noqa: ASYNC230 - one short line

@@ -40,6 +40,7 @@ NAMES = (
     "drift",
     "children",
     "progress",
+    "listeners",
     "prune",
     "postgres",
     "snapshot",

@@ -30,11 +30,20 @@ class Server:
         log: where the server's output goes.
         core: the only core it may use; None: any.
         workers: how many processes serve.
+        app: what they serve.
     """
 
     def __init__(
-        self, store: Path | None, log: Path, *, core: int | None = None, workers: int = 1, observed: bool = False
+        self,
+        store: Path | None,
+        log: Path,
+        *,
+        core: int | None = None,
+        workers: int = 1,
+        observed: bool = False,
+        app: str = "benchmarks.served:app",
     ) -> None:
+        self._app = app
         self._store = store
         self._observed = observed
         self._log = log
@@ -57,7 +66,7 @@ class Server:
         if self._observed:
             environment["POSTLUDE_MODE"] = "observe"
         command = [sys.executable, "-m", "benchmarks.pinned", str(-1 if self._core is None else self._core), "uvicorn"]
-        command += ["benchmarks.served:app", "--host", "127.0.0.1", "--port", str(self.port), "--no-access-log"]
+        command += [self._app, "--host", "127.0.0.1", "--port", str(self.port), "--no-access-log"]
         command += ["--loop", "uvloop", "--http", "httptools", "--log-level", "warning"]
         if self._workers > 1:
             command += ["--workers", str(self._workers)]

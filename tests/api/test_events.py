@@ -31,7 +31,7 @@ async def test_from_its_state_to_its_end(site: Site) -> None:
     where = await site.add("works")
     stream = await site.ask(f"{where}/events").begin()
     assert stream.headers["content-type"].startswith("text/event-stream")
-    assert (stream.headers["cache-control"], stream.headers["x-accel-buffering"]) == ("no-store", "no")
+    assert (stream.headers["cache-control"], stream.headers["x-accel-buffering"]) == ("no-store, no-transform", "no")
     seen = [await stream.event()]
     gate("works").set()
     while seen[-1].name != "end":

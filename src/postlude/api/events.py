@@ -112,8 +112,8 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(self, events: AsyncGenerator[str, None] | None = None) -> None:
-        # Proxies must not wait for the end of it, and nobody may keep it.
-        super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+        # Proxies must not wait for the end of it, nor compress it, and nobody may keep it.
+        super().__init__(headers={"cache-control": "no-store, no-transform", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._events = events
 
