@@ -34,8 +34,8 @@ test: .venv/.dev ## Run every test; no service is needed
 soak: .venv/.dev ## Run the long forms of the tests
 	$(BIN)/pytest -m soak
 
-test-oldest: .venv-oldest/.test ## Run the drop-in tests on the oldest supported FastAPI
-	.venv-oldest/bin/pytest tests/dropin
+test-oldest: .venv-oldest/.test ## Run the drop-in tests, and those of the callers' routes, on the oldest supported FastAPI
+	.venv-oldest/bin/pytest tests/dropin tests/api --ignore tests/api/test_schema.py
 
 test-oldest-postgres: .venv/.dev ## Run the tests of the store on the oldest supported PostgreSQL, if it is installed
 	@if [ -x $(OLDEST_POSTGRES)/postgres ]; then \

@@ -1,13 +1,13 @@
 """Who may see a job, and who may change it: every route × nobody, view, act, owner, other owner, and no `authorize`."""
 
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from postlude import Postlude
 from postlude.api import RequestedJob
 from postlude.errors import CallError
 from tests.api.asgi import Answer, serving
-from tests.api.conftest import Site, gate
+from tests.api.conftest import Site, gate, owner_only
 
 ROUTES = [
     ("GET", "", 200),
@@ -97,6 +97,12 @@ def test_an_authorize_that_cannot_be_called(place: str) -> None:
     durable = Postlude(FastAPI(), place)
     with pytest.raises(CallError, match="RequestedJob"):
         durable.router(authorize=authorize)
+
+
+def test_an_authorize_that_is_none(place: str) -> None:
+    durable = Postlude(FastAPI(), place)
+    with pytest.raises(CallError, match="expected a function that FastAPI can depend on, got Depends"):
+        durable.router(authorize=Depends(owner_only))
 
 
 async def test_the_requested_job_outside_of_these_routes(place: str) -> None:

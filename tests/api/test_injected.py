@@ -4,11 +4,11 @@ from typing import Annotated
 
 import pytest
 from fastapi import Depends, FastAPI, WebSocket
-from fastapi.testclient import TestClient
 
 from postlude import Jobs, Postlude
 from postlude.errors import InstallError
 from tests.api.asgi import Answer
+from tests.dropin.recording import TestClient
 
 
 async def through_a_dependency(jobs: Jobs) -> int:

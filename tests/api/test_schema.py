@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import schemathesis
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
@@ -19,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
 
 from postlude import Postlude
 from postlude.api import events
+from tests.dropin.recording import TestClient
 
 CHECKS: Any = [
     not_a_server_error,

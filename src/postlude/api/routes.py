@@ -51,6 +51,9 @@ class Sources(NamedTuple):
 
 def make_router(sources: Sources, authorize: Callable[..., Any] | None) -> APIRouter:
     """See `Postlude.router`."""
+    if authorize is not None and not callable(authorize):
+        message = f"durable.router(authorize=): expected a function that FastAPI can depend on, got {authorize!r}."
+        raise CallError(message)
     try:
         depends = access.dependencies(sources.jobs, authorize)
         router = APIRouter(prefix="/jobs", tags=["jobs"], dependencies=depends, responses=_problems(404, 503))

@@ -51,8 +51,8 @@ class Showing:
     def __init__(self, jobs: Jobs, masking: Masking) -> None:
         self._jobs = jobs
         self._masking = masking
-        # Of one job, all who listen get the same text.
-        self.shown: Callable[[Glance, bool], Shown] = lru_cache(maxsize=512)(self._shown)
+        # Of one job, all who listen get the same text, one right after the other.
+        self.shown: Callable[[Glance, bool], Shown] = lru_cache(maxsize=32)(self._shown)
         """A job at a glance; the second argument: whether for those who may see all of it."""
 
     def status(self, job: Job[Any], *, all_of_it: bool) -> JobStatus:
