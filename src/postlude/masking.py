@@ -46,7 +46,8 @@ NAMES: Final = (
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\dA-Z_]+|\d+")
 _NAME: Final = re.compile(r"""\b(?P<name>[A-Za-z_][\w.-]{0,63})["']?\s{0,8}[=:]\s{0,8}""")
 _VALUE: Final = re.compile(
-    r""""(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|(?:(?:bearer|basic|digest|token)\s+)?[^\s,;&)}\]]+""", re.IGNORECASE
+    r"""\[masked\]|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|(?:(?:bearer|basic|digest|token)\s+)?[^\s,;&)}\]]+""",
+    re.IGNORECASE,
 )
 _BEARER: Final = re.compile(r"(?P<before>\bbearer\s+)(?P<value>[\w.~+/=-]{8,})", re.IGNORECASE)
 _IN_URL: Final = re.compile(r"(?P<before>://[^\s/:@]*:)(?P<value>[^\s/@]+)(?=@)")

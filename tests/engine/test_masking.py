@@ -139,3 +139,10 @@ def test_text(text: str, shown: str) -> None:
 def test_long_text_is_no_trouble() -> None:
     text = "a" * 200_000 + "=" * 1000 + " password=" + "x" * 1000
     assert Masking().text(text).endswith(f"password={MASKED}")
+
+
+def test_what_is_masked_already_stays_as_it_is() -> None:
+    masking = Masking()
+    text = masking.text("token=hunter2, https://ada:hunter2@host, Authorization: Bearer abcdefghij")
+    assert "hunter2" not in text
+    assert masking.text(text) == text
