@@ -8,6 +8,7 @@ from postlude.context import CurrentJob, enter
 from postlude.executors.contract import failed
 from postlude.job import Cancelled, Failed, Failure, Interrupted, JobState, Snoozed
 from postlude.policy import Policy
+from postlude.stacks import answer, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -126,6 +127,12 @@ class Admitted:
                 self.job.ask_to_cancel()
             if self.running is not None:
                 self.running.cancel()
+
+    def say_where(self, at: float) -> None:
+        """Put what it is executing into the log of its job; a child is asked for it, and answers a moment later."""
+        ask = getattr(self.running, "ask_where", None)
+        if self.job is not None and (ask is None or not ask(self.call.id)):
+            answer(self.job, at, stack_of(self.call.id))
 
     def hear(self) -> Report | None:
         """What it has to report; None: nothing."""

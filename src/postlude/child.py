@@ -24,6 +24,7 @@ from postlude.executors import logs
 from postlude.executors.inside import enter_child
 from postlude.executors.processes import END_WITHIN
 from postlude.executors.wire import Wire
+from postlude.stacks import stack_of
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -69,6 +70,8 @@ class Attending:
         self._attempts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._saved: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
         self._current: CurrentJob | None = None
+        self._asked = ""
+        """The id of a job that is not the current one, of which it was asked where the attempt is."""
         self._saving = threading.Lock()
         """One at a time: the answers come in the order of the questions."""
         self._lock = threading.Lock()
@@ -84,6 +87,8 @@ class Attending:
             logs.forward_to(self._logging)
             parcel = Parcel.loads(text)
             job = self._current = job_of(parcel, self._progressed.set, self._save)
+            if self._asked == parcel.job_id:
+                self.tell({"stack": None})
             ended = perform(self._setup, parcel, entered(self._setup, parcel, job))
             job.close()
             logs.forward_to(self._logging)  # the modules that were loaded have set up their own
@@ -96,6 +101,8 @@ class Attending:
         while (message := self._wire.receive()) is not None:
             if "saved" in message:
                 self._saved.put(message["saved"])
+            elif "where" in message:
+                self._say_where(message["where"])
             else:
                 self._attempts.put(message["attempt"])
         if self._current is not None:
@@ -103,6 +110,14 @@ class Attending:
         self._attempts.put(None)
         threading.Event().wait(END_WITHIN)
         os._exit(1)  # a thread that a task has started keeps it from ending
+
+    def _say_where(self, job_id: str) -> None:
+        """Tell what the attempt at this job is executing; later, if it has not begun."""
+        current = self._current
+        if current is None or str(current.id) != job_id:
+            self._asked = job_id
+        else:
+            self.tell({"stack": stack_of(current.id)})
 
     async def _save(self, job_id: UUID, text: str) -> None:
         refused = await asyncio.to_thread(self._ask_to_save, text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from postlude.errors import CallError, ClaimLost, LoopBlocking, NotInTask
@@ -215,6 +215,11 @@ _current: ContextVar[CurrentJob] = ContextVar("postlude_job")
 
 enter: Callable[[CurrentJob], object] = _current.set
 """Make a job the current one, in the context in which its attempt runs."""
+
+
+def job_in(context: Context) -> CurrentJob | None:
+    """The job that runs in a context; None: none does."""
+    return context.get(_current)
 
 
 def running_job() -> CurrentJob | None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from postlude.carry import Carry
-from postlude.clock import SystemClock
+from postlude.clock import SystemClock, machine_time
 from postlude.context import CARRY, CurrentJob, enter
 from postlude.dependencies import Resolver
 from postlude.errors import CallError, InstallError, TaskDeclarationError, UnknownTask
@@ -31,6 +31,7 @@ from postlude.executors.inside import loading
 from postlude.executors.outcomes import packed
 from postlude.executors.threads import call
 from postlude.registry import Registry, attribute, import_tasks
+from postlude.stacks import answer
 from postlude.tasks import importable_name, is_async
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def sent(call: Call, job: CurrentJob, overrides: Overrides) -> Sent:
         overrides=[(Place.of(declared), Place.of(call)) for declared, call in overrides.items()],
         sender=os.getpid(),
     )
-    return Sent(json.dumps(parcel), job.progress, job.blocking.save)
+    return Sent(json.dumps(parcel), job.progress, job.blocking.save, lambda stack: answer(job, machine_time(), stack))
 
 
 def perform_submitted(setup: str, text: str) -> dict[str, Any]:

@@ -219,3 +219,12 @@ class Oversight:
             attempt = self._running.get(record.id)
             if attempt is not None:
                 self.tell(attempt, record.reason or "cancelled on request")
+        await self._say_where()
+
+    async def _say_where(self) -> None:
+        """Answer who has asked where an attempt is, in the log of its job."""
+        asked = await self._store.asking.asked(self._owner)
+        for job_id in asked & self._running.keys():
+            self._running[job_id].say_where(self._clock.now())
+        if asked:
+            await self._store.asking.answered(asked)

@@ -74,20 +74,22 @@ class Desk:
 async def _nothing(_: Store) -> None: ...
 
 
+def new_desk(url: str, namespace: str | None = None) -> Desk:
+    """On a store that is made for it."""
+    found = Desk(url, namespace)
+    found.on_store(_nothing)
+    return found
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     """On a file."""
-    found = Desk(f"sqlite:///{tmp_path}/jobs.db", None)
-    found.on_store(_nothing)
-    return found
+    return new_desk(f"sqlite:///{tmp_path}/jobs.db")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def either(request: pytest.FixtureRequest, tmp_path: Path) -> Desk:
     """On a store of each kind."""
     if request.param == "sqlite":
-        found = Desk(f"sqlite:///{tmp_path}/jobs.db", None)
-    else:
-        found = Desk(request.getfixturevalue("postgres"), uuid.uuid4().hex)
-    found.on_store(_nothing)
-    return found
+        return new_desk(f"sqlite:///{tmp_path}/jobs.db")
+    return new_desk(request.getfixturevalue("postgres"), uuid.uuid4().hex)

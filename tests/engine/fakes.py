@@ -89,7 +89,7 @@ class FaultyStore:
     def __getattr__(self, operation: str) -> Any:
         real = getattr(self.store, operation)
         if not callable(real):
-            return real
+            return real  # a part of the store, whose operations are its own
 
         async def called(*args: Any, **kwargs: Any) -> object:
             self.calls[operation] += 1

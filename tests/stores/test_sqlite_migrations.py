@@ -84,11 +84,11 @@ async def test_this_release_works_on_the_schema_of_the_next(url: str, monkeypatc
 
 async def test_a_schema_that_is_too_new(url: str, tmp_path: Path) -> None:
     await work(url)
-    look(tmp_path / "jobs.db", "INSERT INTO migrations VALUES (7, 6); PRAGMA user_version = 7")
+    look(tmp_path / "jobs.db", "INSERT INTO migrations VALUES (8, 7); PRAGMA user_version = 8")
     with pytest.raises(SchemaTooNew) as raised:
         await work(url)
     assert str(raised.value) == (
-        f"The store {tmp_path}/jobs.db has schema 7, which needs a release that knows schema 6 or later; "
+        f"The store {tmp_path}/jobs.db has schema 8, which needs a release that knows schema 7 or later; "
         f"this one knows {MIGRATIONS[-1].version}. Start the newer release again, or set POSTLUDE_URL to another store."
     )
 

@@ -15,6 +15,7 @@ from postlude.cli.demo.story import tell
 from postlude.cli.enqueuing import enqueue
 from postlude.cli.export import export
 from postlude.cli.jobs import jobs
+from postlude.cli.looking import stack
 from postlude.cli.migrating import bring_up_to_date
 from postlude.cli.move import ends_of, move_jobs
 from postlude.cli.queues import pause, queues, resume
@@ -193,7 +194,7 @@ def check(
 commands.command()(status)
 commands.add_typer(tasks, name="tasks")
 commands.add_typer(enqueue, name="enqueue")
-for each in (retry, cancel, delete):
+for each in (stack, retry, cancel, delete):
     jobs.command()(each)
 commands.add_typer(jobs, name="jobs")
 commands.add_typer(queues, name="queues")

@@ -12,6 +12,7 @@ from postlude.job import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from uuid import UUID
 
     from postlude.executors.contract import Executor, Running, Work
     from postlude.job import Outcome
@@ -81,6 +82,11 @@ class AroundRunning:
         self._inner = inner
         if self._cancelled:
             inner.cancel()
+
+    def ask_where(self, job_id: UUID) -> bool:
+        """As the work does, if it runs in a child."""
+        ask = getattr(self._inner, "ask_where", None)
+        return ask is not None and bool(ask(job_id))
 
     @property
     def stoppable(self) -> bool:

@@ -37,6 +37,8 @@ class Sent(NamedTuple):
     """Called here, in any thread, with the progress that is made there."""
     save: Callable[[object], None]
     """Called here, in a thread without an event loop, with a state that is saved there; returns when it is on disk."""
+    stack: Callable[[str | None], None]
+    """Called here, in any thread, with what the attempt is executing there, when that was asked."""
 
 
 class Work(NamedTuple):

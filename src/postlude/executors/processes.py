@@ -30,6 +30,7 @@ from postlude.job import Cancelled, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from uuid import UUID
 
     from postlude.executors.contract import Sent, Work
     from postlude.executors.threads import Ended, Waiting
@@ -105,6 +106,11 @@ class ProcessRunning:
             if self._child is not None:
                 self._child.kill()
 
+    def ask_where(self, job_id: UUID) -> bool:
+        """Have the child say what it is executing; False if it has nothing to do with the attempt yet, or any more."""
+        with self._lock:
+            return self._child is not None and self._child.ask_where(job_id)
+
     def run(self, child: Child) -> Outcome:
         """Have the child do it; in the thread that the child belongs to, in the context of the attempt."""
         try:
@@ -126,6 +132,8 @@ class ProcessRunning:
     def _hear(self, message: dict[str, Any]) -> dict[str, Any] | None:
         if "progress" in message:
             self._sent.progress(*message["progress"])
+        elif "stack" in message:
+            self._sent.stack(message["stack"])
         elif "save" in message:
             return {"saved": self._refused(message["save"])}
         else:
@@ -215,6 +223,14 @@ class Child:
             self.kill()  # what it goes on to say would be taken for the next attempt's
             raise
         return None
+
+    def ask_where(self, job_id: UUID) -> bool:
+        """Have it say what it is executing for this job; from any thread. Returns whether it was asked."""
+        try:
+            self._wire.send({"where": str(job_id)})
+        except OSError:  # it has died
+            return False
+        return True
 
     def _next(self) -> dict[str, Any] | None:
         while True:

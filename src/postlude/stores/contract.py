@@ -138,6 +138,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from postlude.stores.asking import AskedStore
 from postlude.stores.callers import CallerStore
 from postlude.stores.notifying import NotificationStore
 from postlude.stores.reading import JobReader
@@ -304,7 +305,7 @@ class PauseStore(Protocol):
         ...
 
 
-class WorkerStore(Protocol):
+class WorkerStore(AskedStore, Protocol):
     """The operations on workers."""
 
     async def enlist(self, given_up: Callable[[], None] = ...) -> int:

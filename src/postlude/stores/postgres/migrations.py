@@ -28,7 +28,7 @@ class Migration(NamedTuple):
     """The schema that a release must at least know to work on the result."""
 
 
-MIGRATIONS: Final = tuple(Migration(version, needs=1) for version in (1, 2, 3))
+MIGRATIONS: Final = tuple(Migration(version, needs=1) for version in (1, 2, 3, 4))
 
 
 async def migrate(connection: Connection, location: Location, migrations: Sequence[Migration] = MIGRATIONS) -> None:

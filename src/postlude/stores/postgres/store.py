@@ -10,6 +10,7 @@ from postlude.stores.contract import Claimed
 from postlude.stores.liveness import new_worker_id
 from postlude.stores.postgres import by_hand, claiming, logs, pruning, reading, scheduling, searching, workers, writing
 from postlude.stores.postgres.arriving import Arriving
+from postlude.stores.postgres.asking import Asking
 from postlude.stores.postgres.bridge import Bridge
 from postlude.stores.postgres.callers import ForCallers
 from postlude.stores.postgres.fronts import Allowance, Fronts
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from postlude.limits import Limit
     from postlude.loglines import LogLine
     from postlude.pauses import Pause
+    from postlude.stores.asking import AskingStore
     from postlude.stores.contract import Description, Filter, Pruned
     from postlude.stores.gate import GateStore
     from postlude.stores.lanes import Cursors
@@ -316,6 +318,11 @@ class PostgresStore(ForCallers):
     def gate(self) -> GateStore:
         """Clauses 63 and 64."""
         return Gate(self._change, self._do)
+
+    @property
+    def asking(self) -> AskingStore:
+        """Clause 70."""
+        return Asking(self._change, self._do)
 
     # -- moving
 

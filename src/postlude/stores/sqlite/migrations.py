@@ -36,6 +36,7 @@ MIGRATIONS = (
     Migration(version=3, needs=2),
     Migration(version=4, needs=2),
     Migration(version=5, needs=2),
+    Migration(version=6, needs=2),
 )
 
 

@@ -23,6 +23,7 @@ from postlude.stores.sqlite import (
     writing,
 )
 from postlude.stores.sqlite.arriving import Arriving
+from postlude.stores.sqlite.asking import Asking
 from postlude.stores.sqlite.departing import Departing
 from postlude.stores.sqlite.gate import Gate
 from postlude.stores.sqlite.notifying import Notifications, folder_of
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from postlude.limits import Limit
     from postlude.loglines import LogLine
     from postlude.pauses import Pause
+    from postlude.stores.asking import AskingStore
     from postlude.stores.callers import Direct, Outbox
     from postlude.stores.contract import Claimed, Description, Filter
     from postlude.stores.gate import GateStore
@@ -340,6 +342,11 @@ class SQLiteStore:
     def gate(self) -> GateStore:
         """Clauses 63 and 64."""
         return Gate(self._write, self._read)
+
+    @property
+    def asking(self) -> AskingStore:
+        """Clause 70."""
+        return Asking(self._write, self._read)
 
     # -- moving
 

@@ -1,0 +1,1 @@
+DELETE FROM {schema}.questions WHERE job = ANY ($1)

@@ -1,0 +1,1 @@
+DELETE FROM {schema}.questions WHERE asked_at < $1

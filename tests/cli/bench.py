@@ -1,0 +1,61 @@
+"""An application whose tasks run until somebody opens a gate, for commands that look at what runs."""
+
+import asyncio
+import logging
+import threading
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from postlude import Postlude, progress, task
+
+app = FastAPI()
+durable = Postlude(app, worker="off")
+
+
+def wait_for(gate: str) -> None:
+    while not Path(gate).exists():
+        threading.Event().wait(0.01)  # in the function
+
+
+async def await_gate(gate: str) -> None:
+    closed = asyncio.Event()
+    while not Path(gate).exists():  # noqa: ASYNC240 - for a moment
+        asyncio.get_running_loop().call_later(0.01, closed.set)
+        await closed.wait()  # in the coroutine
+        closed.clear()
+
+
+@task(name="in_thread")
+def in_thread(gate: str) -> None:
+    wait_for(gate)
+
+
+@task(name="on_loop")
+async def on_loop(gate: str) -> None:
+    await await_gate(gate)
+
+
+@task(name="in_child", executor="process")
+def in_child(gate: str) -> None:
+    wait_for(gate)
+
+
+@task(name="on_loop_of_child", executor="process")
+async def on_loop_of_child(gate: str) -> None:
+    await await_gate(gate)
+
+
+@task(name="counted")
+def counted(gate: str) -> dict[str, str]:
+    logging.getLogger("bench").warning("first line")
+    progress(1, 2, "half")
+    wait_for(gate)
+    logging.getLogger("bench").warning("last line, token=hunter2")
+    return {"gate": "open", "token": "hunter2"}
+
+
+@task(name="broken")
+def broken() -> None:
+    message = "no such \x1b[31mcolour"
+    raise ValueError(message)
