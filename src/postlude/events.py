@@ -43,8 +43,9 @@ class AttemptEnded(NamedTuple):
     attempt: int
     outcome: str
     """`succeeded`, `failed`, `snoozed`, `cancelled`, or `interrupted`: given back, since its process stops."""
-    waited: float
-    """Seconds from the moment at which it was due to its start."""
+    waited: float | None
+    """Seconds from the moment at which it was due to its start; None: nobody has noted that moment, since it came
+    behind another job of its chain, or was not stored."""
     ran: float
     """Seconds from its start to its end."""
     stored: bool = True
@@ -285,8 +286,8 @@ class Begun(NamedTuple):
     """When; seconds since the epoch."""
     context: Context
     """In which the task is about to run; nothing else does. What is set there the task sees."""
-    waited: float = 0.0
-    """Seconds from the moment at which it was due until then."""
+    waited: float | None = None
+    """As in `AttemptEnded`."""
     stored: bool = False
     """Whether its call is."""
     origin: str | None = None

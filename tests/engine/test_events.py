@@ -94,7 +94,7 @@ LINES: list[tuple[Event, int, str]] = [
     (
         AttemptEnded(JOB, "main:f", 2, "succeeded", 0.25, 1.5),
         logging.DEBUG,
-        f"main:f succeeded (job {JOB}, attempt 2), 0.250 s after it was due, in 1.500 s",
+        f"main:f succeeded in 1.500 s (job {JOB}, attempt 2)",
     ),
     (
         ValueNotCarried("tenant", "it is too deep"),

@@ -53,6 +53,7 @@ def ends(heard: list[Event]) -> dict[str, list[tuple[int, str]]]:
     found: dict[str, list[tuple[int, str]]] = {}
     for event in heard:
         if isinstance(event, AttemptEnded):
+            assert event.waited is not None
             assert event.waited >= 0
             assert event.ran >= 0
             found.setdefault(event.task.rpartition(":")[2], []).append((event.attempt, event.outcome))
@@ -91,7 +92,24 @@ def test_what_was_not_stored_says_so(make: Make, serve: Serve) -> None:
         client.post("/")
         assert ran.wait(10)
     [ended] = [event for event in heard if isinstance(event, AttemptEnded)]
-    assert (ended.outcome, ended.stored) == ("succeeded", False)
+    assert (ended.outcome, ended.stored, ended.waited) == ("succeeded", False, None)
+
+
+@pytest.mark.parametrize("serve", ["embedded"], indirect=True)
+def test_since_when_a_follower_was_due_is_not_made_up(make: Make, serve: Serve) -> None:
+    """It was due when the one before it had ended, and nobody notes that."""
+    app, durable, heard = serving(make)
+
+    @app.post("/chain")
+    async def chain(background: BackgroundTasks) -> str:
+        background.add_task(fine)
+        return str(background.add_task(fine).id)
+
+    with serve(app) as client:
+        durable.blocking.jobs.wait(client.post("/chain").json(), timeout=10)
+    first, second = (event for event in heard if isinstance(event, AttemptEnded))
+    assert first.waited is not None
+    assert second.waited is None
 
 
 def test_a_subscriber_that_raises_harms_no_job(make: Make, serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,7 +113,8 @@ class Meters:
         if event.outcome == "interrupted":
             return  # given back, as if it had not been
         labels = {"task": self._tasks(event.task)}
-        self._histograms[START_LATENCY].record(event.waited, labels)
+        if event.waited is not None:
+            self._histograms[START_LATENCY].record(event.waited, labels)
         self._histograms[RUN].record(event.ran, labels)
         if event.outcome in _OUTCOMES:
             self._add(ATTEMPTS, event.task, outcome=_OUTCOMES[event.outcome])

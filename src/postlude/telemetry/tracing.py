@@ -64,7 +64,9 @@ class Tracing:
         """
         origin = read_origin(begun.origin)
         attributes = _attributes("process", begun.task, begun.job_id)
-        attributes |= {"postlude.attempt": begun.attempt, "postlude.start_latency": begun.waited}
+        attributes["postlude.attempt"] = begun.attempt
+        if begun.waited is not None:
+            attributes["postlude.start_latency"] = begun.waited
         attributes |= {_OF_ORIGIN[name]: str(value) for name, value in origin.items() if name in _OF_ORIGIN}
         added = get_current_span(_W3C.extract(trace_of(begun.origin, begun.carried), Context())).get_span_context()
         span = self._tracer.start_span(

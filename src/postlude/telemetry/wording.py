@@ -82,11 +82,8 @@ def _command(event: Event) -> str | None:
 
 def _said(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912 - a table: one line for each event
     match event:
-        case AttemptEnded(job_id, task, attempt, outcome, waited, ran):
-            return (
-                logging.DEBUG,
-                f"{task} {outcome} (job {job_id}, attempt {attempt}), {waited:.3f} s after it was due, in {ran:.3f} s",
-            )
+        case AttemptEnded(job_id, task, attempt, outcome, _, ran):
+            return logging.DEBUG, f"{task} {outcome} in {ran:.3f} s (job {job_id}, attempt {attempt})"
         case AttemptFailed(job_id, task, attempt, failure, again_in, _):
             then = "" if again_in is None else f", and is tried again in {again_in:.3g} s"
             level = logging.ERROR if again_in is None else logging.WARNING
