@@ -143,6 +143,12 @@ async def test_histograms_are_cumulative(said: Said) -> None:
     assert found["postlude_run_seconds_bucket{le=+Inf,task=main:f}"] == 4
 
 
+async def test_what_a_later_release_has_counted_is_left_out(said: Said) -> None:
+    """It may have run on this store, and have been rolled back."""
+    said.sums = [Sum(0, "main:f", "queue:1", 2), Sum(0, "main:f", "run:99", 2), Sum(0, "main:f", "run:0", 1)]
+    assert (await said.scrape())["postlude_run_seconds_bucket{le=+Inf,task=main:f}"] == 1
+
+
 async def test_what_is_now_is_a_gauge(said: Said) -> None:
     waiting = Waiting("mail", "main:f", due=3, later=1, behind=2, running=4)
     pause = Pause("queue", "mail")

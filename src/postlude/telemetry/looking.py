@@ -67,9 +67,10 @@ def totals(sums: Sequence[Sum]) -> list[Reading]:
         task = name if name in tasks else OTHER
         kind, _, bucket = counted.partition(":")
         if bucket:
-            measure = _HISTOGRAMS[kind]
-            buckets = histograms.setdefault((measure, task), [0] * (len(measure.bounds) + 1))
-            buckets[int(bucket)] += times
+            measure = _HISTOGRAMS.get(kind)
+            if measure is not None and int(bucket) <= len(measure.bounds):  # else a later release has counted it
+                buckets = histograms.setdefault((measure, task), [0] * (len(measure.bounds) + 1))
+                buckets[int(bucket)] += times
         elif kind in _OF_CALLS:
             counts[_OF_CALLS[kind], (task,)] += times
         else:
