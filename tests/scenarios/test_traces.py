@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import subprocess
+import sys
 from typing import Any
 
 from tests.scenarios.conftest import Serve, postgres_in_the_long_form
@@ -29,7 +31,7 @@ def sign_in(server: Server) -> str:
 
 @postgres_in_the_long_form
 def test_42_the_request_is_in_the_logs_and_the_span_of_its_task(serve: Serve) -> None:
-    """Of the first attempt, and of that in another process after SIGKILL. No secret is in either, nor in the errors."""
+    """Of the first attempt, and of that in another process after SIGKILL."""
     server = serve(uvicorn("traced")).start()
     job_id = sign_in(server)
     server.await_effect("started", "ada")
@@ -55,4 +57,31 @@ def test_42_the_request_is_in_the_logs_and_the_span_of_its_task(serve: Serve) ->
     assert processed["postlude.request.id"] == "r-1"
     assert processed["postlude.request.route"] == "POST /sign-in/{name}"
     assert processed["postlude.request.traceparent"] == TRACEPARENT
-    assert "hunter2" not in server.text
+
+
+def test_42_arguments_named_like_secrets_are_masked_everywhere(serve: Serve) -> None:
+    """The task has them. Whoever looks at its job sees that there are some: on a page, in a terminal, by the API."""
+    server = serve(uvicorn("traced")).start()
+    server.open_gate("ada")
+    job_id = sign_in(server)
+    wait_until(lambda: said(server, "log", "tests.scenarios.apps.traced:sign_in failed"), "its failure is said")
+    wait_until(lambda: json.loads(server.get(f"/jobs/{job_id}").body)["state"] == "failed", "it has failed")
+    page = server.get(f"/postlude/jobs/{job_id}")
+    shown = {
+        "page": page.body,
+        "terminal": _postlude(server, "jobs", "get", job_id),
+        "api": server.get(f"/jobs/{job_id}").body,
+        "metrics": server.get("/metrics/").body,
+        "output": server.text,
+    }
+    assert page.status == 200
+    assert [where for where, text in shown.items() if "hunter2" in text] == []
+    for where in ("page", "terminal"):
+        assert "api_key" in shown[where], where
+        assert "PermissionError" in shown[where], where
+
+
+def _postlude(server: Server, *words: str) -> str:
+    return subprocess.check_output(
+        [sys.executable, "-m", "postlude", *words], cwd=server.folder, env=server.env, text=True, timeout=60
+    )

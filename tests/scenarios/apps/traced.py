@@ -43,6 +43,15 @@ durable = Postlude(app)
 durable.instrument()
 
 
+def anybody() -> str:
+    return "view"
+
+
+app.mount("/metrics", durable.metrics())
+app.mount("/postlude", durable.dashboard(authorize=anybody))
+app.include_router(durable.router(authorize=anybody))
+
+
 async def sign_in(name: str, password: str, options: dict[str, str]) -> None:
     logging.getLogger("shop").info("signs in as %s", name)
     note("started", name)
