@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from notifications.sending import Answer, Answers
+from notifications.sending import MOST_WORDS, Answer, Answers
 
 LATER = {408, 409, 425, 429}
 """Answers that are no refusal: too slow, the same key is being worked on, too early, too many."""
@@ -34,7 +34,7 @@ class APISender:
             )
         except httpx.HTTPError as error:
             return dict.fromkeys(recipients, Answer("later", f"{self._url}: {error or type(error).__name__}"))
-        words = f"{response.status_code} {response.text[:500]}"
+        words = f"{response.status_code} {response.text[:MOST_WORDS]}"
         if response.is_success:
             return dict.fromkeys(recipients, Answer("accepted", words))
         later = response.is_server_error or response.status_code in LATER
@@ -57,7 +57,7 @@ def _fields(message: EmailMessage, recipients: Sequence[str]) -> dict[str, Any]:
             {
                 "name": each.get_filename(),
                 "type": each.get_content_type(),
-                "content": base64.b64encode(each.get_payload(decode=True)).decode(),  # type: ignore[arg-type]
+                "content": base64.b64encode(each.get_payload(decode=True)).decode(),  # type: ignore[arg-type]  # bytes, of a part
             }
             for each in message.iter_attachments()
         ],

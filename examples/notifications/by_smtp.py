@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, unquote
 
 from aiosmtplib import SMTP, SMTPException, SMTPRecipientRefused, SMTPResponseException
 
-from notifications.sending import Answer, Answers, Verdict
+from notifications.sending import MOST_WORDS, Answer, Answers, Verdict
 
 CONNECTIONS = 10
 """At most so many at a time from this process; servers count them."""
@@ -96,5 +96,8 @@ class SMTPSender:
 
 
 def _answer(code: int, words: str) -> Answer:
-    """RFC 5321, section 4.2.1: 2 has been done, 4 may be done later, 5 will not be done."""
-    return Answer({2: "accepted", 4: "later"}.get(code // 100, "refused"), f"{code} {words}")  # type: ignore[arg-type]
+    """RFC 5321, section 4.2.1: 2.. has been done, 4.. may be done later, 5.. will not be done."""
+    said = f"{code} {words[:MOST_WORDS]}"
+    if code < 400:
+        return Answer("accepted", said)
+    return Answer("later" if code < 500 else "refused", said)

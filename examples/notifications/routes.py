@@ -63,7 +63,8 @@ async def allowed(key: Annotated[str | None, Depends(APIKeyHeader(name="X-API-Ke
 
 @asynccontextmanager
 async def connections(_: FastAPI) -> AsyncIterator[None]:
-    """Of the sender: kept while the application runs."""
+    """Of the sender, which is made before two tasks can ask for it at once."""
+    sender()
     yield
     await sender().close()
     sender.cache_clear()

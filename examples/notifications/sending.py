@@ -11,6 +11,10 @@ Verdict = Literal["accepted", "later", "unknown", "refused"]
 """`later`: it was not taken now; `unknown`: the connection was lost when it may have been taken."""
 
 
+MOST_WORDS = 300
+"""Letters that are kept of what the other side says: they are saved with the job, for each recipient."""
+
+
 class Answer(NamedTuple):
     """What became of the message for one recipient, in the words of the other side."""
 

@@ -7,8 +7,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 
@@ -19,7 +21,7 @@ from notifications.main import app, durable
 from notifications.messages import Mail, compose
 from notifications.sending import Sender, sender
 from notifications.settings import settings
-from notifications.tasks import TWO_DAYS, Delivery, send_mail
+from notifications.tasks import TWO_DAYS, Delivery, acknowledge, send_mail
 from postlude import Job
 from postlude.testing import Worker, worker
 from tests.notifications.mailserver import CERTIFICATE, MailServer, tls
@@ -249,6 +251,31 @@ async def test_what_is_lost_before_data_is_not_held(server: MailServer) -> None:
         await at.advance(MINUTE)
         await job.refresh()
     assert (job.state, len(server.received)) == ("succeeded", 1)
+
+
+# The acknowledgement
+
+
+async def test_an_acknowledgement_that_is_repeated_after_it_was_written_stays_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "acknowledged.txt").write_text("of somebody else\n")
+    synced: list[int] = []
+
+    def fsync(file: int) -> None:
+        synced.append(file)
+        if len(synced) == 1:
+            raise OSError("the disk is gone for a moment")
+
+    monkeypatch.setattr("notifications.tasks.os", SimpleNamespace(fsync=fsync))  # and not that of the store
+    async with worker(app) as at:
+        for key in ("first", "second", "first"):
+            await durable.enqueue(acknowledge, uuid4(), f"{key}@example.com", "welcome", key)
+        await at.run_all()
+    lines = [line.split() for line in (tmp_path / "acknowledged.txt").read_text().splitlines()]
+    assert sorted(line[2] for line in lines) == ["else", "first@example.com", "second@example.com"]
+    assert len(synced) == 2
 
 
 # A mail API
