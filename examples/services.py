@@ -1,4 +1,4 @@
-"""Both services in one application: `uvicorn services:app`, started in this folder."""
+"""Both services and the dashboard in one application: `uvicorn services:app`, started in this folder."""
 
 from fastapi import Depends
 
@@ -10,3 +10,4 @@ __all__ = ["app", "durable"]
 
 # Where callers of the mail have to show a key, those of the reports have to, too.
 app.include_router(reports(durable), dependencies=[Depends(allowed)])
+app.mount("/postlude", durable.dashboard())
