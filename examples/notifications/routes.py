@@ -78,8 +78,8 @@ async def notify(mail: Mail, tasks: BackgroundTasks) -> Response:
     """Send a mail after this answer, which says where to ask what has become of it."""
     try:
         compose(mail, NIL)  # what is wrong with it is told now, and not to the log
-        if not settings().into_folder:
-            tasks.options(expires_after=86400).add_task(take_turn, mail.to)
+        for each in [] if settings().into_folder else mail.recipients:
+            tasks.options(expires_after=86400).add_task(take_turn, each)
         job = tasks.add_task(send_mail, mail)
     except ArgumentsTooLarge as error:
         raise HTTPException(413, str(error)) from None

@@ -110,9 +110,10 @@ def test_where_mail_goes_to_the_world_callers_show_a_key_and_recipients_have_a_r
             for _ in range(3):
                 taken = ask(server, MAIL, key=KEY)
                 assert (taken.status, server.get(taken.headers["location"]).status) == (202, 401)
-            assert ask(server, MAIL | {"to": "grace@example.com"}, key=KEY).status == 202
-            wait_until(lambda: len(acknowledged(server)) == 3, "all are acknowledged but one")
-            assert Counter(mail.recipients[0] for mail in mails.received) == {
+            for mail in ({"cc": ["ada@example.com"]}, {}):
+                assert ask(server, MAIL | {"to": "grace@example.com"} | mail, key=KEY).status == 202
+            wait_until(lambda: len(acknowledged(server)) == 3, "all are acknowledged but two, one of them a copy")
+            assert Counter(to for mail in mails.received for to in mail.recipients) == {
                 "ada@example.com": 2,
                 "grace@example.com": 1,
             }
