@@ -16,9 +16,13 @@ SOURCES := src tests examples scripts $(wildcard benchmarks)
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' Makefile
 
-run: .venv/.run ## Start the notification service on http://127.0.0.1:8000 (PORT= to change it)
+run: .venv/.run ## Start both example services and the dashboard on http://127.0.0.1:8000 (PORT= to change it)
 	@$(BIN)/python scripts/check_port.py 127.0.0.1 "$(PORT)"
-	@cd examples/notifications && exec ../../$(BIN)/uvicorn --app-dir .. notifications.main:app --host 127.0.0.1 --port "$(PORT)"
+	@printf '%s\n' 'Worth opening:' \
+	  '  http://127.0.0.1:$(PORT)/reports    ask a question of 336,776 flights' \
+	  '  http://127.0.0.1:$(PORT)/outbox     the mails that were sent' \
+	  '  http://127.0.0.1:$(PORT)/postlude/  the jobs behind them, in the dashboard'
+	@cd examples/notifications && exec ../../$(BIN)/uvicorn --app-dir .. both:app --host 127.0.0.1 --port "$(PORT)"
 
 demo: .venv/.run ## Kill a server in the middle of 100 notifications, start it again, count
 	@$(BIN)/postlude demo

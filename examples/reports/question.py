@@ -154,7 +154,7 @@ class Question(Part):
         """
         problems = list(self._problems(columns))
         if problems:
-            raise Refused(" ".join(f"{problem}." for problem in problems))
+            raise Refused(" ".join(problem if problem.endswith("?") else f"{problem}." for problem in problems))
 
     def _problems(self, columns: Mapping[str, Kind]) -> Iterator[str]:
         if len(set(self.group_by)) < len(self.group_by):

@@ -42,7 +42,9 @@ def make_report(data: Data, question: Question) -> Answer:
     files = storage.files_of(data, job.id)
     # DuckDB is asked for its progress by a thread, and that knows no current job.
     found = numbers(question, files, lambda share, doing: job.progress(round(100 * share, 1), 100, doing))
-    return answer(question, data.name, found)
+    made = answer(question, data.name, found)
+    job.progress(100, 100, "done")
+    return made
 
 
 @task(
