@@ -38,7 +38,7 @@ def accepted(job: Job[Any]) -> Response:
 class Accepted(Response):
     """See `accepted`. The addresses are found out when it is sent: only then is it known which application answers."""
 
-    media_type = "application/json"
+    media_type: str | None = "application/json"
 
     def __init__(self, job: Job[Any]) -> None:
         super().__init__(status_code=202, headers={"retry-after": str(RETRY_AFTER), "cache-control": "no-store"})

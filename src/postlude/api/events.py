@@ -109,7 +109,7 @@ class EventStream(Response):
     It is sent by `EventRoute`, and not where other responses are: see there.
     """
 
-    media_type = "text/event-stream"
+    media_type: str | None = "text/event-stream"
 
     def __init__(self, events: AsyncGenerator[str, None] | None = None) -> None:
         # Proxies must not wait for the end of it, nor compress it, and nobody may keep it.

@@ -105,26 +105,23 @@ class _Routes:
                 responses={**_not_yet(model), **_problems(403, 409)},
                 **owned,
             )
-        router.routes.append(self._event_route(router))
-
-    def _event_route(self, router: APIRouter) -> EventRoute:
         said = "Events `state`, `progress` and `log`, and at last `end`; each has as its data JSON in one line."
-        return EventRoute(
-            f"{router.prefix}/{{job_id}}/events",
+        router.add_api_route(
+            "/{job_id}/events",
             self.events,
             methods=["GET"],
             name=EVENTS,
+            # Said, since FastAPI would look for it in the signature of the response.
             status_code=200,
             response_class=EventStream,
             response_model=None,
-            tags=router.tags,
-            dependencies=router.dependencies,
             responses={
                 # A model would be said to come as events, too.
                 **{status: _as_json(problem) for status, problem in router.responses.items()},
-                200: {"description": said, "content": {EventStream.media_type: _STREAM}},
+                200: {"description": said, "content": {"text/event-stream": _STREAM}},
                 204: {"description": "It has ended, and all was told: do not ask again"},
             },
+            route_class_override=EventRoute,
         )
 
     async def status(self, asked: Annotated[Asked, Depends(access.asked)], response: Response) -> JobStatus:
