@@ -234,14 +234,14 @@ class Lookout:
             return None if self._spare_now() >= 1 else EVERY
         now = self._clock.elapsed()
         early = now - self._looked_at < EVERY * 0.9  # a timer is not exact
-        self._spare, self._looked_at = self._spare_now() - early, now
+        self._spare, self._looked_at = max(0.0, self._spare_now() - early), now
         if self._jobs:
             store = await self._opened()
-            asked = dict(self._jobs)
-            found = await store.glances({job_id: each.behind for job_id, each in asked.items()})
-            jobs = {job.id: job for job in found}
-            for job_id, watched in asked.items():
-                watched.seen(jobs.get(job_id))
+            watched = dict(self._jobs)
+            behind = {job_id: each.behind for job_id, each in watched.items()}
+            found = {job.id: job for job in await store.glances(behind)}
+            for job_id, each in watched.items():
+                each.seen(found.get(job_id), with_lines=behind[job_id] is not None)
         for shared in tuple(self._shared.values()):
             shared.seen(await shared.read())
         return EVERY
@@ -297,13 +297,14 @@ class _Watched(_Source):
         """The number of the line behind which its log is to be read; None: nobody wants it."""
         return self._last_line if self.reading else None
 
-    def seen(self, job: Glance | None) -> None:
+    def seen(self, job: Glance | None, *, with_lines: bool) -> None:
         """Take over what was found; None: there is no such job."""
         lines = () if job is None else job.lines
         if lines and job is not None:
             self._lines = newest([*self._lines, *lines])
             self._last_line = job.last_line
-        known, self.over = self.job, job is None or job.state.finished
+        # Whoever has come to read its lines in the meantime gets those before it is over.
+        known, self.over = self.job, job is None or (job.state.finished and (with_lines or not self.reading))
         if job is not None:
             self.job = job._replace(lines=(), last_line=0)
         if self.over or lines or self.job != known:

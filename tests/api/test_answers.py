@@ -89,7 +89,7 @@ async def test_of_a_failure_the_caller_learns_what_and_not_where(site: Site) -> 
     assert told["error"] == {"type": "ConnectionError", "message": "no connection to smtp://ann:[masked]@mail"}
     result = await site.ask(f"/jobs/{job.id}/result").end()
     assert result.status == 409
-    assert result.json["detail"].startswith("This job has no result: it is failed. no connection")
+    assert result.json["detail"].startswith("This job has no result: it is failed. ConnectionError: no connection")
     assert "Traceback" not in result.text + str(told)
     assert "geheim" not in result.text + str(told)
 

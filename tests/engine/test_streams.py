@@ -160,6 +160,21 @@ async def test_who_comes_later_hears_what_is_known_at_once(bench: Bench, owner: 
     assert (second.lines, third.lines, bench.looks) == (["a", "b", "c"], ["c"], looks)
 
 
+async def test_who_comes_while_the_end_is_looked_at_gets_the_lines_before_it(
+    bench: Bench, owner: int, listen: Listen
+) -> None:
+    claim = await running(bench.store, owner)
+    await bench.store.settle([ended(claim, Event.SUCCEED)._replace(lines=[line("last words")])])
+    reached, gate = bench.faulty.shut("glances")
+    first = listen(bench.hub.watch(claim.job_id))
+    await reached.wait()
+    reads = listen(bench.hub.watch(claim.job_id, lines_after=0))
+    await turns()
+    gate.set()
+    await asyncio.gather(first.task, reads.task)
+    assert (reads.lines, first.states[-1], reads.states[-1]) == (["last words"], "succeeded", "succeeded")
+
+
 async def test_lines_only_for_those_who_ask(bench: Bench, owner: int, listen: Listen) -> None:
     claim = await running(bench.store, owner)
     await bench.store.report({claim: Report(Progress(1), None, [line("secret")])})

@@ -138,9 +138,8 @@ class _Routes:
             response.headers["location"] = path_of(request.scope, STATUS, str(job.id))
             return self._answer(job, response, role=asked.role)
         if job.state is not JobState.SUCCEEDED:
-            status = self._showing.status(job, all_of_it=True)
-            why = status.error.message if isinstance(status, JobDetails) and status.error else job.reason
-            raise HTTPException(409, f"This job has no result: it is {job.state}. {why or ''}".rstrip())
+            why = self._showing.details(job).reason or ""
+            raise HTTPException(409, f"This job has no result: it is {job.state}. {why}".rstrip())
         try:
             return Response(self._showing.result(job.result), headers=NOT_KEPT, media_type="application/json")
         except (ResultNotStored, ResultDoesNotFit):

@@ -57,20 +57,13 @@ class Showing:
 
     def status(self, job: Job[Any], *, all_of_it: bool) -> JobStatus:
         """A job that was read, for those who may see all of it or not."""
-        told = {
-            "id": job.id,
-            "state": job.state,
-            "progress": self._progress(job.progress),
-            "created_at": job.created_at,
-            "run_at": job.run_at,
-            "started_at": job.started_at,
-            "finished_at": job.finished_at,
-        }
-        if not all_of_it:
-            return JobStatus.model_validate(told)
+        return self.details(job) if all_of_it else JobStatus.model_validate(self._told(job))
+
+    def details(self, job: Job[Any]) -> JobDetails:
+        """The same for those who may see all of it."""
         return JobDetails.model_validate(
             {
-                **told,
+                **self._told(job),
                 "task": job.task,
                 "attempts": job.attempts,
                 "waiting": job.waiting,
@@ -79,6 +72,17 @@ class Showing:
                 "error": self._error(job.error),
             }
         )
+
+    def _told(self, job: Job[Any]) -> dict[str, Any]:
+        return {
+            "id": job.id,
+            "state": job.state,
+            "progress": self._progress(job.progress),
+            "created_at": job.created_at,
+            "run_at": job.run_at,
+            "started_at": job.started_at,
+            "finished_at": job.finished_at,
+        }
 
     def result(self, value: object) -> bytes:
         """What a task returned, as JSON."""
