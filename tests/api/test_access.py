@@ -1,13 +1,16 @@
 """Who may see a job, and who may change it: every route × nobody, view, act, owner, other owner, and no `authorize`."""
 
-import pytest
-from fastapi import Depends, FastAPI
+from typing import Annotated
+from uuid import UUID
 
-from postlude import Postlude
+import pytest
+from fastapi import Depends, FastAPI, Response
+
+from postlude import BackgroundTasks, Postlude, accepted
 from postlude.api import RequestedJob
 from postlude.errors import CallError
 from tests.api.asgi import Answer, serving
-from tests.api.conftest import Site, gate, owner_only
+from tests.api.conftest import Site, gate, owner_only, report, signed_in
 
 ROUTES = [
     ("GET", "", 200),
@@ -97,6 +100,30 @@ def test_an_authorize_that_cannot_be_called(place: str) -> None:
     durable = Postlude(FastAPI(), place)
     with pytest.raises(CallError, match="RequestedJob"):
         durable.router(authorize=authorize)
+
+
+async def test_several_callers_of_one_job_are_told_apart_by_the_id_that_each_has_got(place: str) -> None:
+    given: dict[UUID, str] = {}
+
+    async def by_table(job: RequestedJob, job_id: UUID, user: Annotated[str, Depends(signed_in)]) -> bool:
+        assert job.task.endswith("report")
+        return given.get(job_id) == user
+
+    site = Site(place, by_table, worker="off")
+
+    @site.app.post("/shared")
+    async def order(tasks: BackgroundTasks, user: Annotated[str, Depends(signed_in)]) -> Response:
+        job = tasks.options(key="one").add_task(report, "shared")
+        given[job.id] = user
+        return accepted(job)
+
+    async with serving(site.app):
+        where = {user: (await site.ask("/shared", method="POST", user=user).end()).json for user in ("ann", "bob")}
+        assert where["ann"]["id"] != where["bob"]["id"]
+        for user, other in (("ann", "bob"), ("bob", "ann")):
+            answer = await site.ask(where[user]["status"], user=user).end()
+            assert (answer.status, answer.json["id"]) == (200, where["ann"]["id"]), "one job answers for both"
+            assert (await site.ask(where[user]["status"], user=other).end()).status == 404
 
 
 def test_an_authorize_that_is_none(place: str) -> None:
