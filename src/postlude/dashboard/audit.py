@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from postlude.dashboard.routing import Page
 from postlude.errors import UnknownValue
@@ -28,7 +29,7 @@ async def show(asked: Asked) -> Response:
         "audit",
         asked.visitor,
         current="audit",
-        lines=[(line, _details(line.details)) for line in lines],
+        lines=[(line, _details(line.details), _is_id(line.target)) for line in lines],
         older=lines[-1].number if len(lines) == _LINES else None,
     )
 
@@ -36,6 +37,14 @@ async def show(asked: Asked) -> Response:
 def _details(text: str | None) -> dict[str, Any]:
     found = json.loads(text) if text else {}
     return found if isinstance(found, dict) else {"": found}
+
+
+def _is_id(target: str) -> bool:
+    try:
+        UUID(target)
+    except ValueError:
+        return False
+    return True
 
 
 PAGES: Final = (Page("/audit", show),)
