@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response
 
+from postlude.api.events import EventRoute
 from postlude.dashboard import audit, bulk, job, jobs, live, overview, queues, schedules, signing, tasks, workers
 from postlude.dashboard.forms import Refused, read_form
 from postlude.dashboard.headers import Headers
@@ -45,6 +46,7 @@ class Dashboard(FastAPI):
         self.needs_link: bool = authorize is None
         """Whether somebody has to be given a link to come in."""
         self.site = site
+        self.router.route_class = EventRoute
         visitor = Depends(visitor_by(authorize, site.tokens))
         for page in PAGES:
             answer = _changing(page, site, visitor) if page.changes else _showing(page, site, visitor)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from starlette.responses import StreamingResponse
-
+from postlude.api.events import EventStream
 from postlude.dashboard.routing import Page
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from starlette.responses import Response
 
@@ -32,26 +31,20 @@ async def anything(asked: Asked) -> Response:
     async def pulse() -> tuple[int, Any]:
         return int(site.clock.now() // _ANYHOW), tuple((await site.views.jobs(limit=_NEWEST)).rows)
 
-    return _stream(_beats(site.hub.share("dashboard", pulse), lambda value: value is not None))
+    return EventStream(_beats(site.hub.share("dashboard", pulse), lambda value: value is not None))
 
 
 async def one_job(asked: Asked) -> Response:
     """For the page of a job, until it has ended."""
     view = await asked.site.views.job(asked.path("job_id"))
     watched = asked.site.hub.watch(view.row.id, lines_after=0)
-    return _stream(_beats(watched, lambda news: news.job is not None or bool(news.lines)))
+    return EventStream(_beats(watched, lambda news: news.job is not None or bool(news.lines)))
 
 
-async def _beats(news: AsyncGenerator[T, None], is_new: Callable[[T], bool]) -> AsyncIterator[str]:
+async def _beats(news: AsyncGenerator[T, None], is_new: Callable[[T], bool]) -> AsyncGenerator[str, None]:
     async with aclosing(news) as told:
         async for one in told:
             yield _CHANGED if is_new(one) else _NOTHING
-
-
-def _stream(lines: AsyncIterator[str]) -> Response:
-    # Not to be collected or compressed on the way.
-    headers = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
-    return StreamingResponse(lines, media_type="text/event-stream", headers=headers)
 
 
 PAGES: Final = (Page("/live", anything), Page("/live/jobs/{job_id}", one_job))
