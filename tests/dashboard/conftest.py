@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 
 from postlude import Postlude
 from postlude.dashboard.application import Dashboard
+from tests.stores.places import await_calm, database_in
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NO_CHROMIUM = "no Chromium is installed here, so NOTHING IS TRIED IN A BROWSER: apt-get install chromium"
@@ -58,14 +59,26 @@ class Visited:
         return self.client.post(f"/postlude/{page}", data={**self.token(), **fields}, headers=headers)
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.soak)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty place for a store; in the long form one in PostgreSQL, too."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'jobs.db'}"
+    else:
+        server = request.getfixturevalue("postgres")
+        await_calm(server)
+        with database_in(server) as url:
+            yield url
+
+
 @pytest.fixture
-def visit(tmp_path: Path) -> Iterator[Visit]:
+def visit(url: str) -> Iterator[Visit]:
     """Mount a dashboard on a store of its own; `authorize` as given."""
     made: list[Postlude] = []
 
     def visit(authorize: Callable[..., Any] | None = None, **options: Any) -> Visited:
         app = FastAPI()
-        durable = Postlude(app, f"sqlite:///{tmp_path / 'jobs.db'}", **options)
+        durable = Postlude(app, url, **options)
         dashboard = durable.dashboard(authorize=authorize)
         app.mount("/postlude", dashboard)
         made.append(durable)

@@ -73,7 +73,6 @@ class Pages:
 
         html = self._templates.get_template(f"{template}.html").render(
             root=root_of(request),
-            here=request.url.path,
             theme=_theme(request),
             visitor=visitor,
             may_act=visitor is not None and visitor.role == "act",

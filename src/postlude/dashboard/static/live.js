@@ -71,8 +71,10 @@ export function follow(main, sign, shown) {
     source.addEventListener("changed", look);
     source.addEventListener("error", () => {
       say("off", "Not live: trying again");
-      // The browser connects again by itself, unless the answer was none that it listens to.
-      if (source.readyState === EventSource.CLOSED) rest();
+      // The browser connects again by itself, unless the answer was none that it listens to: then the page says why.
+      if (source.readyState !== EventSource.CLOSED) return;
+      rest();
+      look();
     });
   }
 
