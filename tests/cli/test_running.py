@@ -37,10 +37,10 @@ def environ(desk: Desk) -> dict[str, str]:
 
 
 @contextmanager
-def following(desk: Desk, *words: str) -> Iterator[Iterator[str]]:
+def following(desk: Desk, *words: str, url: bool = True) -> Iterator[Iterator[str]]:
     """The lines of a command that goes on until Ctrl-C."""
     with subprocess.Popen(
-        [COMMAND, *words, "--url", desk.url],
+        [COMMAND, *words, *(["--url", desk.url] if url else [])],
         stdout=subprocess.PIPE,
         text=True,
         env=environ(desk),

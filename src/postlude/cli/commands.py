@@ -20,6 +20,7 @@ from postlude.cli.migrating import bring_up_to_date
 from postlude.cli.move import ends_of, move_jobs
 from postlude.cli.queues import pause, queues, resume
 from postlude.cli.schedules import schedules
+from postlude.cli.serving import dashboard, dashboard_link
 from postlude.cli.status import status
 from postlude.cli.steering import cancel, delete, retry
 from postlude.cli.tasks import tasks
@@ -202,6 +203,8 @@ commands.command()(pause)
 commands.command()(resume)
 commands.add_typer(schedules, name="schedules")
 commands.command()(workers)
+commands.command()(dashboard)
+commands.command()(dashboard_link)
 commands.command()(backup)
 commands.command()(export)
 commands.command()(audit)

@@ -1,0 +1,106 @@
+"""`postlude dashboard` and `postlude dashboard-link`: see and steer in a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import typer
+from rich.text import Text
+
+from postlude.cli.noting import me, note
+from postlude.cli.opened import application_of, look_up
+from postlude.cli.printing import Output
+from postlude.cli.running import ended, on_store
+from postlude.dashboard import make
+from postlude.dashboard.tokens import LINK_SECONDS, Tokens
+from postlude.errors import PostludeError
+from postlude.streams import Hub
+
+if TYPE_CHECKING:
+    from postlude.cli.opened import Opened
+    from postlude.standalone.finding import Found
+    from postlude.stores.gate import GateStore
+
+HOST: Final = "127.0.0.1"
+"""Where the dashboard alone is served: to this machine and nobody else."""
+PORT: Final = 8420
+USUAL: Final = "http://127.0.0.1:8000/postlude"
+"""Where a dashboard is that is mounted as the documentation has it."""
+
+
+def dashboard(
+    application: Annotated[
+        str | None,
+        typer.Argument(metavar="[APP]", show_default=False, help="As for `postlude worker`, found in the same way."),
+    ] = None,
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where it is served; 0: any that is free.")] = PORT,
+) -> None:
+    """Serve the dashboard of an application alone, to this machine, until Ctrl-C.
+
+    Nothing of the application is started, and no jobs run in this process, though it is seen as one that has the store
+    open. The link that is printed works once. To look
+    at a server's store from elsewhere, forward the port: `ssh -L 8420:127.0.0.1:8420 server`.
+    """
+    out = Output()
+    raise typer.Exit(
+        ended(lambda: asyncio.run(_serve(application_of(look_up(application, None, out)), port, out)), out)
+    )
+
+
+async def _serve(found: Found, port: int, out: Output) -> None:
+    import uvicorn  # noqa: PLC0415 - the other commands need not wait for it
+
+    engine = found.engine
+    hub = Hub(engine.store, engine.jobs.waiters, engine.clock, engine.events, lambda: server.should_exit)
+    pages = make(engine, hub, None)
+    server = uvicorn.Server(uvicorn.Config(pages, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
+    with _bound(port) as listening:
+        try:
+            token = await pages.site.tokens.new_link(who=me())
+            link = f"http://{HOST}:{listening.getsockname()[1]}/sign-in?token={token}"
+            out.show(None, Text(f"{link}\n(works once, within {LINK_SECONDS / 60:.0f} minutes; Ctrl-C ends it)"))
+            await server.serve(sockets=[listening])
+        finally:
+            hub.end()
+            await engine.close()
+
+
+def _bound(port: int) -> contextlib.closing[socket.socket]:
+    try:
+        listening = socket.create_server((HOST, port))
+    except OSError as error:
+        message = f"--port {port} cannot be listened on: {os.strerror(error.errno or 0)}. Name another one, or 0."
+        raise PostludeError(message) from error
+    return contextlib.closing(listening)
+
+
+@on_store()
+async def dashboard_link(
+    opened: Opened,
+    *,
+    at: Annotated[str, typer.Option(metavar="URL", help="Where the dashboard is.")] = USUAL,
+    role: Annotated[
+        Literal["view", "act"], typer.Option(metavar="view|act", help="What whoever uses it may do.")
+    ] = "act",
+    who: Annotated[
+        str | None, typer.Option(show_default=False, help="Whom the audit log names. Default: you, on this machine.")
+    ] = None,
+) -> None:
+    """Make a link that signs somebody in to the dashboard, once, within 15 minutes.
+
+    For a dashboard without `authorize`. The store keeps only a hash of what is in the link.
+    """
+
+    async def gate() -> GateStore:
+        return opened.store.gate
+
+    name = who or me()
+    token = await Tokens(gate, opened.clock).new_link(role=role, who=name)
+    await note(opened, "dashboard-link", name, role=role)
+    link = f"{at.rstrip('/')}/sign-in?token={token}"
+    opened.out.show({"link": link, "role": role, "seconds": LINK_SECONDS}, Text(link))

@@ -1,0 +1,36 @@
+"""`postlude dashboard` and `postlude dashboard-link`: in, once, with what is printed."""
+
+import re
+import socket
+
+import httpx
+
+from tests.cli.conftest import APP, Desk
+from tests.cli.test_running import following
+
+
+def test_the_dashboard_is_served_alone_and_let_into_by_its_link(desk: Desk) -> None:
+    with following(desk, "dashboard", APP, "--port", "0", url=False) as lines:
+        link = next(lines).strip()
+        root = link.partition("/sign-in")[0]
+        assert root.startswith("http://127.0.0.1:")
+        with httpx.Client(base_url=root, headers={"Origin": root}, follow_redirects=True) as browser:
+            form = dict(re.findall(r'name="(\w+)" value="([^"]+)"', browser.get(link).text))
+            assert browser.post("/sign-in", data=form).status_code == 200
+            assert "Workers" in browser.get("/workers").text
+        assert httpx.get(f"{root}/workers").status_code in {401, 403}
+
+
+def test_a_link_is_made_for_a_dashboard_elsewhere(either: Desk) -> None:
+    made = either.answers("dashboard-link", "--at", "https://shop.example/postlude/", "--role", "view", "--who", "ada")
+    assert made["link"].startswith("https://shop.example/postlude/sign-in?token=")
+    (line,) = either.on_store(lambda store: store.gate.audit(limit=9))
+    assert (line.action, line.target) == ("dashboard-link", "ada")
+    assert made["link"].partition("=")[2] not in str(line)
+
+
+def test_a_port_that_is_taken_is_named(desk: Desk) -> None:
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert f"--port {port} cannot be listened on" in desk.refuses("dashboard", APP, "--port", port, code=1)
