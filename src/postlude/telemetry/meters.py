@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.metrics import Observation, get_meter
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from postlude.events import Event
     from postlude.telemetry.measures import Measure, Reading
 
-READ_FOR = 1.0
+READ_FOR: Final = 1.0
 """Seconds for which what was read is not read again: the gauges of one collection are asked one by one."""
-_OUTCOMES = {"succeeded": "succeeded", "cancelled": "cancelled", "snoozed": "postponed"}
+_OUTCOMES: Final = {"succeeded": "succeeded", "cancelled": "cancelled", "snoozed": "postponed"}
 """Of attempts of which nothing but their end is told."""
 
 
@@ -62,6 +62,12 @@ class Meters:
         worker: Callable[[], str],
         clock: Clock,
     ) -> None:
+        self._read = read
+        self._worker = worker
+        self._clock = clock
+        self._tasks = Bounded()
+        self._readings: Sequence[Reading] = ()
+        self._read_at = 0.0
         meter = get_meter("postlude", version, provider)
         self._counters = {
             measure: meter.create_counter(measure.opentelemetry, description=measure.text)
@@ -80,12 +86,6 @@ class Meters:
         for measure in MEASURES:
             if measure.kind == "gauge":
                 self._observe(meter, measure)
-        self._read = read
-        self._worker = worker
-        self._clock = clock
-        self._tasks = Bounded()
-        self._readings: Sequence[Reading] = ()
-        self._read_at = 0.0
 
     def hear(self, event: Event) -> None:
         """Count what has happened."""
