@@ -71,8 +71,7 @@ class Endings:
         started, waited, took = attempt.started_at, None, None
         if started is not None:
             took = settlement.at - started
-            if claim.after is None:  # else it was due when the one before it had ended, which nobody has noted
-                waited = started - (claim.due_at or claim.run_at or claim.created_at)
+            waited = claim.waited(started)
         self.tallies.note(claim.task, measure_of(settlement, outcome), settlement.at, waited, took)
 
     def end(self, claim: Claim, outcome: Outcome) -> None:

@@ -206,6 +206,12 @@ class Claim(NamedTuple):
     due_at: float = 0.0
     """Since when it was due, of one that was claimed from the queue."""
 
+    def waited(self, started_at: float) -> float | None:
+        """Seconds for which it was due until then; None: it came behind another job, whose end nobody has noted."""
+        if self.after is not None:
+            return None
+        return max(0.0, started_at - (self.due_at or self.run_at or self.created_at))
+
 
 class Failure(NamedTuple):
     """What an attempt raised."""

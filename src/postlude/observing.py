@@ -53,7 +53,7 @@ def _begun(attempt: Admitted, context: Context) -> Begun:
         return begun
     return begun._replace(
         attempt=claim.attempt + (claim.state is JobState.STAGED),
-        waited=None if claim.after is not None else max(0.0, at - max(claim.created_at, claim.run_at)),
+        waited=claim.waited(at),
         stored=not call.ephemeral,
         origin=claim.origin,
     )

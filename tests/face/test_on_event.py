@@ -149,3 +149,15 @@ def test_without_a_subscriber_no_attempt_is_looked_at(make: Make, serve: Serve) 
         client.post("/")
         assert ran.wait(10)
     assert durable._runtime.events.counts["AttemptEnded"] == 0
+
+
+@pytest.mark.parametrize("serve", ["embedded"], indirect=True)
+def test_a_delay_is_no_wait(make: Make, serve: Serve) -> None:
+    """A job waits from the moment at which it is due, and not from the one at which it was added."""
+    app, durable, heard = serving(make)
+    with serve(app):
+        job = durable.blocking.options(delay=1.0).enqueue(fine)
+        durable.blocking.jobs.wait(job.id, timeout=10)
+    [ended] = [event for event in heard if isinstance(event, AttemptEnded)]
+    assert ended.waited is not None
+    assert ended.waited < 1.0
