@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
+import typer
 import yaml  # type: ignore[import-untyped]  # what uvicorn reads its log settings with
 
+from postlude.cli.commands import commands
 from postlude.events import Event
 from postlude.telemetry.measures import MEASURES, OF_WORKER, Measure
 from tests.docs.pages import ROOT
+from tests.engine.test_events import LINES
 
 DOCS = ROOT / "docs"
 PAGE = (DOCS / "observability.md").read_text("utf-8")
@@ -111,3 +114,27 @@ def test_the_blocks_for_prometheus_are_yaml_and_ask_for_what_is_mounted() -> Non
     ]
     [job] = scrape["scrape_configs"]
     assert f'app.mount("{job["metrics_path"].rstrip("/")}", durable.metrics())' in PAGE
+
+
+def wrong_command(line: str) -> str | None:
+    """What there is not in a command line; None: all of it is there."""
+    _, *words = line.split()
+    command: Any = typer.main.get_command(commands)
+    while hasattr(command, "commands"):
+        if not words or words[0] not in command.commands:
+            return f"{line}: there is {', '.join(command.commands)}"
+        command = command.commands[words.pop(0)]
+    known = {option for parameter in command.params for option in parameter.opts}
+    return next((f"{line}: no {word}" for word in words if word.startswith("--") and word not in known), None)
+
+
+def test_the_commands_of_the_runbook_are_there() -> None:
+    lines = {" ".join(line.split()) for line in re.findall(r"`(postlude [^`]+)`", RUNBOOK)}
+    assert len(lines) > 10
+    assert [found for line in sorted(lines) if (found := wrong_command(line))] == []
+
+
+def test_the_commands_that_errors_end_with_are_there() -> None:
+    lines = {text.rpartition("[")[2].rstrip("]") for _, _, text in LINES if text.endswith("]") and "[postlude " in text}
+    assert len(lines) >= 4
+    assert [found for line in sorted(lines) if (found := wrong_command(line))] == []
