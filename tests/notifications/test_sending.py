@@ -82,11 +82,12 @@ def contents(message: EmailMessage) -> list[list[str]]:
 
 
 async def test_the_server_gets_what_was_composed_and_connections_are_kept(server: MailServer) -> None:
+    dots = MAIL.model_copy(update={"values": {"message": "Dots:\n.\n..\nFrom here on none." + " long" * 300}})
     async with working(to(server)) as at:
-        jobs = [await sent(MAIL, at) for _ in range(3)]
+        jobs = [await sent(dots, at) for _ in range(3)]
     assert [job.state for job in jobs] == ["succeeded"] * 3
     assert server.connections == 1
-    composed = compose(MAIL, jobs[0].id)
+    composed = compose(dots, jobs[0].id)
     first = server.received[0]
     assert (first.sender, first.recipients) == ("notifications@example.com", ["ada@example.com"])
     assert {name: str(value) for name, value in first.message.items() if name != "Content-Type"} == {
@@ -136,6 +137,20 @@ async def test_a_wrong_password_waits_for_whoever_mends_it() -> None:
     assert job.state == "queued"
     assert job.error is not None
     assert "does not let us in: 535" in job.error.message
+
+
+async def test_a_domain_has_its_rate_and_others_do_not_wait_for_it(tmp_path: Path) -> None:
+    """The default: 60 a minute."""
+    many = [MAIL.model_copy(update={"to": f"reader-{number}@example.com"}) for number in range(70)]
+    async with working(FolderSender(f"/{tmp_path}/outbox")) as at:
+        await durable.enqueue_many(
+            send_mail, [(mail,) for mail in [*many, MAIL.model_copy(update={"to": "ada@else.org"})]]
+        )
+        await at.run_pending()
+        assert await durable.jobs.count(state=["queued", "succeeded"]) == {"queued": 10, "succeeded": 61}
+        assert (await durable.jobs.list(limit=1))[0].state == "succeeded"
+        await at.advance(61)
+        assert await durable.jobs.count(state=["queued", "succeeded"]) == {"queued": 0, "succeeded": 71}
 
 
 # What is refused, for now or for good
