@@ -55,8 +55,9 @@ docs: .venv/.dev ## Run the code blocks of the pages, and the tests of the teste
 bench-smoke: .venv/.dev ## Run every benchmark once, briefly: do they still run?
 	$(BIN)/python benchmarks/run.py --smoke
 
-screenshots: .venv/.dev ## Take the pictures in docs/images; needs Chromium
+screenshots: .venv/.dev ## Take the pictures of the pages; needs Chromium
 	$(BIN)/python scripts/screenshots/shoot.py
+	$(BIN)/python -m scripts.screenshots.mail
 
 format: .venv/.dev ## Format the code and repair what the linter can
 	$(BIN)/ruff check --fix-only --quiet $(SOURCES)
