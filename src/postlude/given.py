@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from math import inf
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -28,6 +27,8 @@ def meant(name: str, known: Iterable[str], *, alike: float = 0.6) -> str | None:
         known: the names that there are.
         alike: how near it has to be, from 0 to 1, which is the same.
     """
+    from difflib import get_close_matches  # noqa: PLC0415 - only who mistypes a name pays for it
+
     return next(iter(get_close_matches(name, list(known), n=1, cutoff=alike)), None)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from postlude import telemetry
@@ -22,7 +23,6 @@ from postlude.handle import Job
 from postlude.introduction import Introduced, introduce, introduce_another, server_name
 from postlude.job import JobState
 from postlude.loops import in_background
-from postlude.masking import Masking
 from postlude.opening import Opening
 from postlude.order import run_all
 from postlude.places import Places
@@ -32,7 +32,6 @@ from postlude.staging import Staging, unstage
 from postlude.stores import store_of
 from postlude.supervisor import Supervisor
 from postlude.timetable import Schedules
-from postlude.views import Views
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from postlude.settings import Settings
     from postlude.stores.contract import Store
     from postlude.stores.notifying import Change
+    from postlude.views import Views
 
 
 T = TypeVar("T")
@@ -100,14 +100,20 @@ class Runtime:
         self.adding: Adding = Adding(self._staging, self.opening, self.jobs, self.events, self.discard)
         """For calls that belong to no request."""
         self.schedules: Schedules = Schedules(self.store, registry, clock, self.jobs, lambda: self._tell("queued"))
-        self.views: Views = Views(self.store, registry, clock, Masking(settings.mask), self.schedules)
-        """What is shown of it."""
         self._place = place
         self.duty: Duty | None = None
         """What a worker was told that has this process to itself; None: it serves requests."""
         self.grace: Grace = Grace(self.opening, clock, lambda: self.settings.shutdown_grace)
         self.applications: int = 0
         """How many have started and not stopped."""
+
+    @cached_property
+    def views(self) -> Views:
+        """What is shown of it."""
+        from postlude.masking import Masking  # noqa: PLC0415 - only who shows anything pays for it, and for the views
+        from postlude.views import Views  # noqa: PLC0415
+
+        return Views(self.store, self.registry, self.clock, Masking(self.settings.mask), self.schedules)
 
     # Opening
 

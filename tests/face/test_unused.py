@@ -52,6 +52,11 @@ def test_nothing_of_telemetry_is_imported_where_nobody_asks_for_it(tmp_path: Pat
     assert modules.isdisjoint(OWN)
 
 
+def test_nothing_that_shows_or_observes_is_imported_by_who_only_runs_tasks(tmp_path: Path) -> None:
+    modules = loaded(tmp_path, "")
+    assert modules.isdisjoint({"difflib", "postlude.masking", "postlude.views", "postlude.stock"})
+
+
 @pytest.mark.parametrize(("module", "asked"), OWN.items())
 def test_what_is_asked_for_is_imported(tmp_path: Path, module: str, asked: str) -> None:
     assert module in loaded(tmp_path, asked)
