@@ -43,6 +43,7 @@ NAMES = (
     "listeners",
     "prune",
     "postgres",
+    "reports",
     "snapshot",
     "observe",
 )

@@ -49,6 +49,7 @@ class Server:
         self._log = log
         self._core = core
         self._workers = workers
+        self._app = app
         self.port = _free_port()
 
     def __enter__(self) -> Self:
