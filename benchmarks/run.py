@@ -42,6 +42,7 @@ NAMES = (
     "progress",
     "listeners",
     "prune",
+    "pages",
     "postgres",
     "reports",
     "snapshot",

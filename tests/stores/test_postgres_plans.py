@@ -108,3 +108,26 @@ async def test_what_is_queued_is_found_by_the_indexes_of_claims(connection: asyn
     plan = await plan_of(connection, f"searching/{name}", 1, 10)
     assert "Seq Scan" not in plan
     assert "jobs_pkey" not in plan
+
+
+LANES = (["default"], ["app:work"], [0], time.time(), 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "index"),
+    [
+        ("count_free", LANES, "jobs_claimable"),
+        ("count_behind", (["app:work"], 10), "jobs_behind"),
+        ("running", (), "jobs_claimed"),
+        ("limit_running", ("app:work", 10), "jobs_limited"),
+        ("limit_started", ("app:work", 9.0, 1.0, 10), "starts_"),
+        ("statistics", (60, 5, "both"), "statistics_pkey"),
+        ("cut_statistics", (60, 5), "statistics_pkey"),
+    ],
+)
+async def test_what_is_seen_is_found_by_an_index(
+    connection: asyncpg.Connection, name: str, values: tuple[object, ...], index: str
+) -> None:
+    plan = await plan_of(connection, f"seeing/{name}", 1, *values)
+    assert index in plan
+    assert "Seq Scan on jobs" not in plan

@@ -184,6 +184,26 @@ def test_a_search_goes_by_the_index_of_its_way(connection: apsw.Connection, name
     assert way == "claimed" or name == "tally" or len(steps) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("count_due_free", "jobs_claimable"),
+        ("count_due_limited", "jobs_claimable_limited"),
+        ("count_later_free", "jobs_claimable"),
+        ("count_later_limited", "jobs_claimable_limited"),
+        ("count_behind", "jobs_behind"),
+        ("running", "jobs_claimed"),
+        ("limit_running", "jobs_limited"),
+        ("limit_started", "PRIMARY KEY (task=? AND at>?)"),
+        ("statistics", "PRIMARY KEY (step=? AND moment>?)"),
+        ("cut_statistics", "PRIMARY KEY (step=? AND moment<?)"),
+    ],
+)
+def test_what_is_seen_is_found_by_an_index(connection: apsw.Connection, name: str, index: str) -> None:
+    steps = " ".join(plan(connection, f"seeing/{name}"))
+    assert index in steps or (index.startswith("PRIMARY") and "USING PRIMARY KEY" in steps)
+
+
 @pytest.mark.parametrize("name", ["count_state", "count_claimed"])
 def test_states_are_counted_by_their_index(connection: apsw.Connection, name: str) -> None:
     assert " USING " in " ".join(plan(connection, f"searching/{name}"))

@@ -75,6 +75,13 @@ class Search(NamedTuple):
             return Stretch(first, last)
         return Stretch(max(first, self.place), last) if self.newer else Stretch(first, min(last, self.place))
 
+    def is_exact(self, way: Way) -> bool:
+        """Whether all that there is on a way matches, so that no more has to be looked at than is given."""
+        states = self.filter.states
+        if not is_plain(self.filter):
+            return False
+        return not states or way.state is not None or (way.name == "claimed" and states >= CLAIMED)
+
     def page(self, seen: Sequence[Seen]) -> Found:
         """The page made of what was seen on each way."""
         nearest = min if self.newer else max

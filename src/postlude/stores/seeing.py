@@ -22,7 +22,7 @@ Use
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from postlude.stores.searching import MOST
 
@@ -145,6 +145,10 @@ class FormerWorker(NamedTuple):
     """How many of its jobs were given another attempt, or set aside."""
 
 
+SumsBy: TypeAlias = Literal["both", "task", "moment"]
+"""What is not added up in statistics."""
+
+
 class Sum(NamedTuple):
     """What was counted of one task in one stretch of time."""
 
@@ -163,8 +167,12 @@ class SeeingStore(Protocol):
         """Add what was counted (clause 58), and prune what is too old."""
         ...
 
-    async def statistics(self, *, since: float, step: int) -> Sequence[Sum]:
-        """The sums of the stretches of 60, 600 or `ALWAYS` that begin at or after then, oldest first (clause 58)."""
+    async def statistics(self, *, since: float, step: int, by: SumsBy = "both") -> Sequence[Sum]:
+        """The sums of the stretches of 60, 600 or `ALWAYS` that begin at or after then, oldest first (clause 58).
+
+        `by`: for each stretch and task; for each `"task"` since then, with that as its moment; or for each `"moment"`,
+        with no task.
+        """
         ...
 
     async def report_worker(self, worker: int, report: WorkerReport, *, now: float) -> None:

@@ -25,7 +25,7 @@ LAGGING: Final = 1.0
 """Seconds that an event loop may keep others waiting."""
 LATELY: Final = 86400.0
 """Seconds for which a failure is a late one."""
-MOST_FAILED: Final = 500
+MOST_FAILED: Final = 200
 """Failures that are looked at."""
 
 

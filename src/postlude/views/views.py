@@ -84,7 +84,7 @@ class Views:
         store = await self._store()
         facts = await self._facts(store)
         step, number = STEPS[span]
-        sums = await store.seeing.statistics(since=first_moment(facts.now, span), step=step)
+        sums = await store.seeing.statistics(since=first_moment(facts.now, span), step=step, by="moment")
         due = sum(each.due for each in facts.waiting)
         running = sorted((job for report in facts.reports for job in report.jobs), key=lambda job: job.since)
         return Overview(
@@ -237,14 +237,15 @@ class Views:
             pauses=await store.pauses(),
             failed=found.records,
             schedules=await self.schedules(0),
-            day=await store.seeing.statistics(since=first_moment(now, "day"), step=STEPS["day"][0]),
+            day=await store.seeing.statistics(since=first_moment(now, "day"), step=STEPS["day"][0], by="task"),
             knows=self._registry.knows,
         )
 
     async def _about_tasks(self) -> About:
         store = await self._store()
         facts = await self._facts(store)
-        hour = await store.seeing.statistics(since=first_moment(facts.now, "hour"), step=STEPS["hour"][0])
+        begin = first_moment(facts.now, "hour")
+        hour = await store.seeing.statistics(since=begin, step=STEPS["hour"][0], by="task")
         return About(
             hour=rates_by_task(hour),
             day=rates_by_task(facts.day),

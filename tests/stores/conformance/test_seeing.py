@@ -66,6 +66,18 @@ async def test_clause_58_what_several_have_counted_is_added_up(url: str, store: 
         Sum(NOW, "app:b", "succeeded", 3),
     ]
     assert len(await store.seeing.statistics(since=NOW + 60, step=60)) == 2
+    assert sorted(await store.seeing.statistics(since=NOW, step=60, by="task")) == [
+        Sum(NOW, "app:a", "failed", 3),
+        Sum(NOW, "app:a", "run:2", 9),
+        Sum(NOW, "app:a", "succeeded", 9),
+        Sum(NOW, "app:b", "succeeded", 3),
+    ]
+    assert sorted(await store.seeing.statistics(since=NOW, step=60, by="moment")) == [
+        Sum(NOW, "", "run:2", 9),
+        Sum(NOW, "", "succeeded", 9),
+        Sum(NOW + 60, "", "failed", 3),
+        Sum(NOW + 60, "", "succeeded", 3),
+    ]
     await other.close()
 
 

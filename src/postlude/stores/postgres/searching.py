@@ -123,7 +123,7 @@ async def _bounded(session: Session, search: Search, way: Way, look: int | None)
         if len(rows) <= few:
             return Taken("these", by_id=False, state=None, these=[row["seq"] for row in rows]), stretch, None
         taken = taken._replace(name="queued")
-    if look is None:
+    if look is None or (search.is_exact(way) and taken.name != "queued"):
         return taken, stretch, None
     passed = "newest" if taken.name == "queued" else taken.name
     text = text_on("edge_newer" if search.newer else "edge_older", passed, session.schema)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from postlude.statistics import Minute
     from postlude.stores.postgres.gate import Do
     from postlude.stores.postgres.session import Session
-    from postlude.stores.seeing import LimitUse, Waiting, WorkerReport
+    from postlude.stores.seeing import LimitUse, SumsBy, Waiting, WorkerReport
 
 
 class Seeing:
@@ -46,9 +46,10 @@ class Seeing:
 
         await self._do(add)
 
-    async def statistics(self, *, since: float, step: int) -> Sequence[Sum]:
+    async def statistics(self, *, since: float, step: int, by: SumsBy = "both") -> Sequence[Sum]:
         """Clause 58."""
-        rows = await self._read(lambda session: session.rows("seeing/statistics", session.namespace, step, int(since)))
+        values = (step, int(since), by)
+        rows = await self._read(lambda session: session.rows("seeing/statistics", session.namespace, *values))
         return [Sum(*row) for row in rows]
 
     async def report_worker(self, worker: int, report: WorkerReport, *, now: float) -> None:

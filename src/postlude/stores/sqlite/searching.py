@@ -97,7 +97,7 @@ def _look(connection: Connection, search: Search, way: Way, look: int | None) ->
 def _bounded(connection: Connection, search: Search, way: Way, look: int | None) -> tuple[Stretch, int | None]:
     """The part of the stretch that is looked at, and what follows it; `look` None: all of it."""
     stretch = search.stretch
-    if look is None:
+    if look is None or search.is_exact(way):
         return stretch, None
     values = {**_values(search.filter, way, stretch), "look": look}
     text = text_on("edge_newer" if search.newer else "edge_older", way.name)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from postlude.limits import Limit
     from postlude.statistics import Minute
     from postlude.stores.liveness import Liveness
-    from postlude.stores.seeing import LimitUse, Waiting, WorkerReport
+    from postlude.stores.seeing import LimitUse, SumsBy, Waiting, WorkerReport
     from postlude.stores.sqlite.rows import Row
 
     Submit = Callable[[Callable[[Connection], Any]], Future[Any]]
@@ -52,11 +52,11 @@ class Seeing:
 
         await self._write(add)
 
-    async def statistics(self, *, since: float, step: int) -> Sequence[Sum]:
+    async def statistics(self, *, since: float, step: int, by: SumsBy = "both") -> Sequence[Sum]:
         """Clause 58."""
 
         def read(connection: Connection) -> list[Sum]:
-            return [Sum(*row) for row in connection.execute(sql("seeing/statistics"), (step, int(since)))]
+            return [Sum(*row) for row in connection.execute(sql("seeing/statistics"), (step, int(since), by))]
 
         sums: list[Sum] = await self._read(read)
         return sums

@@ -1,1 +1,3 @@
-SELECT moment, task, measure, times FROM statistics WHERE step = ? AND moment >= ?
+SELECT CASE WHEN ?3 <> 'task' THEN moment ELSE ?2 END, CASE WHEN ?3 <> 'moment' THEN task ELSE '' END, measure, sum(times)
+FROM statistics WHERE step = ?1 AND moment >= ?2
+GROUP BY 1, 2, measure
