@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -277,10 +277,10 @@ async def test_queues_limits_and_pauses(durable: Postlude, work: Worker) -> None
     assert {"default", "later", "mail"} <= queues.keys()
     mail, later = queues["mail"], queues["later"]
     assert mail.paused is not None
-    now = pytest.approx(work.now.timestamp(), abs=1e-3)
-    assert (mail.paused.reason, mail.due, mail.later, mail.oldest_due) == ("too much", 1, 0, now)
-    next_at = pytest.approx((work.now + timedelta(minutes=1)).timestamp(), abs=1e-3)
-    assert (later.due, later.later, later.tasks[0].next_at) == (0, 1, next_at)
+    assert (mail.paused.reason, mail.due, mail.later) == ("too much", 1, 0)
+    assert mail.oldest_due == pytest.approx(work.now.timestamp(), abs=1e-3)
+    assert (later.due, later.later) == (0, 1)
+    assert later.tasks[0].next_at == pytest.approx(work.now.timestamp() + 60, abs=1e-3)
     (limit,) = [limit for limit in view.limits if limit.task == f"{NAME}:refuse"]
     assert (limit.running, limit.started, limit.limit) == (0, 0, Limit(2, Rate(5, 60.0)))
 
