@@ -6,7 +6,6 @@ A histogram is a count for each of `BOUNDS`, and one for what is above the last.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
 from typing import Final, NamedTuple
 
 MEASURES: Final = (
@@ -39,8 +38,15 @@ class Minute(NamedTuple):
 
 _FOLDED_AT: Final = 500
 """Endings that are kept as they are before they are added up: a fraction of a millisecond of work."""
-_START: Final = tuple(f"start:{number}" for number in range(len(BOUNDS) + 1))
-_RUN: Final = tuple(f"run:{number}" for number in range(len(BOUNDS) + 1))
+_NAMES: Final = (
+    *MEASURES,
+    *(f"start:{number}" for number in range(len(BOUNDS) + 1)),
+    *(f"run:{number}" for number in range(len(BOUNDS) + 1)),
+)
+"""Of all that is counted, in the order in which it stands in a row."""
+_PLACES: Final = {name: place for place, name in enumerate(_NAMES)}
+_START: Final = _PLACES["start:0"]
+_RUN: Final = _PLACES["run:0"]
 
 
 class Tallies:
@@ -51,7 +57,7 @@ class Tallies:
 
     def __init__(self) -> None:
         self._noted: list[tuple[str, str, float, float | None, float | None]] = []
-        self._sums: dict[tuple[int, str], Counter[str]] = {}
+        self._rows: dict[tuple[int, str], list[int]] = {}
 
     def note(self, task: str, measure: str, at: float, waited: float | None = None, took: float | None = None) -> None:
         """Count something.
@@ -70,26 +76,31 @@ class Tallies:
     def take(self) -> list[Minute]:
         """All that was counted; from now on it counts anew."""
         self._fold()
-        sums, self._sums = self._sums, {}
-        return [Minute(moment, task, dict(counts)) for (moment, task), counts in sums.items()]
+        rows, self._rows = self._rows, {}
+        return [
+            Minute(moment, task, {name: count for name, count in zip(_NAMES, row, strict=True) if count})
+            for (moment, task), row in rows.items()
+        ]
 
     def put_back(self, minutes: list[Minute]) -> None:
         """What was taken, and could not be written down."""
         for minute in minutes:
-            self._counts(minute.moment, minute.task).update(minute.counts)
+            row = self._row(minute.moment, minute.task)
+            for name, count in minute.counts.items():
+                row[_PLACES[name]] += count
 
     def _fold(self) -> None:
         noted, self._noted = self._noted, []
         for task, measure, at, waited, took in noted:
-            counts = self._counts(int(at) // 60 * 60, task)
-            counts[measure] += 1
+            row = self._row(int(at) // 60 * 60, task)
+            row[_PLACES[measure]] += 1
             if waited is not None:
-                counts[_START[bisect_left(BOUNDS, waited)]] += 1
+                row[_START + bisect_left(BOUNDS, waited)] += 1
             if took is not None:
-                counts[_RUN[bisect_left(BOUNDS, took)]] += 1
+                row[_RUN + bisect_left(BOUNDS, took)] += 1
 
-    def _counts(self, moment: int, task: str) -> Counter[str]:
-        found = self._sums.get((moment, task))
+    def _row(self, moment: int, task: str) -> list[int]:
+        found = self._rows.get((moment, task))
         if found is None:
-            found = self._sums.setdefault((moment, task), Counter())
+            found = self._rows.setdefault((moment, task), [0] * len(_NAMES))
         return found
