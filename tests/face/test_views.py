@@ -22,7 +22,7 @@ from postlude.stores.contract import Filter, Store
 from postlude.stores.gate import AuditLine
 from postlude.stores.seeing import WorkerReport
 from postlude.testing import Worker, worker
-from postlude.views import Argument, Views
+from postlude.views import Argument, Need, Views
 from postlude.views.values import readable
 from tests.face.conftest import Make, ended
 from tests.stores.making import queued, staged
@@ -306,34 +306,42 @@ REPORT = WorkerReport("1", "3", True, "worker", {}, {}, 0, [], 0.0, 0)
 
 
 async def test_what_needs_a_person(durable: Postlude, work: Worker) -> None:
-    views, store, now = views_of(durable), await store_of(durable), work.now.timestamp()
+    views, store = views_of(durable), await store_of(durable)
+    (row,) = await store.seeing.workers()
+
+    async def needs(report: WorkerReport) -> dict[str, Need]:
+        await store.seeing.report_worker(row.id, report, now=work.now.timestamp())
+        return {need.kind: need for need in await views.needs()}
+
     assert await views.needs() == []
     await durable.enqueue(refuse, "k")
     await work.run_all()
-    await store.insert([queued("other:gone", run_at=now, terms=Terms(key=Key("k")))])
-    await durable.enqueue(sign_in, "a", "b")
+    await store.insert([queued("other:gone", run_at=work.now.timestamp(), terms=Terms(key=Key("k")))])
     await durable.jobs.pause(queue="mail", reason="too much")
-    needs = {need.kind: need for need in await views.needs()}
-    # The worker that has not said whether it runs jobs may do so.
-    assert needs.keys() == {"failed", "unresolvable", "paused"}
-    assert needs["unresolvable"].grave
-    assert needs["unresolvable"].text == "1 job of other:gone wait, and no living worker knows a task of that name."
-    assert (needs["failed"].task, needs["failed"].count) == (f"{NAME}:refuse", 1)
-    assert needs["paused"].text == "Queue mail is paused: too much."
+    knows_not = REPORT._replace(unknown=["other:gone"])
+    found = await needs(knows_not)
+    assert found.keys() == {"failed", "unresolvable", "paused"}
+    assert [need.grave for need in await views.needs()] == [True, False, False]
+    assert found["unresolvable"].text == "1 job of other:gone wait, and no living worker knows a task of that name."
+    assert (found["failed"].task, found["failed"].count) == (f"{NAME}:refuse", 1)
+    assert found["paused"].text == "Queue mail is paused: too much."
+    # One that knows it is enough; then it is only late.
     await work.advance(400)
-    (row,) = await store.seeing.workers()
-    await store.seeing.report_worker(row.id, REPORT._replace(runs_jobs=False), now=work.now.timestamp())
-    await durable.enqueue(sign_in, "a", "b")
-    needs = {need.kind: need for need in await views.needs()}
-    assert needs["no_worker"].grave
-    assert "no worker is alive" in needs["no_worker"].text
-    late = REPORT._replace(loop_lag=3.0, abandoned=2)
-    await store.seeing.report_worker(row.id, late, now=work.now.timestamp())
-    kinds = {need.kind: need for need in await views.needs()}
-    assert "no_worker" not in kinds
-    assert "unresolvable" not in kinds, "that worker does not say that it does not know it"
-    assert "kept everything else waiting for 3.0 s" in kinds["stuck"].text
-    assert "for 7 min" in kinds["waiting"].text
+    found = await needs(REPORT._replace(loop_lag=3.0, abandoned=2))
+    assert found.keys() == {"failed", "waiting", "stuck", "paused"}
+    assert "for 7 min" in found["waiting"].text
+    assert "kept everything else waiting for 3.0 s" in found["stuck"].text
+    assert "2 of its threads go on" in found["stuck"].text
+    # A process that only adds jobs is none that runs them; nor is one that has never said so.
+    found = await needs(REPORT._replace(runs_jobs=False))
+    assert found["no_worker"].grave
+    assert found["no_worker"].text == "1 job could run, and no worker is alive."
+
+
+async def test_a_command_that_looks_is_no_worker(durable: Postlude, work: Worker) -> None:
+    store = await store_of(durable)
+    await store.insert([queued(run_at=work.now.timestamp())])
+    assert "no_worker" in {need.kind for need in await views_of(durable).needs()}
 
 
 async def test_workers(durable: Postlude, work: Worker) -> None:

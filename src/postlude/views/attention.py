@@ -45,13 +45,13 @@ class Facts(NamedTuple):
     """Whether this process knows a task."""
 
     @property
-    def living(self) -> list[WorkerRow]:
-        """The workers that run jobs, and go on doing so; those that do not say it, too."""
-        return [
-            row
-            for row in self.workers
-            if row.alive and not row.stopping and (row.report is None or row.report.runs_jobs)
-        ]
+    def living(self) -> list[WorkerReport]:
+        """What the workers say that live, run jobs, and go on doing so.
+
+        One that has said nothing runs no jobs: a worker says so when it begins, and a command or a script never does.
+        """
+        rows = (row for row in self.workers if row.alive and not row.stopping)
+        return [row.report for row in rows if row.report is not None and row.report.runs_jobs]
 
     @property
     def reports(self) -> list[WorkerReport]:
@@ -62,10 +62,9 @@ class Facts(NamedTuple):
     def unresolvable(self) -> set[str]:
         """The tasks with jobs that wait, and that no living worker knows."""
         names = {each.task for each in self.waiting if each.due or each.later or each.behind}
-        reports = [row.report for row in self.living]
-        if not reports or None in reports:
+        if not self.living:
             return {name for name in names if not self.knows(name)}
-        return {name for name in names if all(report is not None and name in report.unknown for report in reports)}
+        return {name for name in names if all(name in report.unknown for report in self.living)}
 
 
 def is_silent(row: WorkerRow, now: float) -> bool:

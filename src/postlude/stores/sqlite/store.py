@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -10,24 +11,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from postlude.stores.contract import Pruned
 from postlude.stores.liveness import new_worker_id
 from postlude.stores.reasons import inherited, not_open
-from postlude.stores.sqlite import (
-    by_hand,
-    claiming,
-    logs,
-    outboxes,
-    pruning,
-    reading,
-    scheduling,
-    searching,
-    seeing,
-    writing,
-)
+from postlude.stores.sqlite import by_hand, claiming, logs, outboxes, pruning, reading, scheduling, searching, writing
 from postlude.stores.sqlite.arriving import Arriving
 from postlude.stores.sqlite.asking import Asking
 from postlude.stores.sqlite.departing import Departing
 from postlude.stores.sqlite.gate import Gate
 from postlude.stores.sqlite.notifying import Notifications, folder_of
 from postlude.stores.sqlite.reader import Reader
+from postlude.stores.sqlite.seeing import Seeing, bury
 from postlude.stores.sqlite.watching import glances
 from postlude.stores.sqlite.writer import Writer, call, prepare
 
@@ -264,7 +255,7 @@ class SQLiteStore:
         dead = await self._read(lambda connection: reading.dead_workers(connection, liveness))
         if not dead:
             return 0
-        return await self._write(lambda connection: seeing.bury(connection, dead))
+        return await self._write(lambda connection: bury(connection, dead))
 
     async def speaks_for(self, server: str) -> bool:
         """Clause 22."""
@@ -331,7 +322,7 @@ class SQLiteStore:
     @property
     def seeing(self) -> SeeingStore:
         """Clauses 58 to 62."""
-        return seeing.Seeing(self._write, self._view, self._now().liveness)
+        return Seeing(self._write, self._view, self._now().liveness)
 
     @property
     def commit_sizes(self) -> Sequence[int]:
@@ -371,8 +362,9 @@ class SQLiteStore:
     def _view(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
         """Read what may take a while, beside the questions of workers."""
         now = self._now()
-        if now.viewer is None:
-            now.viewer = Reader(self._path, self._vfs)
+        with now.making:
+            if now.viewer is None:
+                now.viewer = Reader(self._path, self._vfs)
         return now.viewer.submit(call, work)
 
     def _now(self) -> _Open:
@@ -387,12 +379,13 @@ class SQLiteStore:
 class _Open:
     """What an open store has, in the process that opened it."""
 
-    __slots__ = ("description", "liveness", "notifications", "process", "reader", "viewer", "writer")
+    __slots__ = ("description", "liveness", "making", "notifications", "process", "reader", "viewer", "writer")
 
     def __init__(self, writer: Writer, reader: Reader, notifications: Notifications, prepared: Prepared) -> None:
         self.writer = writer
         self.reader = reader
         self.viewer: Reader | None = None
+        self.making = threading.Lock()
         self.notifications = notifications
         self.description, self.liveness = prepared
         self.process = os.getpid()
