@@ -64,6 +64,17 @@ def test_what_was_said_is_said_once(visited: Visited) -> None:
     assert "Cancelled.<" not in visited.get(f"jobs/{job_id}").text
 
 
+def test_what_there_is_to_say_fits_into_a_cookie(visited: Visited) -> None:
+    long = "ä" * 3_000
+    answer = visited.client.post(
+        "/postlude/queues/pause", data={**visited.token(), "queue": "mail", "reason": long, "task": long}
+    )
+    assert "Expected queue=" in said(visited, answer)
+    answer = visited.client.post("/postlude/queues/resume", data={**visited.token(), "task": long})
+    assert len(answer.headers["set-cookie"]) < 4_000
+    assert "ä" * 500 in said(visited, answer)
+
+
 def test_those_that_match_are_done_and_those_added_since_are_not(visited: Visited) -> None:
     mails(visited, "a@example.com", "b@example.com")
     question = visited.get("bulk?do=cancel&queue=mail").text
@@ -81,11 +92,11 @@ def test_a_retry_of_many_keeps_to_its_rate(visited: Visited) -> None:
     mails(visited, "a@example.com", "b@example.com", "c@example.com")
     blocking = visited.durable.blocking
     blocking.jobs.cancel_many()
-    answer = visited.post("bulk", do="retry", state="cancelled", rate="2/min", until="9e9")
+    answer = visited.post("bulk", do="retry", state="cancelled", rate="2/min", until="9999999999")
     assert said(visited, answer) == "3 jobs were queued again."
     first, *_, last = sorted(job.run_at for job in blocking.jobs.list() if job.run_at is not None)
     assert (last - first).total_seconds() == pytest.approx(60)
-    assert visited.post("bulk", do="retry", rate="much", until="9e9").status_code == 400
+    assert visited.post("bulk", do="retry", rate="much", until="9999999999").status_code == 400
 
 
 def test_those_that_were_chosen_are_done_and_the_others_named(visited: Visited) -> None:
@@ -104,14 +115,17 @@ def test_a_text_is_looked_for_in_what_is_shown(visit: Visit, mask: list[str], fo
     visited = visit(authorize=lambda: "act", mask=mask)
     mails(visited, "a@example.com", "b@other.example")
     assert ("nothing to cancel" in visited.get("bulk?do=cancel&text=A@example").text) == bool(mask)
-    assert said(visited, visited.post("bulk", do="cancel", text="A@example", until="9e9")).startswith(found)
+    assert said(visited, visited.post("bulk", do="cancel", text="A@example", until="9999999999")).startswith(found)
 
 
 def test_where_nothing_can_be_done_it_is_said(visited: Visited) -> None:
     mails(visited, "a@example.com")
     assert "nothing to delete" in visited.get("bulk?do=delete&state=queued").text
-    assert said(visited, visited.post("bulk", do="delete", state="queued", until="9e9")) == "0 jobs were deleted."
-    assert visited.post("bulk", do="delete", until="soon").status_code == 400
+    assert (
+        said(visited, visited.post("bulk", do="delete", state="queued", until="9999999999")) == "0 jobs were deleted."
+    )
+    for until in ("soon", "nan", "", "1e9"):
+        assert visited.post("bulk", do="delete", until=until).status_code == 400
 
 
 def test_queues_tasks_and_everything_are_paused_and_resumed(visited: Visited) -> None:

@@ -163,11 +163,10 @@ def _action(name: str) -> str:
 
 
 def _moment(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
+    if not text.replace(".", "", 1).isdecimal():
         message = f"until: expected seconds since the epoch, got {text!r}."
-        raise UnknownValue(message) from None
+        raise UnknownValue(message)
+    return float(text)
 
 
 def _matching(wanted: AskedFor, action: Action, until: float) -> Filter:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _SAID: Final = "postlude_said"
 _SAID_SECONDS: Final = 30
+_LONGEST: Final = 3_500
+"""Characters: a browser drops a cookie of more than 4,096 bytes without a word."""
 
 
 def root_of(request: Request) -> str:
@@ -33,13 +35,13 @@ def keep(response: Response, request: Request, name: str, value: str, *, seconds
 
 def say(response: Response, request: Request, text: str, *, good: bool = True) -> None:
     """Have the next page say this: what was done, or why it was not. In a cookie, since an address can be forged."""
-    keep(response, request, _SAID, ("+" if good else "-") + quote(text[:1500]), seconds=_SAID_SECONDS)
+    keep(response, request, _SAID, ("+" if good else "-") + quote(text)[:_LONGEST], seconds=_SAID_SECONDS)
 
 
 def said(request: Request) -> tuple[str, bool] | None:
     """What the last action had to say, and whether that is good."""
     kept = request.cookies.get(_SAID)
-    return (unquote(kept[1:]), kept[0] == "+") if kept else None
+    return (unquote(kept[1:], errors="ignore"), kept[0] == "+") if kept else None
 
 
 def was_said(response: Response, request: Request) -> None:

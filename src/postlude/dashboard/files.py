@@ -23,8 +23,11 @@ class Files:
         self.version: str = digest.hexdigest()[:12]
         """Part of every address. One for all, since scripts name one another."""
 
-    def answer(self, version: str, name: str) -> Response:
-        """The file; 404 if there is none of that name. An old version gets the file of now, and does not keep it."""
+    async def answer(self, version: str, name: str) -> Response:
+        """The file; 404 if there is none of that name. An old version gets the file of now, and does not keep it.
+
+        It awaits nothing: as a plain function it would take one of the threads that sync endpoints share.
+        """
         content = self._files.get(name)
         if content is None:
             return PlainTextResponse("There is no such file.", 404)
