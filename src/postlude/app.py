@@ -163,7 +163,7 @@ class Postlude(Enqueuing):
         if app is not None:
             self.install(app)
 
-    def dashboard(self, authorize: Callable[..., Any] | None = None) -> Dashboard:
+    def dashboard(self, *, authorize: Callable[..., Any] | None = None) -> Dashboard:
         """Pages to see and steer jobs with, to be mounted: `app.mount("/postlude", durable.dashboard())`.
 
         Args:

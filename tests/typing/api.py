@@ -41,6 +41,7 @@ from postlude import (
 )
 from postlude.api import RequestedJob
 from postlude.bulk import Bulk
+from postlude.dashboard import Visitor
 from postlude.errors import (
     ApplicationNotFound,
     ArgumentsDoNotFit,
@@ -571,6 +572,16 @@ async def may_see(job: RequestedJob, jobs: Jobs) -> bool:
 assert_type(durable.router(authorize=may_see), APIRouter)
 durable.router(authorize="admin")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 app.include_router(durable.router())
+
+
+def who_looks(user: Annotated[str, Depends(shout)]) -> Visitor | None:
+    return Visitor(user, "view")
+
+
+app.mount("/postlude", durable.dashboard(authorize=who_looks))
+Postlude(FastAPI(), dashboard="/postlude")
+durable.dashboard(authorize="act")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Visitor("ada", "admin")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 @app.post("/accepted")
