@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urljoin
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -102,7 +103,8 @@ def show(page: Page, root: str, name: str) -> None:
         page.goto(f"{root}jobs?state=failed")
         page.locator("td a.main").first.click()
     else:
-        page.goto(root + {"overview": "", "bulk": "bulk?do=retry&task=shop.mail:send_receipt"}.get(name, name))
+        where = {"overview": "", "bulk": "bulk?do=retry&task=shop.mail:send_receipt", "sign-in": "../closed/postlude/"}
+        page.goto(urljoin(root, where.get(name, name)))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ random.seed(11)
 
 app = FastAPI()
 durable = Postlude(app, concurrency=20)
+app.mount("/closed/postlude", durable.dashboard())
 app.mount("/postlude", durable.dashboard(authorize=lambda: Visitor("ada@shop.example", "act")))
 
 

@@ -30,6 +30,7 @@ def test_a_dashboard_without_authorize_is_closed_and_says_how_to_get_in(visit: V
         answer = visited.get(page)
         assert answer.status_code == 401
         assert "postlude dashboard-link" in answer.text
+        assert "--at http://app.example/postlude<" in answer.text
         assert "authorize=" in answer.text
 
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 def closed(site: Site, request: Request, *, refused: bool = False) -> Response:
     """The page that says how to get in."""
-    return site.pages.render(request, "sign_in", None, status=401, current=None, token=None, refused=refused)
+    address = f"{request.url.scheme}://{request.url.netloc}{root_of(request)}"
+    return site.pages.render(
+        request, "sign_in", None, status=401, current=None, token=None, refused=refused, address=address
+    )
 
 
 def add(app: FastAPI, site: Site) -> None:
