@@ -1,11 +1,14 @@
 """The command itself: its version, and what it says where it cannot work."""
 
+import os
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+from tests.cli.conftest import APP
 
 COMMAND = Path(sys.executable).with_name("postlude")
 
@@ -46,3 +49,21 @@ def test_a_missing_extra_is_named_in_one_line(missing: list[str], named: str) ->
     assert done.stderr == (
         f"The postlude command needs {named}, not found here. Run: pip install 'postlude[standard]'\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("postlude que", "queues"),
+        ("postlude jobs ret", "retry"),
+        ("postlude jobs list --fail", "--failed-since"),
+        ("postlude jobs list --state run", "running"),
+        ("postlude enqueue --app {shop} shop.s", "shop.send"),
+        ("postlude enqueue --app {shop} shop.send --ur", "--urgent"),
+    ],
+)
+def test_a_shell_completes_commands_options_and_tasks(line: str, offered: str) -> None:
+    words = line.format(shop=APP)
+    env = {"_POSTLUDE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = subprocess.run([COMMAND], capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **env})
+    assert offered in done.stdout.split()

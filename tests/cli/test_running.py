@@ -14,8 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Desk, new_desk
+from postlude.cli import looking, waiting
+from postlude.job import NewJob
+from postlude.stores.contract import Store
+from tests.cli.conftest import APP, Desk, new_desk
 from tests.scenarios.waiting import wait_until
+from tests.stores.making import staged
 
 COMMAND = str(Path(sys.executable).with_name("postlude"))
 BENCH = f"{Path(__file__).with_name('bench.py')}:app"
@@ -87,12 +91,9 @@ def test_the_stack_is_where_the_code_is(bench: Desk, tmp_path: Path, task: str, 
 
 
 def test_a_stack_is_asked_for_in_vain_where_nobody_answers(bench: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    from postlude.cli import looking  # noqa: PLC0415 - only to wait less
-    from tests.stores.making import staged  # noqa: PLC0415
-
     monkeypatch.setattr(looking, "ANSWERED_WITHIN", 0.1)
 
-    async def add_one(store):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    async def add_one(store: Store) -> NewJob:
         job = staged(await store.enlist())
         await store.insert([job])
         return job
@@ -151,3 +152,10 @@ def test_nothing_is_said_of_a_reader_that_has_enough(bench: Desk) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environ(bench), check=False)
     assert done.stderr == ""
     assert uuid.UUID(json.loads(done.stdout)["id"])
+
+
+def test_who_waits_in_vain_is_told_what_holds_the_job_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "PATIENCE", 0.0)
+    done = desk.run("enqueue", "--app", APP, "fail", "--wait", "--timeout", "1")
+    assert done.exit_code == 4
+    assert "It waits: 1 job could run, and no worker is alive. [postlude worker" in done.stderr

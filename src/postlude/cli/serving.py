@@ -43,8 +43,8 @@ def dashboard(
     """Serve the dashboard of an application alone, to this machine, until Ctrl-C.
 
     Nothing of the application is started, and no jobs run in this process, though it is seen as one that has the store
-    open. The link that is printed works once. To look
-    at a server's store from elsewhere, forward the port: `ssh -L 8420:127.0.0.1:8420 server`.
+    open. The link that is printed works once. To look at a server's store from elsewhere, forward the port:
+    `ssh -L 8420:127.0.0.1:8420 server`.
     """
     out = Output()
     raise typer.Exit(
@@ -85,7 +85,7 @@ async def dashboard_link(
     *,
     at: Annotated[str, typer.Option(metavar="URL", help="Where the dashboard is.")] = USUAL,
     role: Annotated[
-        Literal["view", "act"], typer.Option(metavar="view|act", help="What whoever uses it may do.")
+        Literal["view", "act"], typer.Option(metavar="ROLE", help="What whoever uses it may do: view, or act.")
     ] = "act",
     who: Annotated[
         str | None, typer.Option(show_default=False, help="Whom the audit log names. Default: you, on this machine.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN: Final = 0.5
 """Seconds between two looks at the progress."""
+PATIENCE: Final = 5.0
+"""Seconds in which a job nearly always begins where anything can run it; after them it is said what holds it up."""
+_HOLDS_UP: Final = frozenset({"no_worker", "unresolvable", "paused"})
 
 
 class _Bar(NamedTuple):
@@ -51,8 +55,13 @@ async def wait_and_tell(opened: Opened, job_id: UUID | str, seconds: float | Non
     waiting = asyncio.ensure_future(opened.jobs.wait(job.id, timeout=seconds))
     try:
         with _bar(opened) as bar:
+            impatient_at = opened.clock.elapsed() + PATIENCE
             while not waiting.done():
-                bar.show(await opened.jobs.get(job.id))
+                now = await opened.jobs.get(job.id)
+                bar.show(now)
+                if now.state is JobState.QUEUED and opened.clock.elapsed() > impatient_at:
+                    impatient_at = inf
+                    await _say_what_holds_up(opened, now.task)
                 await asyncio.wait({waiting}, timeout=LOOK_AGAIN)
         job = await waiting
     finally:
@@ -60,6 +69,12 @@ async def wait_and_tell(opened: Opened, job_id: UUID | str, seconds: float | Non
     view = await opened.views.job(job.id)
     opened.out.show(job_json(view), ending(view))
     return DONE if job.state is JobState.SUCCEEDED else REFUSED
+
+
+async def _say_what_holds_up(opened: Opened, task: str) -> None:
+    for need in await opened.views.needs():
+        if need.kind in _HOLDS_UP and need.task in {None, task}:
+            opened.out.note(f"It waits: {need.text} [{need.command}]")
 
 
 @contextlib.contextmanager
