@@ -11,6 +11,7 @@ import pytest
 from fastapi import Depends
 from pydantic import BaseModel, Field
 
+from postlude.cli.jsons import as_json
 from postlude.cli.spans import duration, moment
 from postlude.cli.values import Argument, Misfit, arguments_of, read_call
 from postlude.errors import UnknownValue
@@ -136,3 +137,11 @@ def test_what_is_no_duration_is_shown(text: str) -> None:
         duration(text, "--delay")
     with pytest.raises(UnknownValue, match="--since: expected how long ago"):
         moment(text, "--since", 0)
+
+
+def test_what_never_comes_is_null_for_programs() -> None:
+    assert as_json({"next_at": float("inf"), "at": 0.0, "states": {Colour.TWO}}) == {
+        "next_at": None,
+        "at": "1970-01-01T00:00:00Z",
+        "states": [2],
+    }

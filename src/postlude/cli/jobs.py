@@ -91,7 +91,7 @@ async def tail(
     opened: Opened,
     which: Which,
     job: Annotated[
-        str | None, typer.Argument(metavar="[JOB]", show_default=False, help="One job. Default: all that are meant.")
+        str | None, typer.Argument(metavar="JOB", show_default=False, help="One job. Default: all that are meant.")
     ] = None,
 ) -> int | None:
     """Follow a job, with its log and its progress, to its end; or all jobs, as they begin and end.

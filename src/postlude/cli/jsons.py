@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import Enum
+from math import isfinite
 from typing import Any, Final
 
 from postlude.cli.printing import iso
@@ -39,19 +40,23 @@ def as_json(value: Any, name: str = "") -> Any:  # noqa: ANN401 - anything that 
         value: of the read models, and of what those are made of.
         name: of the field that it stands in.
     """
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, datetime) or (name in MOMENTS and isinstance(value, int | float)):
-        return iso(value)
-    if value is None or isinstance(value, str | int | float):
-        return value
     fields = _fields(value)
     if fields is not None:
         return {key: as_json(each, str(key)) for key, each in fields.items()}
-    if isinstance(value, Iterable):
+    if isinstance(value, Iterable) and not isinstance(value, str):
         each_of = sorted(value, key=str) if isinstance(value, set | frozenset) else value
         return [as_json(each, name) for each in each_of]
-    return str(value)
+    return _single(value, is_moment=name in MOMENTS)
+
+
+def _single(value: Any, *, is_moment: bool) -> str | float | None:  # noqa: ANN401 - as above
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, float) and not isfinite(value):
+        return None  # never: JSON has no word for it
+    if isinstance(value, datetime) or (is_moment and isinstance(value, int | float)):
+        return iso(value)
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def _fields(value: object) -> Mapping[Any, Any] | None:

@@ -129,7 +129,7 @@ def take(command: Callable[..., Any], parameters: Iterable[Parameter]) -> None:
 
 
 def _own_parameters(function: Callable[..., Any], groups: Mapping[str, type], skipped: int) -> list[Parameter]:
-    """Those of a function, but for the first; a group's fields in its place."""
+    """Those of a function, but for the first ones; the fields of a group in its place."""
     own = list(inspect.signature(function).parameters.values())[skipped:]
     hints = _hints({each.name: each.annotation for each in own if each.name not in groups}, function)
     found: list[Parameter] = []

@@ -10,6 +10,7 @@ from rich.text import Text
 from postlude.cli.codes import DONE
 from postlude.cli.jsons import as_json
 from postlude.cli.noting import note
+from postlude.cli.opened import application_of
 from postlude.cli.printing import iso, local, table
 from postlude.cli.running import on_store
 from postlude.cli.waiting import wait_and_tell
@@ -47,7 +48,7 @@ async def run_schedule(
 
     Exit code: with --wait, 0 if it has succeeded and 1 if not.
     """
-    opened.engine  # noqa: B018 - only the application knows what to call
+    application_of(opened.place)  # only the code knows what to call it with
     job = await opened.schedules.run(schedule)
     await note(opened, "run", schedule, job=job.id)
     if wait:

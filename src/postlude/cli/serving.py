@@ -35,7 +35,7 @@ USUAL: Final = "http://127.0.0.1:8000/postlude"
 def dashboard(
     application: Annotated[
         str | None,
-        typer.Argument(metavar="[APP]", show_default=False, help="As for `postlude worker`, found in the same way."),
+        typer.Argument(metavar="APP", show_default=False, help="As for `postlude worker`, found in the same way."),
     ] = None,
     *,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where it is served; 0: any that is free.")] = PORT,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     One = Callable[[str], Awaitable[object]]
     Many = Callable[[Told], Awaitable[Bulk]]
 
-_Ids = Annotated[list[str] | None, typer.Argument(metavar="[JOB]...", show_default=False, help="These, by their ids.")]
+_Ids = Annotated[list[str] | None, typer.Argument(metavar="JOB", show_default=False, help="These, by their ids.")]
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 _Dry = Annotated[bool, typer.Option("--dry-run", help="Say how many jobs are meant, and change nothing.")]
 
