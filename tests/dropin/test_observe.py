@@ -21,6 +21,7 @@ from starlette.websockets import WebSocketDisconnect
 from postlude import BackgroundTasks as TypedTasks
 from postlude import Postlude
 from postlude.stock.audit import audit
+from postlude.stock.files import RecordFile
 from postlude.stock.record import Fate
 from tests.dropin.recording import Boom, Server, TestClient
 
@@ -303,6 +304,31 @@ def test_a_request_that_is_cancelled_after_its_answer(tmp_path: Path) -> None:
         asyncio.run(ask())
     recorder_of(durable).close()
     assert recorded(tmp_path) == {"cancelled": 2}
+
+
+def test_a_disk_that_stands_still_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = FastAPI()
+    durable = Postlude(app, f"sqlite:///{tmp_path}/jobs.db", mode="observe")
+    in_order_of_two(app)
+    stands, goes_on = threading.Event(), threading.Event()
+    write = RecordFile.write
+
+    def wait(*args: Any) -> None:
+        stands.set()
+        assert goes_on.wait(60)
+        write(*args)
+
+    monkeypatch.setattr(RecordFile, "write", wait)
+    client = TestClient(app)
+    client.get("/")
+    assert stands.wait(60)
+    notes.clear()
+    assert client.get("/").json() == "answer"
+    assert len(notes) == 2
+    assert not goes_on.is_set()
+    goes_on.set()
+    recorder_of(durable).close()
+    assert recorded(tmp_path) == {"succeeded": 4}
 
 
 def test_code_that_was_written_for_durable_tasks_runs(tmp_path: Path) -> None:
