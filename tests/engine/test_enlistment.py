@@ -64,7 +64,7 @@ class Application:
         self.store = Fickle(open_store(url))
         self.runtime = Runtime(Settings(url=url, worker=worker, shutdown_grace=0), Registry(ROOT), SystemClock(), list)
         self.heard = Heard(self.runtime.events)
-        monkeypatch.setattr(postlude.runtime, "open_store", lambda *_, **__: self.store)
+        monkeypatch.setattr(postlude.runtime, "store_of", lambda _: self.store)
 
     async def process(self) -> Process:
         return await self.runtime.opening.process()

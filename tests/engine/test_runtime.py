@@ -47,11 +47,11 @@ class Openings:
         self.reached = asyncio.Event()
         self.go_on = asyncio.Event()
         self.held = held
-        monkeypatch.setattr(postlude.runtime, "open_store", self._make)
+        monkeypatch.setattr(postlude.runtime, "store_of", self._make)
 
-    def _make(self, url: str, **_: object) -> Store:
+    def _make(self, settings: Settings) -> Store:
         self.made += 1
-        store = open_store(url)
+        store = open_store(settings.url)
         really = store.open
 
         async def slowly(ahead: Callable[[float], None] = lambda _: None) -> Description:
@@ -312,10 +312,10 @@ class Started:
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.store = FaultyStore(open_store(f"sqlite:///{tmp_path / 'jobs.db'}"))
         with monkeypatch.context() as patched:
-            patched.setattr(postlude.runtime, "open_store", lambda *_, **__: self.store)
+            patched.setattr(postlude.runtime, "store_of", lambda _: self.store)
             settings = Settings(url=f"sqlite:///{tmp_path / 'jobs.db'}", shutdown_grace=0)
             self.runtime = Runtime(settings, Registry(Path(__file__).parents[2]), FakeClock(), no_calls)
-        monkeypatch.setattr(postlude.runtime, "open_store", lambda *_, **__: self.store)
+        monkeypatch.setattr(postlude.runtime, "store_of", lambda _: self.store)
         monkeypatch.setattr(postlude.process, "SETTLE_WITHIN", 0.05)
         self.heard = Heard(self.runtime.events)
 
