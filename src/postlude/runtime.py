@@ -82,18 +82,13 @@ class Runtime:
         self.events: Events = Events()
         self.events.subscribe(telemetry.log)
         if not settings.disabled:
-            self._new_store()  # which opens nothing yet, and refuses a URL that names no store
+            store_of(settings)  # which opens nothing yet, and refuses a URL that names no store
         self.clock = clock
         self._tallies = tallies_of(self.events, clock)
         self.dependency_overrides: Callable[[], Overrides] = dependency_overrides
         self._staging = Staging(registry, clock, self.events, strict=settings.strict, carry=settings.carry)
         self.jobs: Jobs = Jobs(
-            self.store,
-            clock,
-            registry,
-            open_calls=open_calls,
-            relay=self._look_into_outboxes,
-            changed=self._tell,
+            self.store, clock, registry, open_calls=open_calls, relay=self._look_into_outboxes, changed=self._tell
         )
         self.opening: Opening = Opening(self._open_process)
         """What is open in this process."""
@@ -121,16 +116,13 @@ class Runtime:
         """The store, opened in this process."""
         return (await self.opening.process()).store
 
-    def _new_store(self) -> Store:
-        return store_of(self.settings)
-
     async def _open_process(self) -> Process:
         from postlude.process import Process  # noqa: PLC0415 - a module of tasks needs nothing that runs them
 
         refuse_to_open()
         import_tasks(self.settings.tasks)
         self._staging.find_carried()
-        store = self._new_store()
+        store = store_of(self.settings)
         try:
             description = await store.open(self.clock.set_ahead)
             enlistment = Enlistment(store, self.events)
@@ -366,7 +358,9 @@ class Runtime:
 
         places = self._places()
         try:
-            return await run_all(attempts_without_store(self._new_store(), places, self.clock, self.events), calls)
+            return await run_all(
+                attempts_without_store(store_of(self.settings), places, self.clock, self.events), calls
+            )
         finally:
             places.close()
 
