@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 from typing import IO, Annotated, Any, NamedTuple
 
 from fastapi import Depends, HTTPException, Request
@@ -65,17 +66,19 @@ async def asking(request: Request) -> AsyncIterator[Asking]:
     is_form = request.headers.get("content-type", "").startswith(FORM)
     most = settings().reports_upload_mb * MEGABYTE + MOST_JSON if is_form else MOST_JSON
     request = Request(request.scope, _bounded(request, most))
-    try:
-        if not is_form:
-            asked = Asked.model_validate_json(await request.body())
-            yield Asking(asked.question, asked.data, None)
-            return
-        async with request.form(max_files=1, max_fields=50) as form:
-            yield _of_form(form)
-    except ValidationError as error:
-        raise HTTPException(422, in_words(error)) from error
-    except Refused as error:
-        raise HTTPException(422, str(error)) from error
+    async with AsyncExitStack() as stack:
+        try:
+            if is_form:
+                form = await stack.enter_async_context(request.form(max_files=1, max_fields=50))
+                found = _of_form(form)
+            else:
+                asked = Asked.model_validate_json(await request.body())
+                found = Asking(asked.question, asked.data, None)
+        except ValidationError as error:
+            raise HTTPException(422, in_words(error)) from error
+        except Refused as error:
+            raise HTTPException(422, str(error)) from error
+        yield found
 
 
 AskingOf = Annotated[Asking, Depends(asking)]

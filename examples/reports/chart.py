@@ -7,9 +7,9 @@ from typing import NamedTuple
 from reports.answer import SUMS, Answer, Group
 from reports.wording import digits, figure, stretch_name, stretch_short
 
-WIDTH = 880
+WIDTH = 940
 HEIGHT = 400
-LEFT, RIGHT, TOP, BOTTOM = 56, 190, 16, 36
+LEFT, RIGHT, TOP, BOTTOM = 56, 236, 16, 36
 """Pixels around the lines: for the figures of the axis, the names at the ends, and the dates."""
 COLOURS = 5
 """Lines with a colour and a name; more could not be told apart, and are grey."""
@@ -19,7 +19,7 @@ BAR, GAP = 22, 10
 BARS_RIGHT = 90
 MOST_BARS = 20
 LONGEST_NAME = 26
-LONGEST_AT_A_LINE = 21
+LONGEST_AT_A_LINE = 27
 LETTER = 7.6
 """Pixels of a letter, on average."""
 

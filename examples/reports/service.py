@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from pathlib import PurePosixPath
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -74,7 +73,7 @@ async def _added(tasks: BackgroundTasks, asking: Asking, data: Data) -> Job[Answ
     Raises:
         Refused: the table and the question do not fit.
     """
-    on_cluster = settings().reports_cluster and not data.uploaded and not PurePosixPath(data.name).suffix
+    on_cluster = settings().reports_cluster and data.files > 1
     job = tasks.add_task(make_report_on_cluster if on_cluster else make_report, data, asking.question)
     if asking.file is None:
         await asyncio.to_thread(_check, asking.question, data, job.id)

@@ -31,6 +31,7 @@ class Data(BaseModel):
     version: str
     """Other content has another one: the digest of an upload, and what the file system knows a data set by."""
     uploaded: bool = False
+    files: int = 1
 
 
 class Files(NamedTuple):
@@ -110,7 +111,8 @@ def data_set(name: str) -> Data:
     folder, parts = Folder(settings().reports_data), _parts(name)
     marks = "".join(str(folder.fs.ukey(folder.path(part))) for part in parts)
     version = hashlib.sha256(marks.encode()).hexdigest()
-    return Data(name=name, format=FORMATS[PurePosixPath(parts[0]).suffix], version=version)
+    form = FORMATS[PurePosixPath(parts[0]).suffix]
+    return Data(name=name, format=form, version=version, files=len(parts))
 
 
 def files_of(data: Data, job: UUID) -> Files:

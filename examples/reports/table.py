@@ -17,6 +17,12 @@ from reports.question import Kind, Refused
 from reports.settings import MEGABYTE, settings
 from reports.storage import Files
 
+SETTINGS = """
+SET TimeZone = 'UTC'; -- the same moments everywhere, whatever a machine is set to
+SET enable_progress_bar = true; -- so that a query can be asked for its progress, of which nothing is printed
+SET enable_progress_bar_print = false;
+SET progress_bar_time = 0;
+"""
 HEAD = 1 << 18
 """Bytes of a CSV file that are looked at before anything is computed."""
 DELIMITERS = ",;\t|"
@@ -98,9 +104,7 @@ def opened(files: Files) -> Iterator[Table]:
     }
     try:
         with duckdb.connect(config=limits) as connection:
-            # What the progress of a query is told by; nothing is printed.
-            for setting in ("enable_progress_bar=true", "enable_progress_bar_print=false", "progress_bar_time=0"):
-                connection.execute(f"SET {setting}")
+            connection.execute(SETTINGS)
             if files.filesystem is not None:
                 connection.register_filesystem(files.filesystem)
             yield Table(

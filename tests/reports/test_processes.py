@@ -15,7 +15,7 @@ from tests.scenarios.look import Look
 from tests.scenarios.server import ROOT, Server, uvicorn
 from tests.scenarios.waiting import wait_until
 
-PARTS = 100
+PARTS = 300
 """Million rows: a report of some seconds."""
 QUESTION = {"measures": [{"what": "sum", "of": "amount"}, {"what": "max", "of": "amount"}], "group_by": ["shop"]}
 APP = "reports.main:app"
