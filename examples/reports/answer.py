@@ -14,6 +14,8 @@ MOST_BYTES = 200_000
 """Of an answer as JSON. A result of more than 262,144 bytes would not be kept."""
 SUMS = ("number", "total")
 """How the name of a measure begins that is no larger or smaller than that of all rows, but a part of it."""
+Found = int | float | None
+"""A value; counts stay whole numbers."""
 NOTHING = "(none)"
 """In place of a value that is missing in a column by which is grouped."""
 
@@ -29,9 +31,9 @@ class Group(BaseModel):
     """What was found of one group."""
 
     names: list[str]
-    values: list[float | None]
+    values: list[Found]
     """One for each measure."""
-    series: list[list[float | None]] = []
+    series: list[list[Found]] = []
     """One for each stretch of time: the measures in it; empty if there is no bucket."""
 
     @property
@@ -54,7 +56,7 @@ class Answer(BaseModel):
     """Rows that a group has to have."""
     group_by: list[str]
     measures: list[Column]
-    all: list[float | None]
+    all: list[Found]
     """Of all rows together."""
     groups: list[Group]
     group_count: int
@@ -93,7 +95,7 @@ def answer(question: Question, data: str, found: Numbers) -> Answer:
     by_cell = {(names, stretch): values for names, stretch, values in found.cells}
     nothing: tuple[float | None, ...] = (None,) * len(question.measures)
 
-    def series(names: Names) -> list[list[float | None]]:
+    def series(names: Names) -> list[list[Found]]:
         return [[*by_cell.get((names, stretch), nothing)] for stretch in stretches]
 
     groups = [

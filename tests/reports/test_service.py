@@ -124,3 +124,10 @@ def test_what_a_file_says_is_no_markup_and_no_formula(service: Service) -> None:
 def test_a_folder_of_files_is_one_table(service: Service, data: Path) -> None:
     whole = service.answer(service.ask({"measures": [{"what": "count"}]}, many_parts(data, "three", 3)))
     assert whole["rows"] == 3_000_000
+
+
+def test_counts_are_whole_numbers_in_csv(service: Service) -> None:
+    question = {"measures": [{"what": "count"}, {"what": "mean", "of": "amount"}], "group_by": ["shop"]}
+    status = service.ended(service.send(question, SMALL))
+    text = service.client.get(status["links"]["answer.csv"]).text
+    assert text == "shop,number of rows,average amount\nnorth,2,1.5\nsouth,1,5.0\n"
