@@ -48,7 +48,7 @@ class Accepted(Response):
         """Send it."""
         status = path_of(scope, STATUS, self._job_id)
         addresses = {"id": self._job_id, "status": status, "events": path_of(scope, EVENTS, self._job_id)}
-        self.body = json.dumps(addresses).encode()
+        self.body: bytes = json.dumps(addresses).encode()
         self.headers["content-length"] = str(len(self.body))
         self.headers["location"] = status
         await super().__call__(scope, receive, send)

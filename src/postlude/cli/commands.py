@@ -195,8 +195,10 @@ def check(
 commands.command()(status)
 commands.add_typer(tasks, name="tasks")
 commands.add_typer(enqueue, name="enqueue")
-for each in (stack, retry, cancel, delete):
-    jobs.command()(each)
+jobs.command()(stack)
+jobs.command()(retry)
+jobs.command()(cancel)
+jobs.command()(delete)
 commands.add_typer(jobs, name="jobs")
 commands.add_typer(queues, name="queues")
 commands.command()(pause)
