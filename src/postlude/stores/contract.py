@@ -18,7 +18,7 @@ Claims
     6. **One owner.** Two `claim` calls, in whichever processes, never return the same attempt.
     7. **Only what can run.** `claim` gives queued jobs that are due, that do not wait for another job, and whose task
        is among the names asked for: those with the smallest rank come first, then those due first, and for equal
-       moments those committed first. One that has expired is cancelled instead, and those behind it with it.
+       moments those committed first; each says since when. An expired one is cancelled instead, with those behind it.
     8. **Counted when recorded.** `claim` and `start` record the attempt as started and count it; a staged job that runs
        in its owner without `start` is not counted until it is settled.
     9. **Alone.** A job that was settled with `alone` is claimed only into an idle worker (`idle=True`), before all

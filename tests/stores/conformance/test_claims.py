@@ -132,8 +132,16 @@ async def test_clause_7_a_claim_carries_all_that_the_attempt_needs(store: Store,
     await store.settle([ended(claim, Event.SUCCEED)])
     (claim,) = await claim_all(store, owner, now=10.0)
     assert claim._replace(id=0) == claim_of(job._replace(owner=owner, claim=0))._replace(
-        state=JobState.RUNNING, attempt=1, started_at=10.0
+        state=JobState.RUNNING, attempt=1, started_at=10.0, due_at=1.0
     )
+
+
+async def test_clause_7_a_claim_says_since_when_it_was_due(store: Store, owner: int) -> None:
+    await store.insert([queued(run_at=2.0), queued("app:limited", run_at=3.0, terms=Terms(partition="a"))])
+    limits = {"app:limited": Limit(1)}
+    tasks = ["app:work", "app:limited"]
+    claimed = await store.claim(owner=owner, tasks=tasks, limit=9, now=10.0, idle=False, limits=limits)
+    assert {claim.task: claim.due_at for claim in claimed.claims} == {"app:work": 2.0, "app:limited": 3.0}
 
 
 async def test_clause_7_the_smallest_rank_first_whatever_is_due_when(store: Store, owner: int) -> None:
