@@ -124,7 +124,8 @@ def test_51_the_client_is_told_to_come_back_and_nothing_is_left_half_done(
     assert ran == ["a", "b"]
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert errors == [
-        "the store did not do what it was asked (committing the tasks of a request): database or disk is full"
+        "the store did not do what it was asked (committing the tasks of a request): database or disk is full "
+        "[postlude status]"
     ]
 
 
@@ -143,7 +144,8 @@ def test_51_run_unsaved_answers_runs_counts_and_says_so(
     assert sorted(ran) == ["a", "a", "b", "b"]
     assert durable._runtime.events.counts["CallsUnsaved"] == 1
     [error] = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert error == f"{__name__}:note, {__name__}:note run WITHOUT having been stored: database or disk is full"
+    names = f"{__name__}:note, {__name__}:note"
+    assert error == f"{names} run WITHOUT having been stored: database or disk is full [postlude status]"
     assert len(durable.blocking.jobs.list()) == 2
 
 
