@@ -31,13 +31,13 @@ async def report(
     return [order.id, wait, *numbers]
 
 
-@task(name="shop.fail")
-def fail() -> None:
+@task(name="shop.paint")
+def paint() -> None:
     message = "no such \x1b[31mcolour"
     raise ValueError(message)
 
 
-def plain(a, /, *rest: int, **more: float) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - that is the case
+def plain_words(a, /, *rest: int, **more: float) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - that is the case
     ...
 
 
@@ -47,6 +47,6 @@ def create_app() -> FastAPI:
 
     @app.post("/")
     def add(tasks: BackgroundTasks) -> None:
-        tasks.add_task(plain, 1)
+        tasks.add_task(plain_words, 1)
 
     return app

@@ -17,7 +17,10 @@ def call_of(desk: Desk, job_id: str) -> Any:
     ("words", "stored"),
     [
         (("shop.send", "--to", "1", "--count", "2"), {"to": "1", "count": 2}),
-        (("send", "--to=a", "--urgent", "--when", "2026-11-23"), {"to": "a", "urgent": True, "when": "2026-11-23"}),
+        (
+            ("shop.send", "--to=a", "--urgent", "--when", "2026-11-23"),
+            {"to": "a", "urgent": True, "when": "2026-11-23"},
+        ),
         (
             ("shop.report", "--order", '{"id": 4}', "--tags", "a", "--tags", "b"),
             {"order": {"id": 4}, "tags": ["a", "b"]},
@@ -31,7 +34,7 @@ def test_the_arguments_are_read_by_the_annotations(desk: Desk, words: tuple[str,
 
 
 def test_what_has_no_name_is_given_by_its_place(desk: Desk) -> None:
-    job_id = desk.says("enqueue", "--app", APP, "plain", "seven", "8", "9", "--more", '{"x": 1}').strip()
+    job_id = desk.says("enqueue", "--app", APP, "plain_words", "seven", "8", "9", "--more", '{"x": 1}').strip()
     assert call_of(desk, job_id) == {"args": ["seven", 8, 9], "kwargs": {"x": 1.0}}
 
 
@@ -49,11 +52,15 @@ def test_all_that_does_not_fit_is_said_at_once(desk: Desk) -> None:
     ("words", "code", "said"),
     [
         (("sennd", "--to", "ada"), 3, "has no task 'sennd'. Did you mean 'send'? `postlude tasks list` shows"),
-        (("send",), 2, "Missing option '--to'"),
-        (("send", "--too", "ada", "--to", "ada"), 2, "No such option: --too"),
-        (("send", "--to", "a", "--delay", "soon"), 2, "--delay: expected a duration such as 90s, 10m, 2h or 1d12h"),
-        (("send", "--to", "a", "--priority", "1000"), 2, "priority"),
-        (("send", "--to", "a", "--timeout", "5"), 2, "--timeout is of --wait"),
+        (("shop.send",), 2, "Missing option '--to'"),
+        (("shop.send", "--too", "ada", "--to", "ada"), 2, "No such option: --too"),
+        (
+            ("shop.send", "--to", "a", "--delay", "soon"),
+            2,
+            "--delay: expected a duration such as 90s, 10m, 2h or 1d12h",
+        ),
+        (("shop.send", "--to", "a", "--priority", "1000"), 2, "priority"),
+        (("shop.send", "--to", "a", "--timeout", "5"), 2, "--timeout is of --wait"),
     ],
 )
 def test_what_is_no_call_is_refused(desk: Desk, words: tuple[str, ...], code: int, said: str) -> None:
@@ -61,7 +68,9 @@ def test_what_is_no_call_is_refused(desk: Desk, words: tuple[str, ...], code: in
 
 
 def test_the_options_of_the_job_stand_before_or_behind_the_task(desk: Desk) -> None:
-    job = desk.answers("enqueue", "--app", APP, "--queue", "slow", "send", "--to", "a", "--key", "k", "--delay", "1h")
+    job = desk.answers(
+        "enqueue", "--app", APP, "--queue", "slow", "shop.send", "--to", "a", "--key", "k", "--delay", "1h"
+    )
     record = desk.record(job["id"])
     assert (record.queue, record.key, job["task"], job["state"]) == ("slow", "k", "shop.send", "queued")
     assert record.run_at == pytest.approx(record.created_at + 3600, abs=60)
@@ -69,12 +78,12 @@ def test_the_options_of_the_job_stand_before_or_behind_the_task(desk: Desk) -> N
 
 
 def test_a_key_that_is_taken_is_answered_by_its_holder(desk: Desk) -> None:
-    first, second = (desk.says("enqueue", "--app", APP, "send", "--to", "a", "--key", "k") for _ in range(2))
+    first, second = (desk.says("enqueue", "--app", APP, "shop.send", "--to", "a", "--key", "k") for _ in range(2))
     assert first == second
 
 
 def test_the_help_of_a_task_is_its_signature(desk: Desk) -> None:
-    said = " ".join(desk.says("enqueue", "--app", APP, "send", "--help").split())
+    said = " ".join(desk.says("enqueue", "--app", APP, "shop.send", "--help").split())
     assert "Send a mail." in said
     assert "--to VALUE str [required]" in said
     assert "--count VALUE int (default: 1)" in said
@@ -84,11 +93,11 @@ def test_where_there_is_no_application_that_is_said(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "This needs the application" in desk.refuses("enqueue", "send", code=2)
+    assert "This needs the application" in desk.refuses("enqueue", "shop.send", code=2)
 
 
 def test_a_store_that_is_not_there_is_not_made(desk: Desk, tmp_path: Path) -> None:
-    done = desk.run("enqueue", "--app", APP, "send", "--to", "a", POSTLUDE_URL=f"sqlite:///{tmp_path}/other.db")
+    done = desk.run("enqueue", "--app", APP, "shop.send", "--to", "a", POSTLUDE_URL=f"sqlite:///{tmp_path}/other.db")
     assert done.exit_code == 5
     assert "There is no store at" in done.stderr
     assert not (tmp_path / "other.db").exists()

@@ -41,8 +41,10 @@ def states(desk: Desk, jobs: Sequence[NewJob]) -> set[JobState]:
 def test_jobs_are_listed_and_gone_through(either: Desk) -> None:
     jobs = add_failed(either, 3)
     either.on_store(lambda store: store.insert([queued("other")]))
-    first = either.answers("jobs", "list", "--app", APP, "--task", "send", "--limit", "2")
-    second = either.answers("jobs", "list", "--app", APP, "--task", "send", "--limit", "2", "--place", first["older"])
+    first = either.answers("jobs", "list", "--app", APP, "--task", "shop.send", "--limit", "2")
+    second = either.answers(
+        "jobs", "list", "--app", APP, "--task", "shop.send", "--limit", "2", "--place", first["older"]
+    )
     found = [each["id"] for each in [*first["jobs"], *second["jobs"]]]
     assert sorted(found) == sorted(str(job.id) for job in jobs)
     assert second["older"] is None
@@ -141,7 +143,7 @@ def test_workers_and_schedules_and_tasks_are_shown(either: Desk) -> None:
     assert either.says("workers") == "No worker is there.\n"
     assert either.answers("schedules", "list", "--app", APP) == []
     tasks = {each["name"]: each for each in either.answers("tasks", "list", "--app", APP)}
-    assert {"shop.send", "shop.report", "shop.fail", "shop:plain"} <= tasks.keys()
+    assert {"shop.send", "shop.report", "shop.paint", "shop:plain_words"} <= tasks.keys()
     assert "queue mail" in either.says("tasks", "list", "--app", APP)
 
 

@@ -156,6 +156,6 @@ def test_nothing_is_said_of_a_reader_that_has_enough(bench: Desk) -> None:
 
 def test_who_waits_in_vain_is_told_what_holds_the_job_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "PATIENCE", 0.0)
-    done = desk.run("enqueue", "--app", APP, "fail", "--wait", "--timeout", "1")
+    done = desk.run("enqueue", "--app", APP, "paint", "--wait", "--timeout", "1")
     assert done.exit_code == 4
     assert "It waits: 1 job could run, and no worker is alive. [postlude worker" in done.stderr

@@ -123,10 +123,8 @@ def test_51_the_client_is_told_to_come_back_and_nothing_is_left_half_done(
         ended(durable, *client.post("/").json())
     assert ran == ["a", "b"]
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert errors == [
-        "the store did not do what it was asked (committing the tasks of a request): database or disk is full "
-        "[postlude status]"
-    ]
+    failed = "the store did not do what it was asked (committing the tasks of a request): database or disk is full"
+    assert errors == [f"{failed} [postlude status]"]
 
 
 def test_51_run_unsaved_answers_runs_counts_and_says_so(
