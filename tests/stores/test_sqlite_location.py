@@ -117,10 +117,11 @@ def refused(url: str) -> str:
         import asyncio, os
         from postlude.errors import StoreLocationError
         from postlude.stores import open_store
+        store = open_store({url!r})
         if os.geteuid() == 0:
             os.setuid(65534)
         try:
-            asyncio.run(open_store({url!r}).open())
+            asyncio.run(store.open())
         except StoreLocationError as error:
             print(error)
     """

@@ -24,6 +24,8 @@ BY_HAND = {
     # A move, once: all over the table, and over the small index of what has an owner.
     "count_to_move",
     "owned",
+    # A copy for keeps, once; nobody works on it.
+    "count_jobs",
 }
 SMALL = (
     "SCAN workers",

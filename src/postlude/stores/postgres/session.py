@@ -70,9 +70,9 @@ async def prefer_indexes(connection: Connection) -> None:
     """Have the plans of statements go by indexes, however few jobs there were when they were made.
 
     A queue is empty at one moment and long at the next, and a plan that was made for the first would go through the
-    whole table at the second.
+    whole table at the second. So would a bitmap of an index, where the order of that index leads to the few first rows.
     """
-    await connection.execute("SET enable_seqscan = off; SET jit = off")
+    await connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off")
 
 
 def _number(schema: str, namespace: int, what: object) -> int:
