@@ -135,7 +135,7 @@ class Recording:
             await self._store.seeing.report_worker(self._owner(), report, now=now)
             if minutes:
                 await self._store.seeing.add_statistics(minutes, now=now)
-        except StoreError:
+        except BaseException:
             self._tallies.put_back(minutes)
             raise
 

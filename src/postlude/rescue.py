@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from postlude.endings import measure_of, say
+from postlude.errors import StoreError
 from postlude.execution import decide
 from postlude.job import Interrupted
 from postlude.statistics import Tallies
@@ -59,7 +61,8 @@ class Rescue:
                 say(self._events, claim, settlement, DIED)
             self._queued()
         if rescued:
-            await self._store.seeing.note_rescued(rescued, now=self._clock.now())
+            with contextlib.suppress(StoreError):  # a number for people, which is not worth what is left to do here
+                await self._store.seeing.note_rescued(rescued, now=self._clock.now())
         # Also when there was nothing to rescue: workers that owned nothing die too. It reads before it writes.
         await self._store.bury()
         return LOOK_EVERY

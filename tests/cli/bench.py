@@ -26,27 +26,27 @@ async def await_gate(gate: str) -> None:
         closed.clear()
 
 
-@task(name="in_thread")
+@task(name="bench.in_thread")
 def in_thread(gate: str) -> None:
     wait_for(gate)
 
 
-@task(name="on_loop")
+@task(name="bench.on_loop")
 async def on_loop(gate: str) -> None:
     await await_gate(gate)
 
 
-@task(name="in_child", executor="process")
+@task(name="bench.in_child", executor="process")
 def in_child(gate: str) -> None:
     wait_for(gate)
 
 
-@task(name="on_loop_of_child", executor="process")
+@task(name="bench.on_loop_of_child", executor="process")
 async def on_loop_of_child(gate: str) -> None:
     await await_gate(gate)
 
 
-@task(name="counted")
+@task(name="bench.counted")
 def counted(gate: str) -> dict[str, str]:
     logging.getLogger("bench").warning("first line")
     progress(1, 2, "half")
@@ -55,7 +55,7 @@ def counted(gate: str) -> dict[str, str]:
     return {"gate": "open", "token": "hunter2"}
 
 
-@task(name="broken")
+@task(name="bench.broken")
 def broken() -> None:
     message = "no such \x1b[31mcolour"
     raise ValueError(message)

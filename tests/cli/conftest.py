@@ -18,7 +18,7 @@ from postlude.stores.contract import Store
 
 T = TypeVar("T")
 
-APP = f"{Path(__file__).with_name('shop.py')}:create_app"
+APP = f"{Path(__file__).with_name('kiosk.py')}:create_app"
 WIDE = {"COLUMNS": "200", "TERMINAL_WIDTH": "200"}
 
 

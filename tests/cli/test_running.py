@@ -70,10 +70,10 @@ def runs(desk: Desk, job_id: str) -> None:
 @pytest.mark.parametrize(
     ("task", "line"),
     [
-        ("in_thread", "threading.Event().wait(0.01)  # in the function"),
-        ("on_loop", "await closed.wait()  # in the coroutine"),
-        ("in_child", "threading.Event().wait(0.01)  # in the function"),
-        ("on_loop_of_child", "await closed.wait()  # in the coroutine"),
+        ("bench.in_thread", "threading.Event().wait(0.01)  # in the function"),
+        ("bench.on_loop", "await closed.wait()  # in the coroutine"),
+        ("bench.in_child", "threading.Event().wait(0.01)  # in the function"),
+        ("bench.on_loop_of_child", "await closed.wait()  # in the coroutine"),
     ],
 )
 def test_the_stack_is_where_the_code_is(bench: Desk, tmp_path: Path, task: str, line: str) -> None:
@@ -104,22 +104,22 @@ def test_a_stack_is_asked_for_in_vain_where_nobody_answers(bench: Desk, monkeypa
 
 def test_waiting_ends_with_the_result_or_with_the_failure(bench: Desk, tmp_path: Path) -> None:
     (tmp_path / "gate").touch()
-    told = bench.answers("enqueue", "--app", BENCH, "counted", "--gate", str(tmp_path / "gate"), "--wait")
+    told = bench.answers("enqueue", "--app", BENCH, "bench.counted", "--gate", str(tmp_path / "gate"), "--wait")
     assert (told["state"], told["result"]) == ("succeeded", {"gate": "open", "token": "[masked]"})
-    shown = bench.says("enqueue", "--app", BENCH, "--wait", "broken", code=1)
+    shown = bench.says("enqueue", "--app", BENCH, "--wait", "bench.broken", code=1)
     assert shown.startswith("failed in ")
     assert r"ValueError: no such \x1b[31mcolour" in shown
 
 
 def test_waiting_has_an_end_in_time(bench: Desk, tmp_path: Path) -> None:
-    job_id = add(bench, "counted", "--gate", str(tmp_path / "gate"))
+    job_id = add(bench, "bench.counted", "--gate", str(tmp_path / "gate"))
     assert "after 0.2 s" in bench.refuses("jobs", "wait", job_id, "--timeout", "0.2", code=4)
     (tmp_path / "gate").touch()
     assert bench.says("jobs", "wait", job_id).startswith("succeeded in ")
 
 
 def test_ctrl_c_ends_the_waiting_and_not_the_job(bench: Desk, tmp_path: Path) -> None:
-    job_id = add(bench, "counted", "--gate", str(tmp_path / "gate"))
+    job_id = add(bench, "bench.counted", "--gate", str(tmp_path / "gate"))
     with following(bench, "jobs", "tail", job_id, "--json") as lines:
         assert json.loads(next(lines))["type"] in {"log", "state"}
     (tmp_path / "gate").touch()
@@ -127,7 +127,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_job(bench: Desk, tmp_path: Path) ->
 
 
 def test_a_job_is_followed_to_its_end(bench: Desk, tmp_path: Path) -> None:
-    job_id = add(bench, "counted", "--gate", str(tmp_path / "gate"))
+    job_id = add(bench, "bench.counted", "--gate", str(tmp_path / "gate"))
     runs(bench, job_id)
     opens = threading.Timer(
         0.7, (tmp_path / "gate").touch
@@ -141,13 +141,14 @@ def test_a_job_is_followed_to_its_end(bench: Desk, tmp_path: Path) -> None:
 
 
 def test_all_jobs_are_followed_as_they_end(bench: Desk) -> None:
-    with following(bench, "jobs", "tail", "--task", "broken") as lines:
-        job_id = add(bench, "broken")
+    with following(bench, "jobs", "tail", "--task", "bench.broken") as lines:
+        job_id = add(bench, "bench.broken")
         line = next(each for each in lines if job_id in each and "failed" in each)
     assert r"no such \x1b[31mcolour" in line
 
 
 def test_nothing_is_said_of_a_reader_that_has_enough(bench: Desk) -> None:
+    bench.says("enqueue", "--app", APP, "shop.send", "--to", "ada")
     command = f"{COMMAND} export --url {bench.url} | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environ(bench), check=False)
     assert done.stderr == ""

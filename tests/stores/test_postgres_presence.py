@@ -233,7 +233,7 @@ async def test_a_server_is_spoken_for_in_each_namespace(place: tuple[str, str]) 
         assert await other.speaks_for("server")
 
 
-PATIENT = Patience(second_look=3600.0, calm=3600.0)
+PATIENT = Patience(second_look=3600.0, calm=0.0)
 """Nobody is given up by the database's locks alone."""
 
 

@@ -105,4 +105,6 @@ def _moment(row: JobRow) -> float:
 def _said(row: JobRow) -> Text:
     why = f"  {in_line(row.note)}" if row.note else ""
     at = Text(f"{local(_moment(row))} ", style="dim")
-    return Text.assemble(at, styled_state(f"{row.state.value:<9}"), f" {row.id} {in_line(row.task)}{why}")
+    state = styled_state(row.state.value)
+    state.pad_right(10 - len(state))
+    return Text.assemble(at, state, f"{row.id} {in_line(row.task)}{why}")

@@ -16,12 +16,15 @@ from postlude.cli.running import on_store
 from postlude.cli.wanted import Which
 from postlude.errors import CallError, IllegalTransition, JobNotFound, KeyTaken
 from postlude.job import FINISHED, UNFINISHED, JobState
+from postlude.wanted import filter_of, id_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from postlude.bulk import Told
     from postlude.cli.opened import Opened
+    from postlude.views.jobs import Counts
+    from postlude.wanted import Wanted
 
     One = Callable[[str], Awaitable[object]]
     Many = Callable[[Told], Awaitable[Bulk]]
@@ -50,6 +53,8 @@ class _Meant(NamedTuple):
 
     ids: Sequence[str] | None
     which: Which
+    wanted: Wanted
+    """What that comes to."""
     yes: bool
     dry_run: bool
 
@@ -77,8 +82,11 @@ async def retry(
     if job and rate is not None:
         message = "--rate is for jobs that are meant by options, such as --failed-since 2h, and not by their ids."
         raise CallError(message)
-    wanted = which.wanted(opened)
-    meant = _Meant(job, which, yes=yes, dry_run=dry_run)
+    if which.text is not None and rate is not None:
+        message = "--rate does not go with --text: leave one of them out."
+        raise CallError(message)
+    wanted = which.wanted_now(opened)
+    meant = _Meant(job, which, wanted, yes=yes, dry_run=dry_run)
     return await _do(
         opened, _RETRY, meant, opened.jobs.retry, lambda told: opened.jobs.retry_many(rate=rate, told=told, **wanted)
     )
@@ -98,11 +106,11 @@ async def cancel(
 
     Exit code: 0 if all of them were, 1 if some had ended already, or if you said no.
     """
-    wanted = which.wanted(opened)
+    wanted = which.wanted_now(opened)
     return await _do(
         opened,
         _CANCEL,
-        _Meant(job, which, yes=yes, dry_run=dry_run),
+        _Meant(job, which, wanted, yes=yes, dry_run=dry_run),
         lambda job_id: opened.jobs.cancel(job_id, reason=reason),
         lambda told: opened.jobs.cancel_many(reason=reason, told=told, **wanted),
     )
@@ -114,8 +122,8 @@ async def delete(opened: Opened, job: _Ids = None, *, which: Which, yes: _Yes = 
 
     Exit code: 0 if all of them were removed, 1 if some could not be, or if you said no.
     """
-    wanted = which.wanted(opened)
-    meant = _Meant(job, which, yes=yes, dry_run=dry_run)
+    wanted = which.wanted_now(opened)
+    meant = _Meant(job, which, wanted, yes=yes, dry_run=dry_run)
     return await _do(
         opened, _DELETE, meant, opened.jobs.delete, lambda told: opened.jobs.delete_many(told=told, **wanted)
     )
@@ -128,34 +136,50 @@ async def _do(opened: Opened, deed: _Deed, meant: _Meant, one: One, many: Many) 
         raise CallError(message)
     if meant.ids:
         came = await _one_by_one(meant.ids, one)
-        target = meant.ids[0] if len(meant.ids) == 1 else f"{came.done} jobs"
+        if came.done:
+            target, ids = (meant.ids[0], None) if len(meant.ids) == 1 else (f"{came.done} jobs", meant.ids)
+            await note(opened, deed.word, target, ids=ids)
     elif meant.which.anything:
         message = f"Say which jobs: by their ids, or by options. All of a kind: --state {min(deed.usual)}."
         raise CallError(message)
     else:
-        if not await _agreed(opened, deed, meant):
+        chosen = filter_of(meant.wanted, opened.place.registry, opened.clock.now())
+        chosen = chosen._replace(states=chosen.states or deed.usual)
+        counts = await opened.views.counts(chosen)
+        if not _agreed(opened, deed, meant, counts):
             return DONE if meant.dry_run else REFUSED
         with Progress(console=opened.out.errors, transient=True, disable=not opened.out.errors.is_terminal) as bar:
             line = bar.add_task(deed.word, total=None)
-            came = await many(lambda done, of: bar.update(line, completed=done, total=of))
-        target = f"{came.done} jobs"
-    if came.done:
-        await note(opened, deed.word, target, which=meant.which.said() or None)
+            if chosen.text is None:
+                doing = many(lambda done, of: bar.update(line, completed=done, total=of))
+            else:  # of a text the store knows only where it stands, and not what of it is shown, and was counted
+                doing = _each([str(job_id) for job_id in await opened.views.ids(chosen)], one)
+            came = await _noted(opened, deed, meant, doing)
     if came.why is not None:
         opened.out.note(f"{counted(came.left, 'job')} could not be. {came.why}")
     opened.out.show(came._asdict(), f"{counted(came.done, 'job')} {deed.done}.")
     return REFUSED if came.left else DONE
 
 
-async def _agreed(opened: Opened, deed: _Deed, meant: _Meant) -> bool:
+async def _noted(opened: Opened, deed: _Deed, meant: _Meant, doing: Awaitable[Bulk]) -> Bulk:
+    """What it comes to, written into the audit log also when it is cut off."""
+    target = "some jobs, until it was cut off"
+    try:
+        came = await doing
+        target = f"{came.done} jobs"
+    finally:
+        await note(opened, deed.word, target, which=meant.which.said())
+    return came
+
+
+def _agreed(opened: Opened, deed: _Deed, meant: _Meant, counts: Counts) -> bool:
     """Whether whoever runs the command wants it, knowing how many jobs it is about."""
-    out, chosen = opened.out, meant.which.filter(opened)
-    counts = await opened.views.counts(chosen._replace(states=chosen.states or deed.usual))
+    out = opened.out
     said = f"{counts.text()} job{'' if counts.total == 1 else 's'} to {deed.word}, in {in_line(opened.location)}."
     if meant.dry_run:
         out.show({"jobs": counts.total, "more": bool(counts.more)}, said)
         return False
-    if meant.yes or not counts.total:
+    if meant.yes or not (counts.total or counts.more):
         return True
     if not sys.stdin.isatty():
         out.note(f"{said} Nobody is there to be asked: add --yes.")
@@ -168,6 +192,13 @@ async def _one_by_one(ids: Sequence[str], one: One) -> Bulk:
     if len(ids) == 1:
         await one(ids[0])
         return Bulk(1, 0, None)
+    for each in ids:
+        id_of(each)  # before the first is changed
+    return await _each(ids, one)
+
+
+async def _each(ids: Sequence[str], one: One) -> Bulk:
+    """Do it to each of these."""
     refused: list[Exception] = []
     for each in ids:
         try:

@@ -89,6 +89,17 @@ class Which:
             found |= {"state": "failed", "ended_since": moment(self.failed_since, "--failed-since", now)}
         return found
 
+    def wanted_now(self, opened: Opened) -> Wanted:
+        """The same of the jobs that are there: what is added while somebody is asked is left alone.
+
+        Raises:
+            UnknownValue: a moment is none.
+        """
+        found, now = self.wanted(opened), opened.clock.now()
+        until = found.get("until")
+        found["until"] = min(until, now) if isinstance(until, float) else now
+        return found
+
     def filter(self, opened: Opened) -> Filter:
         """What the store is asked for.
 

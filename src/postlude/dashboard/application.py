@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import Depends, FastAPI
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response
 
@@ -23,9 +22,15 @@ from postlude.errors import JobNotFound, StoreError, UnknownValue
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from starlette.types import ASGIApp
+
     from postlude.dashboard.routing import Page
     from postlude.dashboard.site import Site
 
+_SAID: Final = {
+    404: ("There is no such page", "Check the address."),
+    405: ("This was not done", "The page that wanted it is gone. Go back to where you were, and try again."),
+}
 PAGES: Final[tuple[Page, ...]] = tuple(
     page
     for module in (overview, jobs, bulk, job, tasks, queues, schedules, workers, audit, live)
@@ -42,7 +47,7 @@ class Dashboard(FastAPI):
     """
 
     def __init__(self, site: Site, authorize: Callable[..., Any] | None) -> None:
-        super().__init__(openapi_url=None, docs_url=None, redoc_url=None, middleware=[Middleware(Headers)])
+        super().__init__(openapi_url=None, docs_url=None, redoc_url=None)
         self.needs_link: bool = authorize is None
         """Whether somebody has to be given a link to come in."""
         self.site = site
@@ -56,6 +61,10 @@ class Dashboard(FastAPI):
             signing.add(self, site)
         for kind, handler in _answers(site).items():
             self.add_exception_handler(kind, handler)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Around everything, so that what answers a mistake of the pages has the headers, too."""
+        return Headers(super().build_middleware_stack())
 
     async def invite(self, path: str) -> str:
         """What is said of it when the application starts: where it is. On a terminal, a link comes before that.
@@ -98,14 +107,19 @@ def _answers(site: Site) -> dict[int | type[Exception], Callable[[Request, Any],
 
         return answer
 
+    def silent(request: Request, error: Exception) -> Response:
+        # What it says names the place, which is nobody's business who is not signed in.
+        known = getattr(request.state, "visitor", None) is not None
+        text = str(error) if known else "The log of the server says why."
+        return _error(site, request, 503, "The store does not answer", text)
+
     def sign_in(request: Request, error: SignInNeeded) -> Response:  # noqa: ARG001 - as Starlette calls it
         return signing.closed(site, request)
 
     def http(request: Request, error: HTTPException) -> Response:
         if 300 <= error.status_code < 400:  # noqa: PLR2004 - how a dependency sends people to its own page
             return Response(status_code=error.status_code, headers=error.headers)
-        title = "There is no such page" if error.status_code == 404 else str(error.detail)  # noqa: PLR2004
-        text = "Check the address." if error.status_code == 404 else "The application does not let you in."  # noqa: PLR2004
+        title, text = _SAID.get(error.status_code, (str(error.detail), "The application does not let you in."))
         response = _error(site, request, error.status_code, title, text)
         response.headers.update(error.headers or {})
         return response
@@ -116,7 +130,7 @@ def _answers(site: Site) -> dict[int | type[Exception], Callable[[Request, Any],
         Refused: page(403, "This was not done"),
         JobNotFound: page(404, "There is no such job"),
         UnknownValue: page(400, "That is not understood"),
-        StoreError: page(503, "The store does not answer"),
+        StoreError: silent,
         HTTPException: http,
         Exception: lambda request, error: _error(  # noqa: ARG005 - its text is for the log, where it is
             site, request, 500, "Something is wrong here", "The log of the server has the traceback."

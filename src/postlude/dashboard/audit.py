@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from postlude.dashboard.routing import Asked
 
 _LINES: Final = 50
+_DIGITS: Final = 18
+"""Of the number of a line, at most: more does not fit into a column."""
 
 
 async def show(asked: Asked) -> Response:
     """The page."""
     before = asked.query("before")
-    if before and not before.isdecimal():
+    if before and not (before.isdecimal() and len(before) <= _DIGITS):
         message = f"before: expected the number of a line, got {before!r}."
         raise UnknownValue(message)
     lines = await asked.site.views.audit(limit=_LINES, before=int(before) if before else None)

@@ -17,7 +17,7 @@ from postlude.errors import IllegalTransition, JobNotFound, KeyTaken, UnknownVal
 from postlude.job import FINISHED, UNFINISHED, JobState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from starlette.responses import Response
 
@@ -82,18 +82,14 @@ async def do(asked: Asked) -> Response:
     wanted = AskedFor.read(asked.field)
     chosen, rate = list(asked.form.get("id", ())), asked.field("rate") or None
     matching = _matching(wanted, ACTIONS[name], _moment(asked.field("until")))
-    if chosen:
-        done = await _by_one(asked, name, chosen)
-    elif not matching.states:
-        done = Bulk(0, 0, None)
-    elif wanted.text:
-        done = await _by_one(asked, name, [job_id async for job_id in _shown(asked, matching)])
-    else:
-        done = await _by_filter(asked, name, matching, rate)
-    pace = f", {rate}" if rate else ""
-    await asked.site.note(
-        asked.visitor, name, f"{plural(done.done, 'job')}: {'chosen' if chosen else wanted.in_words()}{pace}"
-    )
+    target = "some jobs, until it was cut off"
+    try:
+        done = await _done(asked, name, matching, chosen, rate)
+        target = plural(done.done, "job")
+    finally:
+        pace = f", {rate}" if rate else ""
+        said = f"{target}: {'chosen' if chosen else wanted.in_words()}{pace}"
+        await asked.site.note(asked.visitor, name, said, **({"ids": chosen} if chosen else {}))
     response = RedirectResponse(f"{root_of(asked.request)}/jobs{wanted.query()}", 303)
     left = f" {plural(done.left, 'job was', 'jobs were')} left as they are. {done.why or ''}" if done.left else ""
     say(
@@ -103,6 +99,16 @@ async def do(asked: Asked) -> Response:
         good=not done.left,
     )
     return response
+
+
+async def _done(asked: Asked, name: str, matching: Filter, chosen: Sequence[str], rate: str | None) -> Bulk:
+    if chosen:
+        return await _by_one(asked, name, chosen)
+    if not matching.states:
+        return Bulk(0, 0, None)
+    if matching.text:
+        return await _by_one(asked, name, [str(job_id) for job_id in await asked.site.views.ids(matching)])
+    return await _by_filter(asked, name, matching, rate)
 
 
 async def _by_filter(asked: Asked, name: str, matching: Filter, rate: str | None) -> Bulk:
@@ -141,18 +147,6 @@ async def _by_one(asked: Asked, name: str, ids: Sequence[str]) -> Bulk:
     for place in range(0, len(ids), _AT_A_TIME):
         await asyncio.gather(*map(act, ids[place : place + _AT_A_TIME]))
     return Bulk(len(ids) - len(refusals), len(refusals), refusals[0] if refusals else None)
-
-
-async def _shown(asked: Asked, matching: Filter) -> AsyncIterator[str]:
-    """The ids of all jobs that match by what is shown of them: found before the first is changed."""
-    place: str | None = None
-    while True:
-        page = await asked.site.views.jobs(matching, limit=_AT_A_TIME, place=place)
-        for row in page.rows:
-            yield str(row.id)
-        if page.older is None:
-            return
-        place = page.older
 
 
 def _action(name: str) -> str:

@@ -135,6 +135,17 @@ class Views:
             partial=len(records) < limit and ahead is not None,
         )
 
+    async def ids(self, wanted: Filter) -> list[UUID]:
+        """Those of all jobs that match by what is shown of them, newest first."""
+        found: list[UUID] = []
+        place: str | None = None
+        while True:
+            page = await self.jobs(wanted, limit=MOST_ROWS, place=place)
+            found += [row.id for row in page.rows]
+            if page.older is None:
+                return found
+            place = page.older
+
     async def counts(self, wanted: Filter = EVERYTHING, *, most: int = MOST) -> Counts:
         """How many match in each state, up to a number; with a text up to 1,000 together."""
         searching = (await self._store()).searching

@@ -33,7 +33,7 @@ export function follow(main, sign, shown) {
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html" } });
       // Signed out, or the job was deleted: that is a page of its own.
-      if ([401, 403, 404].includes(answer.status)) return location.reload();
+      if (answer.redirected || [401, 403, 404].includes(answer.status)) return location.reload();
       if (!answer.ok) throw new Error(`The server answered ${answer.status}`);
       show(new DOMParser().parseFromString(await answer.text(), "text/html"));
       say("on", "Live");

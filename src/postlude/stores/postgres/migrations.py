@@ -28,7 +28,7 @@ class Migration(NamedTuple):
     """The schema that a release must at least know to work on the result."""
 
 
-MIGRATIONS: Final = tuple(Migration(version, needs=1) for version in (1, 2, 3, 4))
+MIGRATIONS: Final = tuple(Migration(version, needs=1) for version in (1, 2, 3, 4, 5))
 
 
 async def migrate(connection: Connection, location: Location, migrations: Sequence[Migration] = MIGRATIONS) -> None:
@@ -38,17 +38,17 @@ async def migrate(connection: Connection, location: Location, migrations: Sequen
         SchemaTooNew: a later release changed it beyond what this one can work with.
         SchemaNotReady: the role may not do that.
     """
-    # Only who finds something to do waits for the others that do it.
-    if not await missing(connection, location, migrations):
-        return
-    async with connection.transaction(isolation="read_committed"):
-        await connection.execute(sql("lock_migrations", location.schema), location.schema)
-        steps = await missing(connection, location, migrations)
-        try:
-            for migration in steps:
-                await connection.execute(script_of(migration, location.schema))
-        except asyncpg.InsufficientPrivilegeError as error:
-            raise _not_ready(location, steps, f"this role may not change that ({error})") from error
+    # Only who finds something to do waits for the others that do it. Each step by itself: one that locks the jobs and
+    # then the workers would wait for claims that wait for it.
+    while await missing(connection, location, migrations):
+        async with connection.transaction(isolation="read_committed"):
+            await connection.execute(sql("lock_migrations", location.schema), location.schema)
+            steps = await missing(connection, location, migrations)
+            try:
+                if steps:
+                    await connection.execute(script_of(steps[0], location.schema))
+            except asyncpg.InsufficientPrivilegeError as error:
+                raise _not_ready(location, steps, f"this role may not change that ({error})") from error
 
 
 async def check(connection: Connection, location: Location, migrations: Sequence[Migration] = MIGRATIONS) -> None:

@@ -66,11 +66,11 @@ async def _dead(session: Session, mourning: Mourning) -> Collection[int]:
     if not owners:
         return ()
     gone = {row["id"] for row in owners if row["fenced"]}
-    gone |= await _ended_here(session, presence, [row for row in owners if not row["fenced"]])
     if not await presence.is_calm() or not await session.value("up_for", patience.calm):
         # The others may be on their way back, too; while the server was away no lease could be extended.
         presence.suspicion.confirmed((), patience.second_look)
         return gone
+    gone |= await _ended_here(session, presence, [row for row in owners if not row["fenced"]])
     passed = [row["id"] for row in owners if row["expired"] and row["id"] not in gone]
     if passed:
         gone |= {row["id"] for row in await session.rows("fence_expired", passed)}

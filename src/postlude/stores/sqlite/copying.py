@@ -50,13 +50,19 @@ def copy_file(path: Path, target: Path, told: Callable[[int, int], None]) -> int
     try:
         with _opened(path) as source:
             jobs = _copy(source, part, told)
+        for each in _beside(target):  # which SQLite would take for what was committed to the copy
+            each.unlink(missing_ok=True)
         part.replace(target)
     except BaseException:
-        for each in (part, part.with_name(f"{part.name}-wal"), part.with_name(f"{part.name}-shm")):
+        for each in (part, *_beside(part)):
             each.unlink(missing_ok=True)
         raise
     location.sync_folder(target.parent)
     return jobs
+
+
+def _beside(path: Path) -> tuple[Path, ...]:
+    return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
 
 
 @contextlib.contextmanager

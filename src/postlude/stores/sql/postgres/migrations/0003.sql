@@ -1,7 +1,5 @@
 -- What is looked at, and by whom: statistics, what workers say of themselves, what became of the dead, who may come in.
 
-CREATE INDEX jobs_of_key ON {schema}.jobs (namespace, key, seq) WHERE key IS NOT NULL;
-
 -- What was counted of each task in each stretch of `step` seconds.
 CREATE TABLE {schema}.statistics (
     namespace integer NOT NULL,
