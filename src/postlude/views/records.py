@@ -13,7 +13,7 @@ from postlude.views.jobs import JobRow, JobView, Line, Neighbour, Span
 from postlude.views.values import Shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from postlude.definition import TaskDefinition
     from postlude.job import Attempt, Record
@@ -60,10 +60,14 @@ class All(NamedTuple):
 
 def row_of(record: Record, known: Known) -> JobRow:
     """A line of a list."""
-    shown = known.shown(record)
+
+    def hidden(text: str) -> str:
+        # Only where there is a text: the arguments, whose secrets it may repeat, may be a megabyte.
+        return known.shown(record).text(text)
+
     progress = record.progress
     if progress is not None and progress.note is not None:
-        progress = progress._replace(note=shown.text(progress.note))
+        progress = progress._replace(note=hidden(progress.note))
     return JobRow(
         id=record.id,
         task=record.task,
@@ -79,7 +83,7 @@ def row_of(record: Record, known: Known) -> JobRow:
         started_at=record.started_at,
         finished_at=record.finished_at,
         progress=progress,
-        note=_note(record, shown),
+        note=_note(record, hidden),
         ephemeral=record.ephemeral,
         waiting=record.waiting,
         cancel_requested=record.cancel_requested,
@@ -130,7 +134,7 @@ def text_shown(record: Record, known: Known) -> str:
     return "\n".join(parts)
 
 
-def _note(record: Record, shown: Shown) -> str | None:
+def _note(record: Record, hidden: Callable[[str], str]) -> str | None:
     failure, reason = record.failure, record.reason
     note = reason
     if failure is not None and record.state is not JobState.CANCELLED:
@@ -138,7 +142,7 @@ def _note(record: Record, shown: Shown) -> str | None:
         note = f"{failure.type}: {lines[0]}" if lines else failure.type
     if note is None or record.state is JobState.SUCCEEDED:
         return None
-    note = shown.text(note)
+    note = hidden(note)
     return note if len(note) <= LONGEST_NOTE else f"{note[: LONGEST_NOTE - 1]}…"
 
 
