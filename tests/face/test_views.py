@@ -340,7 +340,7 @@ async def test_what_needs_a_person(durable: Postlude, work: Worker) -> None:
 
 async def test_a_command_that_looks_is_no_worker(durable: Postlude, work: Worker) -> None:
     store = await store_of(durable)
-    await store.insert([queued(run_at=work.now.timestamp())])
+    await store.insert([queued(run_at=work.now.timestamp() - 1)])
     assert "no_worker" in {need.kind for need in await views_of(durable).needs()}
 
 
