@@ -62,7 +62,7 @@ class Rescue:
             self._queued()
         if rescued:
             with contextlib.suppress(StoreError):  # a number for people, which is not worth what is left to do here
-                await self._store.seeing.note_rescued(rescued, now=self._clock.now())
+                await self._store.seeing.note_rescued(rescued)
         # Also when there was nothing to rescue: workers that owned nothing die too. It reads before it writes.
         await self._store.bury()
         return LOOK_EVERY

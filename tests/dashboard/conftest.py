@@ -3,7 +3,6 @@
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from fastapi.testclient import TestClient
 
 from postlude import Postlude
 from postlude.dashboard.application import Dashboard
-from tests.stores.places import await_calm, database_in
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NO_CHROMIUM = "no Chromium is installed here, so NOTHING IS TRIED IN A BROWSER: apt-get install chromium"
@@ -59,16 +57,10 @@ class Visited:
         return self.client.post(f"/postlude/{page}", data={**self.token(), **fields}, headers=headers)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.soak)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty place for a store; in the long form one in PostgreSQL, too."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'jobs.db'}"
-    else:
-        server = request.getfixturevalue("postgres")
-        await_calm(server)
-        with database_in(server) as url:
-            yield url
+@pytest.fixture
+def url(empty_place: str) -> str:
+    """Where the store is."""
+    return empty_place
 
 
 @pytest.fixture

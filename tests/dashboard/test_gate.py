@@ -80,7 +80,7 @@ def test_who_signs_in_is_written_down(visit: Visit) -> None:
     assert "sign in" in visited.get("audit").text
 
 
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("empty_place", ["sqlite"], indirect=True)
 def test_the_store_has_no_token_that_could_be_used(visit: Visit, tmp_path: Path) -> None:
     visited = visit()
     token = visited.link()

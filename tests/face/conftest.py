@@ -5,7 +5,6 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from fastapi.testclient import TestClient
 
 from postlude import Job, Postlude
 from tests.face.holding import let_go, ran, started
-from tests.stores.places import await_calm, database_in
 
 Make = Callable[..., tuple[FastAPI, Postlude]]
 Serve = Callable[..., AbstractContextManager[TestClient]]
@@ -27,16 +25,10 @@ def a_plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.soak)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty place for a store; in the long form one in PostgreSQL, too."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'jobs.db'}"
-    else:
-        server = request.getfixturevalue("postgres")
-        await_calm(server)
-        with database_in(server) as url:
-            yield url
+@pytest.fixture
+def url(empty_place: str) -> str:
+    """Where the store is."""
+    return empty_place
 
 
 @pytest.fixture

@@ -313,7 +313,7 @@ async def test_it_is_told_of_what_is_set_aside(url: str) -> None:
     assert "interrupted='hold'" in told.reason
 
 
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # where who has died is found at the start itself
+@pytest.mark.parametrize("empty_place", ["sqlite"], indirect=True)  # where who has died is found at the start itself
 async def test_it_survives_the_process_and_needs_no_known_task(url: str, tmp_path: Path) -> None:
     """A process that knows neither the task nor who is told of it finds the held job, and queues who is told."""
     program = """
@@ -469,7 +469,7 @@ def stored(url: str) -> str:
         return "".join(str(row) for row in file.execute("SELECT * FROM jobs"))
 
 
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # it looks into the file
+@pytest.mark.parametrize("empty_place", ["sqlite"], indirect=True)  # it looks into the file
 @pytest.mark.parametrize("succeeds", [True, False])
 async def test_arguments_are_erased_when_the_job_has_ended(url: str, succeeds: bool) -> None:
     global broken  # noqa: PLW0603 - mended

@@ -89,7 +89,7 @@ def test_01_one_line_and_the_tutorials_app_is_durable(
     assert ran == ["a@example.com"]
 
 
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # for PostgreSQL there is one with a process of its own
+@pytest.mark.parametrize("empty_place", ["sqlite"], indirect=True)  # PostgreSQL: one with a process of its own
 @pytest.mark.usefixtures("no_errors")
 def test_02_the_row_is_in_the_file_before_the_first_byte(make: Make, tmp_path: Path) -> None:
     app, _ = make(worker="off")

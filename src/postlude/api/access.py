@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 from uuid import UUID  # noqa: TC003 - FastAPI reads the annotations
 
 from fastapi import Depends, HTTPException, Path
@@ -16,13 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from postlude.client import Jobs
+    from postlude.stores.gate import Role
 
 _JOBS: Final = "postlude.jobs"
 _ASKED: Final = "postlude.asked"
 """Where a request's scope has the jobs of the router, and what was found out about the one that was asked for."""
 AGAIN: Final = {"retry-after": "1"}
-
-Role = Literal["view", "act"]
 
 
 class Asked(NamedTuple):

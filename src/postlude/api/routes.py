@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from postlude.clock import Clock
     from postlude.handle import Job
     from postlude.masking import Masking
+    from postlude.stores.gate import Role
     from postlude.streams import Hub
 
 LONGEST_WAIT: Final = 60
@@ -171,7 +172,7 @@ class _Routes:
         events = JobEvents(self._hub, self._showing, all_of_it=asked.role is not None, place=place)
         return EventStream(events.told(asked.job.id))
 
-    def _answer(self, job: Job[Any], response: Response, *, role: access.Role | None) -> JobStatus:
+    def _answer(self, job: Job[Any], response: Response, *, role: Role | None) -> JobStatus:
         response.headers.update(NOT_KEPT)
         if not job.state.finished:
             response.headers["retry-after"] = str(self._due_in(job))

@@ -183,7 +183,7 @@ class SeeingStore(Protocol):
         """All that have a row, oldest first (clause 59)."""
         ...
 
-    async def note_rescued(self, rescued: Mapping[int, int], *, now: float) -> None:
+    async def note_rescued(self, rescued: Mapping[int, int]) -> None:
         """Note how many jobs of which dead workers were rescued (clause 60)."""
         ...
 

@@ -129,8 +129,8 @@ async def rescue(store: Store, owners: list[int]) -> None:
 async def test_clause_60_a_line_for_each_dead_worker(store: Store) -> None:
     first, second, announced = await die(store, 3)
     rows = {row.id: row for row in await store.seeing.workers()}
-    await store.seeing.note_rescued({first: 2, second: 1}, now=NOW)
-    await store.seeing.note_rescued({first: 5}, now=NOW)
+    await store.seeing.note_rescued({first: 2, second: 1})
+    await store.seeing.note_rescued({first: 5})
     assert await store.bury() == 0
     assert await store.seeing.former_workers() == [], "they own jobs"
     await rescue(store, [first])

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_ALL: Final = 2**62
-"""More than there can be."""
 _BY_STATE: Final = frozenset({JobState.QUEUED, JobState.FAILED, JobState.CANCELLED})
 _NAME: Final = re.compile(r"(?<!:):([a-z_]+)")
 

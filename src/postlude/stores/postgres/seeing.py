@@ -62,7 +62,7 @@ class Seeing:
         rows = await self._do(lambda session: session.rows("seeing/workers", session.namespace))
         return [_worker_of(row) for row in rows]
 
-    async def note_rescued(self, rescued: Mapping[int, int], *, now: float) -> None:  # noqa: ARG002 - the contract's
+    async def note_rescued(self, rescued: Mapping[int, int]) -> None:
         """Clause 60."""
         owners, numbers = list(rescued), list(rescued.values())
         await self._do(lambda session: session.do("seeing/note_rescued", owners, numbers))

@@ -80,7 +80,7 @@ class Seeing:
             for worker, host, pid, since, stopping, at, text in rows
         ]
 
-    async def note_rescued(self, rescued: Mapping[int, int], *, now: float) -> None:  # noqa: ARG002 - the contract's
+    async def note_rescued(self, rescued: Mapping[int, int]) -> None:
         """Clause 60."""
         rows = [(times, worker) for worker, times in rescued.items()]
         await self._write(lambda connection: connection.executemany(sql("seeing/note_rescued"), rows).fetchall())
