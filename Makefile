@@ -32,8 +32,8 @@ demo-without: .venv/.run ## The same with FastAPI alone: see what is lost
 
 install: .venv/.dev ## Make .venv with everything that developing needs
 
-test: .venv/.dev ## Run every test; no service is needed
-	$(BIN)/pytest
+test: .venv/.dev ## Run every test, in as many processes as there are cores; no service is needed
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 soak: .venv/.dev ## Run the long forms of the tests
 	$(BIN)/pytest -m soak

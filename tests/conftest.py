@@ -1,12 +1,13 @@
 """What every test has: one event loop library, and a way to forbid blocking calls on it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
-from postlude import scheduling
+from postlude import scheduling, tasks
 from tests.stores.places import await_calm, database_in, server
 
 
@@ -50,3 +51,22 @@ def own_schedules() -> Iterator[None]:
     scheduling.declared.clear()
     yield
     scheduling.declared.clear()
+
+
+@pytest.fixture(autouse=True)
+def own_tasks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A task, too, is declared for the whole process: a test sees those of its own file, and of what that imports."""
+    hidden = {name: function for name, function in tasks.declared.items() if _is_of_another_test(function, request)}
+    for name in hidden:
+        del tasks.declared[name]
+    before = set(tasks.declared)
+    yield
+    for name in set(tasks.declared) - before:
+        if "<locals>" in getattr(tasks.declared[name], "__qualname__", ""):
+            del tasks.declared[name]
+    tasks.declared.update(hidden)
+
+
+def _is_of_another_test(function: Callable[..., Any], request: pytest.FixtureRequest) -> bool:
+    module: str = getattr(function, "__module__", "")
+    return module.rpartition(".")[2].startswith("test_") and module != request.module.__name__

@@ -36,6 +36,7 @@ from pydantic import (
 
 from postlude.codec import Codec, Encoded
 from postlude.errors import NotStorable
+from tests.ids import lasting
 
 if typing.TYPE_CHECKING:
     from decimal import Context as Unseen  # a name that only a type checker sees
@@ -166,7 +167,7 @@ PLAIN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", PLAIN, ids=ascii)
+@pytest.mark.parametrize("value", PLAIN, ids=lasting)
 @pytest.mark.parametrize("annotation", [None, Any, object], ids=str)
 def test_plain_json_needs_no_annotation(annotation: Any, value: Any) -> None:
     back, encoded = round_trip(annotation, value)
@@ -174,7 +175,7 @@ def test_plain_json_needs_no_annotation(annotation: Any, value: Any) -> None:
     assert ascii(encoded.args[0]) == ascii(value)
 
 
-@pytest.mark.parametrize("value", PLAIN, ids=ascii)
+@pytest.mark.parametrize("value", PLAIN, ids=lasting)
 @pytest.mark.parametrize("annotation", [str, int, float, bool, list[int], datetime, User, bytes | None], ids=str)
 def test_plain_json_that_contradicts_its_annotation_comes_back_as_it_is(annotation: Any, value: Any) -> None:
     back, encoded = round_trip(annotation, value)
@@ -220,7 +221,7 @@ ANNOTATED: list[tuple[Any, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("annotation", "value"), ANNOTATED, ids=ascii)
+@pytest.mark.parametrize(("annotation", "value"), ANNOTATED, ids=lasting)
 def test_annotated_values_come_back_equal_and_of_the_same_type(annotation: Any, value: Any) -> None:
     back, encoded = round_trip(annotation, value)
     assert same(value, back)
@@ -480,7 +481,7 @@ REFUSED: list[tuple[Any, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "value", "said"), REFUSED, ids=lambda value: ascii(value)[:40])
+@pytest.mark.parametrize(("annotation", "value", "said"), REFUSED, ids=lambda value: lasting(value)[:40])
 def test_refusals(annotation: Any, value: Any, said: str) -> None:
     assert refusal(annotation, value).startswith(said)
 

@@ -17,6 +17,7 @@ from postlude.limits import Limit, Rate, rate_of
 from postlude.registry import Registry
 from postlude.tasks import task
 from postlude.terms import NO_TERMS, NOTHING, Asked, wrong_queue
+from tests.ids import lasting
 
 NOW = 1_000.0
 JOB = UUID("00000000-0000-7000-8000-000000000001")
@@ -71,7 +72,7 @@ class Tenant(Enum):
         ({"key": "k", "key_period": -1}, "key_period must be seconds, 0 or more, or a timedelta, got -1"),
         ({"key": "k", "key_period": "1h"}, "key_period must be seconds, 0 or more, or a timedelta, got '1h'"),
     ],
-    ids=repr,
+    ids=lasting,
 )
 @pytest.mark.parametrize("where", ["task", "call"])
 def test_what_makes_no_sense_is_refused_for_a_task_and_for_a_call(
@@ -108,7 +109,7 @@ def test_what_makes_no_sense_is_refused_for_a_task_and_for_a_call(
         ({"retention": timedelta(-1)}, "retention must be seconds, 0 or more"),
         ({"retention": "1d"}, "got '1d'"),
     ],
-    ids=repr,
+    ids=lasting,
 )
 def test_what_makes_no_sense_is_refused_for_a_task(options: dict[str, Any], says: str) -> None:
     with pytest.raises(TaskDeclarationError) as caught:
@@ -127,7 +128,7 @@ def test_what_makes_no_sense_is_refused_for_a_task(options: dict[str, Any], says
         ({"max_running": 2}, "max_running is no option: there are delay, expires_after, if_raised, key"),
         ({"key": lambda tenant: tenant}, "key must be printable text of 1 to 500 characters, got <function"),
     ],
-    ids=repr,
+    ids=lasting,
 )
 def test_what_makes_no_sense_is_refused_for_a_call(options: dict[str, Any], says: str) -> None:
     with pytest.raises(CallError) as caught:

@@ -22,6 +22,7 @@ from postlude.testing.working import StandingClock
 from tests.engine.fakes import FakeClock
 from tests.face.conftest import Make, Serve, ended
 from tests.face.holding import let_go, ran, started
+from tests.ids import lasting
 from tests.scenarios.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("from_nothing")
@@ -153,7 +154,7 @@ def test_the_largest_priority_comes_first(make: Make) -> None:
         ({"queue": "default"}, "/note/a", "/send/b"),
         ({"everything": True}, "/note/a", None),
     ],
-    ids=repr,
+    ids=lasting,
 )
 def test_what_is_paused_waits_until_it_is_resumed(
     make: Make, paused: dict[str, object], held: str, free: str | None
@@ -204,7 +205,7 @@ def test_what_waited_in_line_when_its_queue_was_paused_does_not_start(make: Make
         {"queue": "mail-out", "everything": True},
         {"everything": True, "partition": "acme"},
     ],
-    ids=repr,
+    ids=lasting,
 )
 def test_what_does_not_say_what_to_pause(make: Make, given: dict[str, object]) -> None:
     _, durable = make()
