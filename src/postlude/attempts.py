@@ -33,6 +33,7 @@ from postlude.observing import observed
 from postlude.oversight import RECORD_AFTER, Oversight
 from postlude.policy import Policy
 from postlude.rest import Rest
+from postlude.slots import Slots
 from postlude.tasks import default_executor
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from postlude.places import Places
     from postlude.settling import Settling
     from postlude.stores.contract import Store
-    from postlude.tasks import ExecutorName
 
 
 class Attempts:
@@ -80,6 +80,8 @@ class Attempts:
         self._lines = Lines(
             places.line, {"loop": Line(on_loop, places.concurrency.loop), "thread": places.line("thread")}
         )
+        self.slots: Slots = Slots(self._lines, clock, begin=self._begin_now, at_rest=lambda: self.idle)
+        """Who may begin."""
         self._places = places
         self._running: dict[UUID, Admitted] = {}
         """Oldest first."""
@@ -93,12 +95,6 @@ class Attempts:
         self._loop: asyncio.AbstractEventLoop | None = None
         """Where the attempts run; None before the first."""
         self._stopping = False
-        self._alone: UUID | None = None
-        self._held = False
-        self.wanted: bool = False
-        """Whether somebody waits for a slot, or for rest, to claim from the queue."""
-        self.freed: Callable[[], None] = lambda: None
-        """Called once after `wanted` was set, when a slot is free that no call here waits for."""
         self.owns: Callable[[int], bool] = lambda _: True
         """Whether a worker's jobs are this process's: not if others have given that worker up, as far as is known."""
         # Where no worker runs nobody would claim it later, so limits and pauses hold back nothing.
@@ -131,33 +127,6 @@ class Attempts:
         """
         return not self._stuck.isdisjoint(self._running)
 
-    @property
-    def held(self) -> bool:
-        """While this is true nothing starts: the process comes to rest for a job that must run alone."""
-        return self._held
-
-    @held.setter
-    def held(self, held: bool) -> None:
-        # A process that stops begins nothing from the queue, and what still comes here must not wait for ever.
-        self._held = held and not self._stopping
-        self._let_in()
-
-    def free(self, executor: ExecutorName) -> int:
-        """How many more calls would start at once."""
-        line = self._lines[executor]
-        if self._blocked or self.closed(executor):
-            return 0
-        return line.free if line.outage is None else min(1, line.free)
-
-    def closed(self, executor: ExecutorName) -> bool:
-        """Whether it takes no work for now, whatever slots are free."""
-        outage = self._lines[executor].outage
-        return outage is not None and not outage.lets_in
-
-    @property
-    def _blocked(self) -> bool:
-        return self._held or self._alone is not None
-
     def begin(
         self, call: Call, ended: Ended | None = None, *, behind: Sequence[Call] = (), alone: bool = False
     ) -> None:
@@ -177,19 +146,14 @@ class Attempts:
             self.endings.abandon_behind(attempt, "another job answers in place of the one before it")
             attempt.tell(None)
             return
-        if alone:
-            self._alone = call.id
-        elif self._goes_elsewhere(call):
+        if not alone and self._goes_elsewhere(call):
             self.endings.give_back(attempt)
-            return
-        elif self._blocked or not line.free or (line.outage is not None and not line.outage.lets_in):
+        elif self.slots.take(attempt, alone=alone):
+            self._admit(attempt)
+        else:
             if call.context is None:
                 call.context = contextvars.copy_context()
-            line.wait(attempt, self.clock.elapsed())
             self.watch()
-            return
-        line.free -= 1
-        self._admit(attempt)
 
     def _goes_elsewhere(self, call: Call) -> bool:
         """Whether it is not for this process, or not for now."""
@@ -207,6 +171,14 @@ class Attempts:
         return await future
 
     # From slot to outcome
+
+    def _begin_now(self, attempt: Admitted) -> None:
+        """It has waited, and has its slot."""
+        if self._goes_elsewhere(attempt.call):  # it has expired in the line, or was paused
+            attempt.line.free += 1
+            self.endings.give_back(attempt)
+        else:
+            self._admit(attempt)
 
     def _admit(self, attempt: Admitted) -> None:
         if attempt.line.outage is not None:
@@ -294,8 +266,7 @@ class Attempts:
         call = attempt.call
         self._running.pop(call.id, None)  # else the slot would never be freed
         self._oversight.end(attempt)
-        if self._alone == call.id:
-            self._alone = None
+        self.slots.end_alone(call.id)
 
     def _conclude(self, attempt: Admitted, outcome: Outcome) -> None:
         if isinstance(outcome, Failed) and isinstance(outcome.error, CannotStart) and not attempt.call.ephemeral:
@@ -312,21 +283,8 @@ class Attempts:
             self._leave(attempt.line)
 
     def _leave(self, line: Line) -> None:
-        """A slot is free: the next in line takes it, or whoever fetches work from the queue."""
-        line.free += 1
         self.rest.look()
-        self._let_in()
-        if self.wanted and ((line.free and not line.waiting) or self.idle):
-            self.wanted = False
-            self.freed()
-
-    def _let_in(self) -> None:
-        while not self._blocked and (attempt := self._lines.next()) is not None:
-            if self._goes_elsewhere(attempt.call):  # it has expired in the line, or was paused
-                attempt.line.free += 1
-                self.endings.give_back(attempt)
-            else:
-                self._admit(attempt)
+        self.slots.leave(line)
 
     # Looking after what runs
 
@@ -337,7 +295,7 @@ class Attempts:
         delay = await self._oversight.run_once()
         for attempt in self._lines.take_overdue(before=self.clock.elapsed() - RECORD_AFTER):
             self.endings.give_back(attempt)
-        self._let_in()  # where an executor is tried again
+        self.slots.let_in()  # where an executor is tried again
         return RECORD_AFTER if delay is None and any(line.waiting for line in self._lines.values()) else delay
 
     def _time_out(self, attempt: Admitted) -> None:
@@ -356,8 +314,7 @@ class Attempts:
         attempt.abandoned = room.make_room()
         self._events.emit(ThreadAbandoned(job_id, definition.name, attempt.abandoned))
         if attempt.abandoned:
-            if self._alone == job_id:
-                self._alone = None
+            self.slots.end_alone(job_id)
             self._leave(attempt.line)
             return
         self._stuck.add(job_id)
@@ -386,9 +343,8 @@ class Attempts:
             The tasks that could not be made to end: in daemon threads, and given to others when this process is gone.
         """
         self._stopping = self.endings.stopping = True
-        for attempt in self._lines.take_all():
+        for attempt in self.slots.close():  # an open request may still bring what only this process can run
             self.endings.give_back(attempt)
-        self.held = False  # an open request may still bring what only this process can run
         late = await self.rest.grace(grace)
         if late:
             self._events.emit(StopDelayed(tuple(sorted({each.call.definition.name for each in late}))))

@@ -68,6 +68,7 @@ class Worker:
         """The worker's id."""
         self._registry = registry
         self._attempts = attempts
+        self._slots = attempts.slots
         self._settling = settling
         self._clock = clock
         self.queues: Mapping[str, int | None] = {}
@@ -103,7 +104,7 @@ class Worker:
         self._stopping = False
         self._claims.start()
         self._watch.start()
-        self._attempts.freed = self._claims.wake
+        self._slots.freed = self._claims.wake
         self._attempts.watch = self._watch.wake
         self._attempts.belongs_in_queue = self._belongs_in_queue
 
@@ -171,7 +172,7 @@ class Worker:
         if not self._alone_waits:
             self._alone_since = None
         # While a job that must run alone is due, nothing new starts until everything here has ended.
-        self._attempts.held = self._holds()
+        self._slots.held = self._holds()
         return delay if read or self._more else 0.0
 
     def _holds(self) -> bool:
@@ -188,13 +189,13 @@ class Worker:
             due = min(self._names[name] for name in tasks)
             if due > now:
                 return min(due - now, POLL)
-        if self._attempts.closed(executor):
+        if self._slots.closed(executor):
             return POLL
-        free = min(self._attempts.free(executor), CLAIM_LIMIT)
-        if self._attempts.held and self._attempts.idle and executor in self._at_rest_for:
+        free = min(self._slots.free(executor), CLAIM_LIMIT)
+        if self._slots.held and self._attempts.idle and executor in self._at_rest_for:
             free = 1  # which takes the job that must run alone, before all others
         if not free:
-            self._attempts.wanted = True
+            self._slots.wanted = True
         # A job that must run alone is asked for without a slot: another process may have taken it in the meantime.
         if self._stopping or (not free and self._alone_since is None):
             return POLL
@@ -213,15 +214,15 @@ class Worker:
             queues=self.queues,
         )
         self.taken += len(taken.claims)
-        if free and len(taken.claims) == free and not self._attempts.held:
+        if free and len(taken.claims) == free and not self._slots.held:
             self._more.add(executor)
         if taken.alone_waits:
             self._rest(executor)
         for claim in taken.claims:
             self._try_to_begin(claim)
-        if taken.claims and self._attempts.free(executor):
+        if taken.claims and self._slots.free(executor):
             return 0.0
-        self._attempts.wanted = bool(taken.claims) or taken.alone_waits or not free
+        self._slots.wanted = bool(taken.claims) or taken.alone_waits or not free
         self.held_back = self.held_back or taken.held_back
         if taken.again_at is None:
             return POLL
@@ -236,7 +237,7 @@ class Worker:
         self._alone_waits.add(executor)
         if self._alone_since is None:
             self._alone_since = self._clock.elapsed()
-        self._attempts.held = self._holds()
+        self._slots.held = self._holds()
 
     def _try_to_begin(self, claim: Claim) -> None:
         """Begin, or settle the job with what stood in the way: those that were claimed with it must not wait for it."""
@@ -255,7 +256,7 @@ class Worker:
         if alone and not self._attempts.idle:
             # A request's call has begun while the claim was under way: once more, when that has ended.
             self._rest(self._registry.find(claim.task).executor)
-            self._attempts.wanted = True
+            self._slots.wanted = True
             self._settling.put(release(claim, self._clock.now()))
             return
         if claim.arguments is None:

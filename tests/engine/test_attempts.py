@@ -117,8 +117,8 @@ async def test_no_more_run_at_once_than_there_are_slots_and_the_first_in_line_is
     ends = [asyncio.ensure_future(engine.attempts.run(call)) for call in calls]
     await turns()
     assert ran == ["0 begins", "1 begins"]
-    assert engine.attempts.free("loop") == 0
-    assert engine.attempts.free("thread") == 2, "each kind of place has slots of its own"
+    assert engine.attempts.slots.free("loop") == 0
+    assert engine.attempts.slots.free("thread") == 2, "each kind of place has slots of its own"
     open_gate("1")
     assert await ends[1] == Succeeded()
     await turns()
@@ -127,7 +127,7 @@ async def test_no_more_run_at_once_than_there_are_slots_and_the_first_in_line_is
         open_gate(name)
     await asyncio.gather(*ends)
     assert ran.index("2 begins") < ran.index("3 begins")
-    assert engine.attempts.free("loop") == 2
+    assert engine.attempts.slots.free("loop") == 2
 
 
 async def test_a_free_slot_is_offered_to_the_queue_only_when_nobody_here_waits_for_it(engine: Engine) -> None:
@@ -137,10 +137,10 @@ async def test_a_free_slot_is_offered_to_the_queue_only_when_nobody_here_waits_f
         nonlocal offered
         offered += 1
 
-    engine.attempts.freed = freed
+    engine.attempts.slots.freed = freed
     calls = [await engine.staged(wait_for, name) for name in "abc"]
     ends = [asyncio.ensure_future(engine.attempts.run(call)) for call in calls]
-    engine.attempts.wanted = True
+    engine.attempts.slots.wanted = True
     await turns()
     open_gate("a")
     await ends[0]
@@ -280,7 +280,7 @@ async def test_what_must_not_run_twice_goes_back_when_its_start_cannot_be_record
     record = await engine.record(call)
     assert (record.state, record.attempt) == (JobState.QUEUED, 0)
     assert engine.heard.of(StoreFailed)[0].reason == "disk full"
-    assert engine.attempts.free("loop") == 2
+    assert engine.attempts.slots.free("loop") == 2
 
 
 async def test_a_short_attempt_is_never_recorded_as_started(engine: Engine) -> None:
@@ -413,7 +413,7 @@ async def test_one_that_is_cancelled_before_its_first_step_never_runs_and_frees_
     engine.attempts._running[call.id].cancel("cancelled on request")
     assert await asyncio.wait_for(end, 5) == Cancelled("cancelled on request")
     assert ran == []
-    assert engine.attempts.free("loop") == 2
+    assert engine.attempts.slots.free("loop") == 2
 
 
 async def test_one_that_waited_long_and_was_cancelled_meanwhile_does_not_start(engine: Engine) -> None:
@@ -443,7 +443,7 @@ async def test_a_thread_that_is_cancelled_runs_to_its_end_and_that_counts(engine
 async def test_while_one_must_run_alone_nothing_else_starts(engine: Engine) -> None:
     poison = await engine.staged(wait_for, "poison")
     engine.attempts.begin(poison, alone=True)
-    assert engine.attempts.free("loop") == engine.attempts.free("thread") == 0
+    assert engine.attempts.slots.free("loop") == engine.attempts.slots.free("thread") == 0
     other = await engine.staged(note, "other")
     end = asyncio.ensure_future(engine.attempts.run(other))
     await turns()
@@ -454,7 +454,7 @@ async def test_while_one_must_run_alone_nothing_else_starts(engine: Engine) -> N
 
 
 async def test_while_held_nothing_starts_and_when_no_longer_held_everything_does(engine: Engine) -> None:
-    engine.attempts.held = True
+    engine.attempts.slots.held = True
     ends: list[asyncio.Future[Outcome | None]] = []
     for function in (partial(note, "ephemeral"), note):
         call = engine.call(function, *(["stored"] if function is note else []))
@@ -462,7 +462,7 @@ async def test_while_held_nothing_starts_and_when_no_longer_held_everything_does
         ends.append(asyncio.ensure_future(engine.attempts.run(call)))
     await turns()
     assert ran == []
-    engine.attempts.held = False
+    engine.attempts.slots.held = False
     await asyncio.wait_for(asyncio.gather(*ends), 5)
     assert ran == ["ephemeral", "stored"]
 
@@ -603,12 +603,12 @@ async def test_a_thread_that_fails_after_the_grace_has_failed(engine: Engine) ->
 
 
 async def test_an_ephemeral_call_of_an_open_request_runs_although_the_process_came_to_rest(engine: Engine) -> None:
-    engine.attempts.held = True
+    engine.attempts.slots.held = True
     await engine.attempts.stop(0)
     run = engine.attempts.run(engine.call(lambda: ran.append("lambda")))
     assert await asyncio.wait_for(run, 5) == Succeeded()
-    engine.attempts.held = True
-    assert not engine.attempts.held
+    engine.attempts.slots.held = True
+    assert not engine.attempts.slots.held
 
 
 # What goes wrong
@@ -746,7 +746,7 @@ async def test_a_call_that_cannot_start_here_goes_back_for_a_moment_later(
     engine.clock.advance(1)
     assert isinstance(await engine.attempts.run(lambda_), Failed)
     assert len(engine.heard.of(ExecutorFailed)) == len(engine.heard.of(EphemeralFailed)) == 1
-    assert (engine.attempts.free("thread"), engine.attempts.idle) == (1, True), "one may try again"
+    assert (engine.attempts.slots.free("thread"), engine.attempts.idle) == (1, True), "one may try again"
 
 
 async def test_an_executor_that_raises_fails_the_call_and_keeps_its_slot_free(
@@ -758,7 +758,7 @@ async def test_an_executor_that_raises_fails_the_call_and_keeps_its_slot_free(
 
     monkeypatch.setattr(engine.places.threads, "begin", begin)
     assert isinstance(await engine.attempts.run(await engine.staged(in_thread)), Failed)
-    assert (engine.attempts.free("thread"), engine.attempts.idle) == (2, True)
+    assert (engine.attempts.slots.free("thread"), engine.attempts.idle) == (2, True)
 
 
 async def test_an_empty_context_is_a_context(engine: Engine) -> None:

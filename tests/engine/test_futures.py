@@ -146,7 +146,7 @@ async def test_one_that_is_down_is_tried_now_and_then_by_one_job(engine: Engine,
         await until(lambda: engine.attempts.empty)
         await engine.settling.flush()
         engine.clock.advance(0.5)
-    assert (engine.attempts.free("pool"), len(engine.heard.of(ExecutorRecovered))) == (2, 1)
+    assert (engine.attempts.slots.free("pool"), len(engine.heard.of(ExecutorRecovered))) == (2, 1)
     pool.shutdown()
 
 
@@ -189,8 +189,8 @@ async def test_what_has_begun_is_left_alone_at_its_timeout(
 
 async def test_slots(engine: Engine, threads: ThreadPoolExecutor) -> None:
     engine.executors.register("pool", threads, slots=3)
-    assert engine.attempts.free("pool") == 3
-    assert engine.attempts.free("process") == engine.places.concurrency.most_processes
+    assert engine.attempts.slots.free("pool") == 3
+    assert engine.attempts.slots.free("process") == engine.places.concurrency.most_processes
 
 
 async def test_an_unknown_executor_is_refused_where_a_job_would_need_it(

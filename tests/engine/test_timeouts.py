@@ -160,7 +160,7 @@ async def test_a_thread_is_left_alone_and_another_takes_its_place(engine: Engine
     assert (record.state, record.attempt) == (JobState.QUEUED, 1), "what it returned counts as no success"
     assert record.failure is not None
     assert record.failure.type == "TimeoutError"
-    assert engine.attempts.free("thread") == 1
+    assert engine.attempts.slots.free("thread") == 1
 
 
 @pytest.mark.parametrize("concurrency", [Concurrency(loop=1, threads=1)])
@@ -171,11 +171,11 @@ async def test_when_too_many_are_stuck_none_takes_their_place(engine: Engine) ->
         await until(partial(_ran, number))
         await over(engine)
     assert [event.replaced for event in engine.heard.of(ThreadAbandoned)] == [True, False]
-    assert engine.attempts.free("thread") == 0
+    assert engine.attempts.slots.free("thread") == 0
     release.set()
     await asyncio.gather(*endings)
     await until(lambda: engine.attempts.idle)
-    assert engine.attempts.free("thread") == 1
+    assert engine.attempts.slots.free("thread") == 1
 
 
 @pytest.mark.parametrize("concurrency", [Concurrency(loop=1, threads=2)])

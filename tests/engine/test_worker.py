@@ -102,7 +102,7 @@ async def test_no_more_are_claimed_than_there_are_slots(engine: Engine) -> None:
     assert sorted(states) == [JobState.QUEUED] * 3 + [JobState.RUNNING] * 2
     assert states[:2] == [JobState.RUNNING] * 2, "those that came first"
     woken = asyncio.Event()
-    engine.attempts.freed = woken.set
+    engine.attempts.slots.freed = woken.set
     gate.set()
     await all_settled(engine)
     assert woken.is_set(), "the worker asked to be woken when a slot is free"
@@ -292,14 +292,14 @@ async def test_a_job_that_still_runs_here_is_not_begun_a_second_time(engine: Eng
     engine.attempts.begin(call)
     await turns()
     assert call.claim is not None
-    free = engine.attempts.free("loop")
+    free = engine.attempts.slots.free("loop")
     await engine.store.settle([decide(Interrupted("taken for dead"), call.claim, engine.clock.now())])
     await engine.worker.run_once()
     await turns()
     assert (ran, engine.worker.taken) == (["waiter begins"], 1)
     gate.set()
     await all_settled(engine)
-    assert (ran, engine.attempts.free("loop")) == (["waiter begins", "waiter ends"], free + 1)
+    assert (ran, engine.attempts.slots.free("loop")) == (["waiter begins", "waiter ends"], free + 1)
     assert (await engine.record(call)).state is JobState.QUEUED
 
 
@@ -323,7 +323,7 @@ async def test_a_poisonous_job_runs_when_nothing_else_does_and_nothing_starts_be
     await turns()
     assert "late" not in ran, "and looking once more changes nothing"
     woken = asyncio.Event()
-    engine.attempts.freed = woken.set
+    engine.attempts.slots.freed = woken.set
     gate.set()
     await turns()
     assert woken.is_set()
@@ -350,7 +350,7 @@ async def test_at_rest_nothing_is_taken_beside_the_poisonous_job_that_the_rest_i
     engine.attempts.begin(await engine.staged(wait_at_gate, "busy"))
     await turns()
     await engine.worker.run_once()
-    assert engine.attempts.held
+    assert engine.attempts.slots.held
     innocent = await engine.queue(note, "innocent")  # "loop" comes before "thread"
     gate.set()
     await all_settled(engine)
@@ -395,7 +395,7 @@ async def test_the_rest_for_a_poisonous_coroutine_is_kept_while_threads_have_not
     engine.attempts.begin(await engine.staged(wait_at_gate, "busy"))
     await turns()
     await engine.worker.run_once()
-    assert engine.attempts.held
+    assert engine.attempts.slots.held
     engine.attempts.begin(await engine.staged(note, "late"))
     await turns()
     assert ran == ["busy begins"]
@@ -444,11 +444,11 @@ async def test_the_rest_ends_when_the_job_it_is_for_is_gone_though_others_wait(e
     engine.attempts.begin(await engine.staged(wait_at_gate, "busy"))
     await turns()
     await engine.worker.run_once()
-    assert engine.attempts.held
+    assert engine.attempts.slots.held
     await engine.queue(note, "other")
     await engine.store.cancel(poison.id, reason="no more", now=engine.clock.now())
     await engine.worker.run_once()
-    assert not engine.attempts.held
+    assert not engine.attempts.slots.held
     await engine.worker.run_once()
     await turns()
     assert "other" in ran
@@ -464,7 +464,7 @@ async def test_a_rest_that_does_not_come_lets_others_in_between(engine: Engine) 
     held: list[bool] = []
     for _ in range(int(2 * (HOLD_FOR + LET_IN_FOR))):
         await engine.worker.run_once()
-        held.append(engine.attempts.held)
+        held.append(engine.attempts.slots.held)
         engine.clock.advance(1.0)
         if len(held) == HOLD_FOR:
             await engine.queue(note, "other")

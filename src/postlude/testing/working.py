@@ -198,7 +198,7 @@ class Worker:
         """Take turns until nothing runs and nothing is due."""
         attempts = process.attempts
         changed = asyncio.Event()
-        attempts.freed = changed.set
+        attempts.slots.freed = changed.set
         while True:
             at_rest, taken = attempts.idle, process.worker.taken
             if at_rest:
@@ -210,7 +210,7 @@ class Worker:
                 if at_rest and process.worker.taken == taken:
                     return  # what is due all the same is held back
             else:
-                attempts.wanted = True
+                attempts.slots.wanted = True
                 await wait(changed, LOOK_AGAIN)
                 changed.clear()
 
