@@ -80,7 +80,7 @@ class Attempts:
         self._lines = Lines(
             places.line, {"loop": Line(on_loop, places.concurrency.loop), "thread": places.line("thread")}
         )
-        self.slots: Slots = Slots(self._lines, clock, begin=self._begin_now, at_rest=lambda: self.idle)
+        self.slots: Slots = Slots(self._lines, settling, clock, begin=self._begin_now, at_rest=lambda: self.idle)
         """Who may begin."""
         self._places = places
         self._running: dict[UUID, Admitted] = {}

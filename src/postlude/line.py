@@ -57,12 +57,15 @@ class Line:
         """Put an attempt at the end of the line."""
         self.waiting.append((attempt, since))
 
-    def next(self) -> Admitted | None:
-        """The first in line, with a slot; None if there is neither."""
-        if not self.waiting or not self.free:
-            return None
-        self.free -= 1
-        return self.waiting.popleft()[0]
+    def next(self, *, stored: bool = True) -> Admitted | None:
+        """The first in line, with a slot; None if there is neither. Not `stored`: the first without a row."""
+        if self.free:
+            for place, (attempt, _) in enumerate(self.waiting):
+                if stored or attempt.call.claim is None:
+                    del self.waiting[place]
+                    self.free -= 1
+                    return attempt
+        return None
 
     def take_overdue(self, before: float) -> list[Admitted]:
         """Take those out of the line that wait since before that moment and that another process could run as well."""
@@ -94,11 +97,13 @@ class Lines(dict[str, Line]):
         line = self[name] = self._made(name)
         return line
 
-    def next(self) -> Admitted | None:
-        """The first of a line with a slot in it, with that slot; None if there is no such line."""
+    def next(self, *, stored: bool = True) -> Admitted | None:
+        """The first of a line with a slot in it, with that slot; None if there is no such line. See `Line.next`."""
         for line in self.values():
-            if line.waiting and line.free and (line.outage is None or line.outage.lets_in):
-                return line.next()
+            if line.waiting and (line.outage is None or line.outage.lets_in):
+                attempt = line.next(stored=stored)
+                if attempt is not None:
+                    return attempt
         return None
 
     def take_overdue(self, before: float) -> list[Admitted]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from postlude.clock import pause
 from postlude.errors import StoreClosed, StoreUnavailable
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 FIRST_RETRY: Final = 0.1
 LAST_RETRY: Final = 2.0
 """Seconds between tries while the store does not answer: doubling from the first to the last."""
+MOST_UNWRITTEN: Final = 200
+"""Settlements that wait to be written, from which on nothing more begins: what was done and is not written runs again
+when the process dies. Two claims, so that one can be written while the next one runs."""
 
 
 class Settling:
@@ -39,7 +42,16 @@ class Settling:
         self._events = events
         self._settled = settled
         self._pending: list[_Put] = []
+        self._unwritten = 0
+        """Also those of the write under way."""
+        self.caught_up: Callable[[], None] = lambda: None
+        """Called when it is not behind any more."""
         self._writing: asyncio.Task[None] | None = None
+
+    @property
+    def behind(self) -> bool:
+        """Whether so much waits to be written that nothing more should begin."""
+        return self._unwritten >= MOST_UNWRITTEN
 
     def put(
         self, settlement: Settlement, confirmed: Callable[[bool], None] | None = None, *, perhaps: bool = False
@@ -52,6 +64,7 @@ class Settling:
             perhaps: only if the claim is still the job's; that it is not is nothing to tell of.
         """
         self._pending.append(_Put(settlement, confirmed, perhaps))
+        self._unwritten += 1
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write(), name="postlude settling")
 
@@ -65,17 +78,21 @@ class Settling:
             while self._pending:
                 batch, self._pending = self._pending, []
                 lost = await self._settle(batch)
+                was_behind = self.behind
+                self._unwritten -= len(batch)
                 self._guarded(self._settled, [each.settlement for each in batch])
                 for each in batch:
                     if each.confirmed is not None:
                         self._guarded(each.confirmed, each.settlement.job_id not in lost)
+                if was_behind and not self.behind:
+                    self._guarded(self.caught_up)
         finally:
             self._writing = None
 
-    def _guarded(self, told: Callable[[Any], None], what: object) -> None:
+    def _guarded(self, told: Callable[..., None], *what: object) -> None:
         """Tell one; that it raises must not keep the others from being told."""
         try:
-            told(what)
+            told(*what)
         except Exception as error:  # noqa: BLE001 - reported
             self._events.emit(ServiceFailed("settling", failure_of(error)))
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from postlude.admitted import Admitted
     from postlude.clock import Clock
     from postlude.line import Line, Lines
+    from postlude.settling import Settling
     from postlude.tasks import ExecutorName
 
 
@@ -19,15 +20,24 @@ class Slots:
 
     Args:
         lines: the slots of each executor, and those who wait for one.
+        settling: while it is behind, nobody gets a slot who has a row.
         clock: what time it is.
         begin: called with each that has waited, when it has its slot.
         at_rest: whether nothing runs.
     """
 
     def __init__(
-        self, lines: Lines, clock: Clock, *, begin: Callable[[Admitted], None], at_rest: Callable[[], bool]
+        self,
+        lines: Lines,
+        settling: Settling,
+        clock: Clock,
+        *,
+        begin: Callable[[Admitted], None],
+        at_rest: Callable[[], bool],
     ) -> None:
         self._lines = lines
+        self._settling = settling
+        settling.caught_up = self._caught_up
         self._clock = clock
         self._begin = begin
         self._at_rest = at_rest
@@ -53,7 +63,7 @@ class Slots:
     def free(self, executor: ExecutorName) -> int:
         """How many more calls would start at once."""
         line = self._lines[executor]
-        if self._blocked or self.closed(executor):
+        if self._blocked or self._settling.behind or self.closed(executor):
             return 0
         return line.free if line.outage is None else min(1, line.free)
 
@@ -75,7 +85,7 @@ class Slots:
         line = attempt.line
         if alone:
             self._alone = attempt.call.id
-        elif self._blocked or not line.free or _takes_none(line):
+        elif self._blocked or not line.free or _takes_none(line) or self._waits_for_writing(attempt):
             line.wait(attempt, self._clock.elapsed())
             return False
         line.free -= 1
@@ -90,14 +100,26 @@ class Slots:
         """A slot is free: the next in line takes it, or whoever fetches work from the queue."""
         line.free += 1
         self.let_in()
-        if self.wanted and ((line.free and not line.waiting) or self._at_rest()):
-            self.wanted = False
-            self.freed()
+        if self.wanted and not self._settling.behind and ((line.free and not line.waiting) or self._at_rest()):
+            self._offer()
 
     def let_in(self) -> None:
         """Give slots to those who wait, as far as there are any."""
-        while not self._blocked and (attempt := self._lines.next()) is not None:
+        while not self._blocked and (attempt := self._lines.next(stored=not self._settling.behind)) is not None:
             self._begin(attempt)
+
+    def _waits_for_writing(self, attempt: Admitted) -> bool:
+        # What has no row waits for no store: with FastAPI alone it would not, either.
+        return self._settling.behind and attempt.call.claim is not None
+
+    def _caught_up(self) -> None:
+        self.let_in()
+        if self.wanted:
+            self._offer()
+
+    def _offer(self) -> None:
+        self.wanted = False
+        self.freed()
 
     def close(self) -> list[Admitted]:
         """Hold up nobody any more, and take everybody out of the lines."""
