@@ -10,14 +10,14 @@ import asyncpg
 import pytest
 
 from postlude.errors import StoreUnavailable
-from postlude.job import JobState
+from postlude.job import Event, JobState
 from postlude.stores.contract import Filter
 from postlude.stores.postgres import PostgresStore, connecting, searching
 from postlude.stores.postgres.location import Location
 from postlude.stores.postgres.presence import Patience
 from postlude.stores.postgres.session import Session
 from tests.stores.cluster import Cluster, cluster
-from tests.stores.making import queued, read, staged
+from tests.stores.making import claim_of, ended, queued, read, staged
 from tests.stores.places import new_namespace
 from tests.stores.proxy import Proxy
 
@@ -215,3 +215,27 @@ async def test_what_people_ask_for_leaves_connections_for_the_rest(
             assert (await read(store, job)).id == job.id
         await connection.close()
         assert await asyncio.gather(*counts) == [{}] * len(counts)
+
+
+async def test_what_ends_does_not_wait_behind_a_long_settlement(place: Cluster, namespace: str) -> None:
+    """As a rescue of hundreds is one, while attempts end."""
+    async with opened(place.dsn, namespace, Patience()) as store:
+        jobs = [staged(await store.enlist()) for _ in range(2)]
+        await store.insert(jobs)
+        long, quick = ([ended(claim_of(job), Event.SUCCEED)] for job in jobs)
+        other = await asyncpg.connect(place.dsn)
+        try:
+            async with other.transaction():
+                await other.execute("SELECT FROM postlude.jobs WHERE id = $1 FOR UPDATE", jobs[0].id)
+                under_way = asyncio.ensure_future(store.settle(long))
+                async with asyncio.timeout(DEADLINE):
+                    while not await other.fetchval(WAITING):  # noqa: ASYNC110 - the server tells nobody of it
+                        await asyncio.sleep(0.01)
+                    assert await store.settle(quick) == frozenset()
+                assert not under_way.done()
+            assert await under_way == frozenset()
+        finally:
+            await other.close()
+
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%jobs%'"

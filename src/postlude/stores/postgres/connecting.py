@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from postlude.stores.postgres.session import Connection
 
 CONNECTIONS: Final = 4
-"""Of one process at most, beside the direct one: two for what is added, one for what ends, one for the rest.
-What people ask for takes one at most."""
+"""Of one process at most, beside the direct one: two for what is added, one for what ends, one for the rest and for
+what a rescue ends. What people ask for takes one at most."""
 LENT_WITHIN: Final = 5.0
 """Seconds to get a connection, a new one too. With the next one, twice, it is less than a lease: what waits behind one
 statement that got no answer is refused before it passes."""

@@ -53,7 +53,8 @@ class Opened:
         self.sizes: Sizes = Sizes()
         """Of its grouped commits."""
         self.inserting: Group[Any] = Group(bridge, self._insert, alone=is_of_one, at_once=2, sizes=self.sizes)
-        self.settling: Group[Any] = Group(bridge, self._settle, alone=is_of_one, at_once=1, sizes=self.sizes)
+        # A rescue may have hundreds to settle, and what ends meanwhile must not wait behind that.
+        self.settling: Group[Any] = Group(bridge, self._settle, alone=is_of_one, at_once=2, sizes=self.sizes)
         self._reading = asyncio.Semaphore()
         self._connected = False
         self._reports = Reports()
