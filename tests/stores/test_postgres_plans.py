@@ -63,6 +63,7 @@ async def plan_of(connection: asyncpg.Connection, name: str, *values: object) ->
         ("take", (1, *LANE, time.time(), 200, "running", 7, 8), "jobs_pkey"),
         ("due", (1, "default", "app:work", 0, 0.0, 0, time.time(), 200), "jobs_claimable"),
         ("succeed", ("succeeded", [], [], [], [], [], [], [], False), "jobs_id_key"),
+        ("end_many", ([],) * 15, "jobs_id_key"),
         ("owners", (1, True), "jobs_claimed"),
         ("glances", ([new_job_id()], [0]), "jobs_id_key"),
         ("glances", ([new_job_id()], [0]), "logs_of_job"),

@@ -137,9 +137,12 @@ class Settle:
     async def __call__(self, session: Session) -> Sequence[frozenset[UUID]]:
         """End the claims; gives each caller the ids of the refused."""
         settlements = [settlement for payload in self.payloads for settlement in payload]
-        if settlements and all(_is_plain(settlement) for settlement in settlements):
-            # Of those that belong to no chain nothing can follow: one statement, which is its own commit.
-            self._done.update(await _succeed(session, self._left(settlements), in_chains=False))
+        # Of those that belong to no chain nothing can follow: one statement, which is its own commit.
+        left = self._left(settlements)
+        if left and all(map(_is_plain, left)):
+            self._done.update(await _succeed(session, left, in_chains=False))
+        elif simple := [each for each in left if _is_simple(each)]:
+            self._done.update(await _end(session, simple))
         left = self._left(settlements)
         if left:
             async with session.transaction():
@@ -181,6 +184,17 @@ async def _succeed(session: Session, settlements: Sequence[Settlement], *, in_ch
         strict=True,
     )
     rows = await session.rows("succeed", JobState.SUCCEEDED, *map(list, columns), in_chains)
+    return {(row["id"], row["claim"]) for row in rows}
+
+
+def _is_simple(settlement: Settlement) -> bool:
+    """Whether nothing is to be written but the job and a line of its history."""
+    return not settlement.lines and settlement.then is None
+
+
+async def _end(session: Session, settlements: Sequence[Settlement]) -> set[tuple[UUID, int]]:
+    columns = zip(*((s.job_id, s.claim, s.at, s.outcome, *_settled_values(s)) for s in settlements), strict=True)
+    rows = await session.rows("end_many", *map(list, columns))
     return {(row["id"], row["claim"]) for row in rows}
 
 
