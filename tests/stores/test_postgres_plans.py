@@ -85,23 +85,36 @@ WAYS = {
     "claimed": "jobs_claimed",
     "these": "jobs_pkey",
     "queued": "jobs_pkey",
+    "all": "jobs_pkey",
+    "anybodys": "jobs_id_key",
+    "passing": "jobs_id_key",
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", ["older", "newer", "edge_older", "edge_newer", "tally"])
+EDGES = ("edge_older", "edge_newer")
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        (name, way)
+        for way in WAYS
+        for name in (EDGES if way in {"anybodys", "passing"} else ("older", "newer", *EDGES, "tally"))
+    ],
+)
 async def test_a_search_goes_by_the_index_of_its_way(connection: asyncpg.Connection, name: str, way: str) -> None:
     text = text_on(name, way, SCHEMA)
     session = Session(connection, SCHEMA, 1)
-    taken = Taken(way, by_id=way == "by_id", state=JobState.FAILED, these=[1, 2])
+    by_id = way in {"by_id", "all", "anybodys", "passing"}
+    taken = Taken(way, by_id=by_id, state=JobState.FAILED, these=[1, 2])
     wanted = {"of_key": Filter(key="k"), "of_chain": Filter(chain=new_job_id())}.get(way, Filter(task="app:work"))
-    values = {**values_of(session, wanted, taken, Stretch(0, 9)), "look": 9, "limit": 9}
+    values = {**values_of(session, wanted, taken, Stretch(0, 9)), "look": 9, "limit": 9, "passed": 9}
     statement = await connection.prepare(f"EXPLAIN {text.sql}")
     plan = "\n".join(row[0] for row in await statement.fetch(*text.given(values)))
     assert WAYS[way] in plan
     assert "Seq Scan" not in plan
     # What is claimed, or of one chain, is little; and the tally has no order.
-    assert "Sort" not in plan or way in {"claimed", "of_chain", "these"} or name == "tally"
+    assert "Sort" not in plan or way in {"claimed", "of_chain", "these", "all"} or name == "tally"
 
 
 @pytest.mark.parametrize("name", ["count_queued", "queued_seqs"])

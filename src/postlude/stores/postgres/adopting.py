@@ -38,4 +38,4 @@ async def adopt(
 
 async def adopt_one(session: Session, seq: int) -> None:
     """The same for one queued job."""
-    await session.do("adopt_one", seq)
+    await session.do("adopt_one", session.namespace, seq)

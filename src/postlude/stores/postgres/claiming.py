@@ -220,7 +220,7 @@ class Claiming:
         return [Due(run_at, seq, expires_at, lane.task) for run_at, seq, expires_at in rows]
 
     async def _cancel_expired(self, session: Session, seqs: Sequence[int]) -> None:
-        ids = [row["id"] for row in await session.rows("id_at", seqs)]
+        ids = [row["id"] for row in await session.rows("id_at", session.namespace, seqs)]
         await chains.lock_chains(session, ids)
         for job_id in ids:
             if await session.value("state", job_id) == JobState.QUEUED:
@@ -231,7 +231,8 @@ class Claiming:
 
     async def _take(self, session: Session, fresh: Sequence[Due]) -> list[Claim]:
         running = transition(JobState.QUEUED, Event.START)
-        rows = await session.rows("claim", running, self.owner, self.token, self.now, [due.seq for due in fresh])
+        seqs = [due.seq for due in fresh]
+        rows = await session.rows("claim", running, self.owner, self.token, self.now, seqs, session.namespace)
         # RETURNING keeps no order.
         claims = {row["seq"]: row for row in rows}
         return [claim_of(claims[due.seq], due.run_at) for due in fresh if due.seq in claims]

@@ -27,6 +27,11 @@ T = TypeVar("T")
 
 _BY_STATE: Final = frozenset({JobState.QUEUED, JobState.FAILED, JobState.CANCELLED})
 _NAME: Final = re.compile(r"(?<!:):([a-z_]+)")
+_BY_ID: Final = frozenset({"by_id", "passing", "anybodys", "all"})
+_BOUNDED_BY: Final = {"queued": "newest", "by_id": "passing"}
+"""The way by which a search is bounded that goes by another."""
+_PASSED: Final = 20
+"""The ids of all namespaces are in one order: how many are passed there at most for each that is looked at."""
 
 
 class Read(Protocol):
@@ -123,14 +128,23 @@ async def _bounded(session: Session, search: Search, way: Way, look: int | None)
         taken = taken._replace(name="queued")
     if look is None or (search.is_exact(way) and taken.name != "queued"):
         return taken, stretch, None
-    passed = "newest" if taken.name == "queued" else taken.name
-    text = text_on("edge_newer" if search.newer else "edge_older", passed, session.schema)
-    values = {**values_of(session, search.filter, taken, stretch), "look": look}
-    found = await session.connection.fetchval(text.sql, *text.given(values))
-    if found is None:
+    edge = await _edge(session, search, taken, _BOUNDED_BY.get(taken.name, taken.name), look)
+    if edge is None and way.by_id:
+        edge = await _edge(session, search, taken, "anybodys", _PASSED * look)
+        if edge is not None and await session.value("searching/count_any", session.namespace, look + 1) <= look:
+            # Few, among many of others.
+            return taken._replace(name="all"), stretch, None
+    if edge is None:
         return taken, stretch, None
-    edge = _number(found)
     return taken, (stretch._replace(below=edge) if search.newer else stretch._replace(above=edge)), edge
+
+
+async def _edge(session: Session, search: Search, taken: Taken, way: str, look: int) -> int | None:
+    """The number of the first job that is not looked at any more, by this way."""
+    text = text_on("edge_newer" if search.newer else "edge_older", way, session.schema)
+    values = values_of(session, search.filter, taken, search.stretch)
+    found = await session.connection.fetchval(text.sql, *text.given({**values, "look": look, "passed": _PASSED * look}))
+    return None if found is None else _number(found)
 
 
 async def _tally(session: Session, wanted: Filter, most: int, look: int) -> Tally:
@@ -207,7 +221,8 @@ def text_on(name: str, way: str, schema: str) -> _Text:
     """A statement on one way; in the files its parameters have names, since no way needs all of them."""
     text = sql(f"searching/{name}", schema).replace("WAY", sql(f"searching/{way}", schema).rstrip())
     text = text.replace("MATCH", sql("searching/match", schema).rstrip())
-    text = text.replace("PLACED", "id" if way == "by_id" else "seq")
+    text = text.replace("PLACED", "id" if way in _BY_ID else "seq")
+    text = text.replace("DIRECTION", "ASC" if name.endswith("newer") else "DESC")
     names = tuple(dict.fromkeys(_NAME.findall(text)))
     numbers = {name: f"${number}" for number, name in enumerate(names, 1)}
     return _Text(_NAME.sub(lambda found: numbers[found[1]], text), names)

@@ -1,1 +1,1 @@
-UPDATE {schema}.jobs SET partition = '' WHERE seq = $1
+UPDATE {schema}.jobs SET partition = '' WHERE namespace = $1 AND seq = $2

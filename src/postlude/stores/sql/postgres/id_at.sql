@@ -1,1 +1,1 @@
-SELECT id FROM {schema}.jobs WHERE seq = ANY($1::bigint[]) ORDER BY seq
+SELECT id FROM {schema}.jobs WHERE namespace = $1 AND seq = ANY($2::bigint[]) ORDER BY seq

@@ -1,2 +1,2 @@
 SELECT seq, id, state, created_at, finished_at, policy, chain, key FROM {schema}.jobs
-WHERE seq >= $2 AND namespace = $1 ORDER BY seq LIMIT $3
+WHERE namespace = $1 AND seq >= $2 ORDER BY seq LIMIT $3

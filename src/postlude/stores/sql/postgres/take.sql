@@ -24,7 +24,7 @@ WITH worker AS MATERIALIZED (
     UPDATE {schema}.jobs SET
         state = $9, owner = $10, claim = $11, started_at = $7, attempt = attempt + 1, progress = NULL
     -- By an array, which is looked up in the index whatever the statistics say. They were queued when they were locked.
-    WHERE jobs.seq = ANY(ARRAY(SELECT seq FROM found))
+    WHERE jobs.namespace = $1 AND jobs.seq = ANY(ARRAY(SELECT seq FROM found))
         AND NOT EXISTS (SELECT 1 FROM found WHERE expires_at <= $7)
     RETURNING jobs.queue, jobs.rank, jobs.run_at, jobs.seq, CLAIM
 )

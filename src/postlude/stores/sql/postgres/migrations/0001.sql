@@ -7,7 +7,7 @@ CREATE TABLE {schema}.namespaces (
 );
 
 CREATE TABLE {schema}.jobs (
-    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,     -- the order of the inserts
+    seq bigint GENERATED ALWAYS AS IDENTITY,                 -- the order of the inserts
     id uuid NOT NULL UNIQUE,
     namespace integer NOT NULL,
     task text COLLATE "C" NOT NULL,
@@ -38,7 +38,8 @@ CREATE TABLE {schema}.jobs (
     partition text COLLATE "C",                                          -- what limits count together; NULL: nothing limits it
     key text COLLATE "C",
     result text,                                             -- JSON: what the task has returned
-    saved text                                               -- JSON: the state that its last attempt has saved
+    saved text,                                              -- JSON: the state that its last attempt has saved
+    PRIMARY KEY (namespace, seq)                             -- so that no namespace walks through the jobs of another
 ) WITH (fillfactor = 70);                                    -- room for the versions that a claim and a settle leave
 
 -- Every index is partial, so that a job that is added, runs in the process that took its request and succeeds enters and

@@ -1,0 +1,1 @@
+FROM {schema}.jobs WHERE TRUE
