@@ -3,8 +3,9 @@
 import json
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple, TypedDict, Unpack
 from uuid import uuid4
 
 import pytest
@@ -70,6 +71,33 @@ async def step_by_step(password: str) -> None:
 def nightly() -> None: ...
 
 
+class Login(NamedTuple):
+    user: str
+    password: str
+    card: int = 0
+
+
+@dataclass
+class Visit:
+    login: Login
+    badge: str
+    secret: str
+
+
+class More(TypedDict, total=False):
+    door: str
+    token: str
+
+
+def enter(url: str, visit: Visit, pairs: list[Login], **more: Unpack[More]) -> Login:
+    return pairs[0]
+
+
+def refuse_all(note: str, password: str, card: int, visit: Visit) -> None:
+    progress(1, 2, f"tokens: 3 of 10 done, {password!r}")
+    raise KeyError(password, card, repr(visit), f"tokens=['{note}'], Cookie: a=b; c=d")
+
+
 @pytest.fixture
 def durable(make: Make) -> Postlude:
     _, durable = make(worker="off", mask=["customer_number"])
@@ -123,6 +151,49 @@ async def test_secrets_by_type_and_positions_without_a_name(durable: Postlude, w
     ]
     assert view.result is not None
     assert view.result.value == {"login": "anna", "door": MASKED}
+
+
+async def test_named_tuples_dataclasses_and_texts_that_repeat_secrets(durable: Postlude, work: Worker) -> None:
+    login = Login("anna", SECRET, 4111111111111111)
+    visit = Visit(login, "b-1", "another-secret")
+    url = f"https://anna:{SECRET}@host/?token=abc&to=Bearer abcdefghijkl"
+    job = await durable.enqueue(enter, url, visit, [login], door="d-1", token="t-1")
+    await work.run_pending()
+    view = await views_of(durable).job(job.id)
+    masked = ["anna", MASKED, MASKED]
+    assert [(each.name, each.value) for each in view.arguments] == [
+        ("url", f"https://anna:{MASKED}@host/?token={MASKED}&to=Bearer {MASKED}"),
+        ("visit", {"login": masked, "badge": "b-1", "secret": MASKED}),
+        ("pairs", [masked]),
+        ("door", "d-1"),
+        ("token", MASKED),
+    ]
+    assert all(each.masked for each in view.arguments if each.name != "door")
+    assert view.result == Argument("result", masked, masked=True)
+
+
+async def test_a_secret_is_masked_wherever_a_text_repeats_it(durable: Postlude, work: Worker) -> None:
+    secret = "it's \n\\ secret"
+    visit = Visit(Login("anna", "pw-of-anna", 4222222222222222), "b-1", "x-of-visit")
+    job = await durable.enqueue(refuse_all, f"with {secret} and 4111111111111111", secret, 4111111111111111, visit)
+    await work.run_all()
+    view = await views_of(durable).job(job.id)
+    assert view.message == (
+        f"(\"{MASKED}\", {MASKED}, \"Visit(login=Login(user='anna', password={MASKED}, card={MASKED}), badge='b-1', "
+        f'secret={MASKED})", "tokens={MASKED}, Cookie: {MASKED}'
+    )
+    assert view.arguments[0] == Argument("note", f"with {MASKED} and {MASKED}", masked=True)
+    assert view.row.progress is not None
+    assert view.row.progress.note == f'tokens: 3 of 10 done, "{MASKED}"'
+    [row] = (await views_of(durable).jobs()).rows
+    for known in ('secret"', "41111", "42222", "pw-of", "x-of"):
+        assert known not in repr((view, row))
+
+
+async def test_a_note_has_no_part_of_a_secret_of_several_lines(durable: Postlude, work: Worker) -> None:
+    job = await durable.enqueue(refuse, "first line\nsecond line")
+    await work.run_all()
+    assert (await views_of(durable).job(job.id)).row.note == f"PermissionError: refused {MASKED}: <b>no</b>"
 
 
 async def test_a_job_that_failed(durable: Postlude, work: Worker) -> None:

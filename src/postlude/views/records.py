@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from postlude.context import read_origin
@@ -13,7 +12,7 @@ from postlude.views.jobs import JobRow, JobView, Line, Neighbour, Span
 from postlude.views.values import Shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from postlude.definition import TaskDefinition
     from postlude.job import Attempt, Record
@@ -39,13 +38,14 @@ class Known(NamedTuple):
         except UnknownTask:
             return None
 
-    def shown(self, record: Record) -> Shown:
-        """The values of a job, those of its arguments masked already, so that texts that repeat them are masked too."""
-        shown = Shown(self.masking, self.definition(record.task))
-        if record.arguments:
-            with contextlib.suppress(ValueError, KeyError, TypeError):  # not in the form that Postlude writes
-                shown.arguments(record.arguments)
-        return shown
+    def shown(self, task: str, arguments: str | None) -> Shown:
+        """The values of a job, and its texts, masked.
+
+        Args:
+            task: its name.
+            arguments: of its call, as they are stored.
+        """
+        return Shown(self.masking, self.definition(task), arguments)
 
 
 class All(NamedTuple):
@@ -60,14 +60,11 @@ class All(NamedTuple):
 
 def row_of(record: Record, known: Known) -> JobRow:
     """A line of a list."""
-
-    def hidden(text: str) -> str:
-        # Only where there is a text: the arguments, whose secrets it may repeat, may be a megabyte.
-        return known.shown(record).text(text)
-
+    # Which reads the arguments, that may be a megabyte, only where there is a text that may repeat their secrets.
+    shown = known.shown(record.task, record.arguments)
     progress = record.progress
     if progress is not None and progress.note is not None:
-        progress = progress._replace(note=hidden(progress.note))
+        progress = progress._replace(note=shown.text(progress.note))
     return JobRow(
         id=record.id,
         task=record.task,
@@ -83,7 +80,7 @@ def row_of(record: Record, known: Known) -> JobRow:
         started_at=record.started_at,
         finished_at=record.finished_at,
         progress=progress,
-        note=_note(record, hidden),
+        note=_note(record, shown),
         ephemeral=record.ephemeral,
         waiting=record.waiting,
         cancel_requested=record.cancel_requested,
@@ -94,7 +91,7 @@ def row_of(record: Record, known: Known) -> JobRow:
 def view_of(found: All, known: Known) -> JobView:
     """The page of a job."""
     record = found.record
-    shown = Shown(known.masking, known.definition(record.task))
+    shown = known.shown(record.task, record.arguments)
     arguments, arguments_note = _arguments(record, shown)
     result, result_note = (None, None) if record.result is None else shown.result(record.result)
     saved = None if record.saved is None else shown.value("saved", record.saved)
@@ -106,7 +103,7 @@ def view_of(found: All, known: Known) -> JobView:
         result=result,
         result_note=result_note,
         saved=saved,
-        origin=known.masking.json(read_origin(record.origin)),
+        origin=shown.json(read_origin(record.origin)),
         policy=policy_of(record),
         reason=None if record.reason is None else shown.text(record.reason),
         error_type=None if failure is None else failure.type,
@@ -125,7 +122,7 @@ def view_of(found: All, known: Known) -> JobView:
 
 def text_shown(record: Record, known: Known) -> str:
     """All that a search for a text may find of a job: what is shown."""
-    shown = Shown(known.masking, known.definition(record.task))
+    shown = known.shown(record.task, record.arguments)
     arguments, _ = _arguments(record, shown)
     failure = record.failure
     parts = [f"{each.name} {each.value}" for each in arguments]
@@ -134,16 +131,17 @@ def text_shown(record: Record, known: Known) -> str:
     return "\n".join(parts)
 
 
-def _note(record: Record, hidden: Callable[[str], str]) -> str | None:
+def _note(record: Record, shown: Shown) -> str | None:
     failure, reason = record.failure, record.reason
-    note = reason
-    if failure is not None and record.state is not JobState.CANCELLED:
-        lines = failure.message.strip().splitlines()
-        note = f"{failure.type}: {lines[0]}" if lines else failure.type
-    if note is None or record.state is JobState.SUCCEEDED:
+    if record.state is JobState.SUCCEEDED:
         return None
-    note = hidden(note)
-    return note if len(note) <= LONGEST_NOTE else f"{note[: LONGEST_NOTE - 1]}…"
+    if failure is None or record.state is JobState.CANCELLED:
+        note = None if reason is None else shown.text(reason)
+    else:
+        # A secret may have several lines.
+        lines = shown.text(failure.message).strip().splitlines()
+        note = f"{failure.type}: {lines[0]}" if lines else failure.type
+    return note if note is None or len(note) <= LONGEST_NOTE else f"{note[: LONGEST_NOTE - 1]}…"
 
 
 def _arguments(record: Record, shown: Shown) -> tuple[Sequence[Argument], str | None]:
@@ -152,7 +150,7 @@ def _arguments(record: Record, shown: Shown) -> tuple[Sequence[Argument], str | 
     if record.erased:
         return (), "They were erased when it ended (keep_arguments=False)."
     try:
-        return shown.arguments(record.arguments or ""), None
+        return shown.arguments(), None
     except (ValueError, KeyError, TypeError):
         return (), "They are not in the form that Postlude writes."
 
