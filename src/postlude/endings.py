@@ -46,8 +46,9 @@ class Endings:
         call, claim = attempt.call, attempt.call.claim
         outcome = attempt.counted(outcome)
         interrupted = isinstance(outcome, Interrupted) and not (outcome.begun or attempt.held)
-        if claim is None:
+        if call.ephemeral and attempt.started_at is not None:  # also with a row, which it has in a chain
             self.tallies.note(call.definition.name, "ephemeral", self._clock.now())
+        if claim is None:
             attempt.tell(outcome)
             if isinstance(outcome, Failed):
                 self._events.emit(EphemeralFailed(call.definition.name, outcome.failure, outcome.error))
@@ -68,17 +69,19 @@ class Endings:
                 say(self._events, claim, settlement, outcome)
 
     def _count(self, attempt: Admitted, claim: Claim, settlement: Settlement, outcome: Outcome) -> None:
-        started, waited, took = attempt.started_at, None, None
+        started, measure, waited, took = attempt.started_at, measure_of(settlement, outcome), None, None
         if started is not None:
             took = settlement.at - started
             waited = claim.waited(started)
-        self.tallies.note(claim.task, measure_of(settlement, outcome), settlement.at, waited, took)
+        if measure is not None:
+            self.tallies.note(claim.task, measure, settlement.at, waited, took)
 
     def end(self, claim: Claim, outcome: Outcome) -> None:
         """Settle a claim that came to no attempt."""
         settlement = decide(outcome, claim, self._clock.now())
         self._settling.put(settlement)
-        self.tallies.note(claim.task, measure_of(settlement, outcome), settlement.at)
+        if (measure := measure_of(settlement, outcome)) is not None:
+            self.tallies.note(claim.task, measure, settlement.at)
         say(self._events, claim, settlement, outcome)
 
     def give_back(self, attempt: Admitted, *, after: float = 0.0) -> None:
@@ -122,11 +125,14 @@ class Endings:
             self._events.emit(CallsLost(names, reason))
 
 
-def measure_of(settlement: Settlement, outcome: Outcome) -> str:
-    """What an attempt that was settled so counts as: one of `statistics.MEASURES`."""
-    if settlement.state is JobState.QUEUED:
-        return "interrupted" if isinstance(outcome, Interrupted) else "postponed"
-    return settlement.state.value
+def measure_of(settlement: Settlement, outcome: Outcome) -> str | None:
+    """What an attempt that was settled so counts as: one of `statistics.MEASURES`; None: as nothing, it was given back.
+
+    An interruption is no failure, not even one for which the job was set aside.
+    """
+    if isinstance(outcome, Interrupted):
+        return None if settlement.outcome is None else "interrupted"
+    return "postponed" if settlement.state is JobState.QUEUED else settlement.state.value
 
 
 def say(events: Events, claim: Claim, settlement: Settlement, outcome: Outcome) -> None:

@@ -45,6 +45,8 @@ class Opening:
 
     def __init__(self, open_process: Callable[[], Coroutine[Any, Any, Process]]) -> None:
         self._open_process = open_process
+        self.opened: Callable[[Process], object] = lambda _: None
+        """Told of each process that is opened, before anybody has it."""
         self._process: Process | None = None
         self._under_way: _UnderWay | None = None
 
@@ -98,6 +100,7 @@ class Opening:
             if self._under_way is under_way:  # and not one that was begun in its place
                 self._under_way = None
                 if failed is None and not task.cancelled():
+                    self.opened(task.result())
                     self._process = task.result()
         under_way.ended.set_result(failed)
 

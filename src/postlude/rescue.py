@@ -57,7 +57,8 @@ class Rescue:
                     continue
                 self.rescued += 1
                 rescued[claim.owner] += 1
-                self.tallies.note(claim.task, measure_of(settlement, DIED), now)
+                if (measure := measure_of(settlement, DIED)) is not None:
+                    self.tallies.note(claim.task, measure, now)
                 say(self._events, claim, settlement, DIED)
             self._queued()
         if rescued:

@@ -84,7 +84,8 @@ class Runtime:
         if not settings.disabled:
             store_of(settings)  # which opens nothing yet, and refuses a URL that names no store
         self.clock = clock
-        self._tallies = tallies_of(self.events, clock)
+        self.tallies = tallies_of(self.events, clock)
+        """Where it is counted what becomes of jobs and calls."""
         self.dependency_overrides: Callable[[], Overrides] = dependency_overrides
         self._staging = Staging(registry, clock, self.events, strict=settings.strict, carry=settings.carry)
         self.jobs: Jobs = Jobs(
@@ -142,7 +143,7 @@ class Runtime:
             settled=self.jobs.waiters.settled,
             retention=self.settings.retention,
             queues={} if self.duty is None else self.duty.queues,
-            tallies=self._tallies,
+            tallies=self.tallies,
             standing=standing_of(self.settings, self.duty),
         )
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from postlude.blocking import Portal
     from postlude.events import Event
+    from postlude.process import Process
     from postlude.runtime import Runtime
     from postlude.telemetry.looking import Look
     from postlude.telemetry.measures import Reading
@@ -74,10 +75,21 @@ class Sinks:
         self._instrumented = True
         release, events = version("postlude"), self._runtime.events
         meters = Meters(meter_provider, release, read=self._gauges, worker=worker_name, clock=self._runtime.clock)
-        events.subscribe_to_attempts(meters.hear)
+        events.subscribe(meters.hear)
+        self._runtime.tallies.told = lambda *counted: events.guarded(meters.count, *counted)
+        self._tell_of_commits(lambda operations: events.guarded(meters.committed, operations))
         tracing = Tracing(tracer_provider, release)
         self._runtime.adding.staging.bring_along(tracing.create)
         events.observe(tracing.process)
+
+    def _tell_of_commits(self, told: Callable[[int], object]) -> None:
+        def tell(process: Process) -> None:
+            process.store.commit_sizes.tell(told)
+
+        opening = self._runtime.opening
+        opening.opened = tell
+        if opening.here is not None:
+            tell(opening.here)
 
     def _gauges(self) -> Sequence[Reading]:
         """What there is in the store, if it is open here; on a thread that has no event loop, as those of SDKs."""

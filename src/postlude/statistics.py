@@ -6,7 +6,10 @@ A histogram is a count for each of `BOUNDS`, and one for what is above the last.
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MEASURES: Final = (
     "succeeded",
@@ -18,9 +21,11 @@ MEASURES: Final = (
     "ephemeral",
     "unsaved",
 )
-"""What an attempt came to: its job has succeeded, failed for good or was cancelled; or the attempt was interrupted, or
-ended with another one to come later. And of calls: those that will not run since their request raised, those that run
-without being stored, and those that do because the store did not take them."""
+"""What an attempt came to: its job has succeeded, failed for good or was cancelled; or the attempt was interrupted,
+also if its job is set aside; or it ended with another one to come later. And of calls: those that will not run since
+their request raised, those that run unstored since they cannot be stored, and those since the store did not take them.
+
+This is all that is counted of tasks, in `Tallies.note`: the pages, Prometheus and OpenTelemetry have it from there."""
 
 BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0)
 """Up to how many seconds a bucket of a histogram reaches, that itself included."""
@@ -58,6 +63,8 @@ class Tallies:
     def __init__(self) -> None:
         self._noted: list[tuple[str, str, float, float | None, float | None]] = []
         self._rows: dict[tuple[int, str], list[int]] = {}
+        self.told: Callable[[str, str, float | None, float | None], object] | None = None
+        """Told at once of each thing that is noted, but not of when; in the same thread. None: nobody asks for that."""
 
     def note(self, task: str, measure: str, at: float, waited: float | None = None, took: float | None = None) -> None:
         """Count something.
@@ -70,6 +77,8 @@ class Tallies:
             took: seconds from its start to its end.
         """
         self._noted.append((task, measure, at, waited, took))
+        if self.told is not None:
+            self.told(task, measure, waited, took)
         if len(self._noted) >= _FOLDED_AT:
             self._fold()
 

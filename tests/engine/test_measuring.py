@@ -53,7 +53,8 @@ class Said:
         self.asked: list[tuple[float, int]] = []
         self.error: Exception | None = None
 
-    commit_sizes = (3, 1, *[0] * (len(SIZES) - 1))
+    commit_sizes = Sizes()
+    commit_sizes.counts[:2] = 3, 1
 
     @property
     def seeing(self) -> "Said":

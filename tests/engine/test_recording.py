@@ -141,7 +141,7 @@ async def test_what_attempts_come_to(tmp_path: Path) -> None:
         await work.advance(10)
         await work.advance(5)
         engine = durable._runtime
-        counts = {minute.task.partition(":")[2]: minute.counts for minute in _summed(engine._tallies.take())}
+        counts = {minute.task.partition(":")[2]: minute.counts for minute in _summed(engine.tallies.take())}
     assert counts["succeed"] == {"succeeded": 2, "start:0": 2, "run:0": 2}
     assert counts["fail"] == {"postponed": 1, "failed": 1, "start:0": 2, "run:0": 2}
     assert {measure for measure in counts["snooze"] if ":" not in measure} == {"postponed"}

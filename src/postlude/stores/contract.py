@@ -125,8 +125,7 @@ Reports
 Leases
     51. **Given up.** A worker whose process lives, but could not be heard for so long that the others took it for dead,
         is told: what it gave to `enlist` is called. From the moment on at which that may be so, `claim` gives it
-        nothing, and `sure_of` is false. What it owned goes to others as in clause 18. A store without
-        leases never calls it.
+        nothing, and `sure_of` is false. What it owned goes to others as in clause 18. Without leases it never is.
 
 Time
     52. **One clock.** Where several machines share a store, its clock is that of all: what `open` is given is called
@@ -151,6 +150,7 @@ if TYPE_CHECKING:
     from postlude.job import Claim, JobState, NewJob, Report, Settlement
     from postlude.limits import Limit
     from postlude.pauses import Pause
+    from postlude.stores.entries import Sizes
     from postlude.stores.gate import GateStore
     from postlude.stores.moments import Firing, ScheduleRow
     from postlude.stores.searching import SearchStore
@@ -376,8 +376,8 @@ class Store(
         ...
 
     @property
-    def commit_sizes(self) -> Sequence[int]:
-        """How many commits of this process were shared by how many operations each: a count for each of `SIZES`."""
+    def commit_sizes(self) -> Sizes:
+        """How many commits of this process were shared by how many operations each, since the store was opened."""
         ...
 
     @property

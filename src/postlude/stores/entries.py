@@ -10,7 +10,7 @@ from postlude.errors import StoreClosed
 if TYPE_CHECKING:
     import asyncio
     from collections import deque
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 Operation = TypeVar("Operation")
 
@@ -25,10 +25,23 @@ class Sizes:
     def __init__(self) -> None:
         self.counts: list[int] = [0] * (len(SIZES) + 1)
         """One for each of `SIZES`, and one for what is above the last."""
+        self._told: Callable[[int], object] | None = None
 
     def note(self, operations: int) -> None:
         """A commit of so many was made."""
         self.counts[min((operations - 1).bit_length(), len(SIZES))] += 1
+        if self._told is not None:
+            self._told(operations)
+
+    def tell(self, told: Callable[[int], object]) -> None:
+        """Have somebody told of each commit, by how many operations shared it, in the thread that makes it.
+
+        Also of those that were made already, as of so many as their bucket reaches to.
+        """
+        before, self._told = tuple(self.counts), told
+        for bound, times in zip((*SIZES, SIZES[-1] + 1), before, strict=True):
+            for _ in range(times):
+                told(bound)
 
 
 class Entry(Generic[Operation]):

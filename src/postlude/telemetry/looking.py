@@ -8,32 +8,31 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, get_args
 
 from postlude.errors import StoreError
-from postlude.events import Event
 from postlude.stores.seeing import ALWAYS
 from postlude.telemetry.measures import (
     ABANDONED,
-    ATTEMPTS,
     COMMIT_SIZE,
-    DISCARDED,
-    EPHEMERAL,
+    COUNTED_EVENTS,
     EVENTS,
     FREE,
     JOBS,
     LOOP_LAG,
     MOST_VALUES,
     NEEDS,
+    OF_CALLS,
     OLDEST,
     OTHER,
+    OUTCOMES,
     PAUSED,
     RUN,
     RUNNING,
     SLOTS,
     START_LATENCY,
     STORE_UP,
-    UNSAVED,
     WAITING,
     WORKERS,
     Reading,
+    counted_as,
     kept,
 )
 from postlude.views.needs import NeedKind
@@ -48,9 +47,6 @@ if TYPE_CHECKING:
     from postlude.views import QueuesView, Views
 
 WORKER_STATES: Final = ("running", "idle", "stopping", "silent", "dead")
-OUTCOMES: Final = ("succeeded", "failed", "cancelled", "interrupted", "postponed")
-_EVENTS: Final = sorted(kind.__name__ for kind in get_args(Event))
-_OF_CALLS: Final = {"discarded": DISCARDED, "ephemeral": EPHEMERAL, "unsaved": UNSAVED}
 _HISTOGRAMS: Final = {"start": START_LATENCY, "run": RUN}
 
 
@@ -60,8 +56,7 @@ def totals(sums: Sequence[Sum]) -> list[Reading]:
     names = {each.task if each.task in tasks else OTHER for each in sums}
     # Of a series that begins with its first event no alert would hear of that event.
     counts: Counter[tuple[Measure, tuple[str, ...]]] = Counter()
-    counts.update({(ATTEMPTS, (name, outcome)): 0 for name in names for outcome in OUTCOMES})
-    counts.update({(measure, (name,)): 0 for name in names for measure in _OF_CALLS.values()})
+    counts.update({counted_as(name, counted): 0 for name in names for counted in (*OUTCOMES, *OF_CALLS)})
     histograms: dict[tuple[Measure, str], list[int]] = {}
     for _, name, counted, times in sums:
         task = name if name in tasks else OTHER
@@ -71,10 +66,8 @@ def totals(sums: Sequence[Sum]) -> list[Reading]:
             if measure is not None and int(bucket) <= len(measure.bounds):  # else a later release has counted it
                 buckets = histograms.setdefault((measure, task), [0] * (len(measure.bounds) + 1))
                 buckets[int(bucket)] += times
-        elif kind in _OF_CALLS:
-            counts[_OF_CALLS[kind], (task,)] += times
         else:
-            counts[ATTEMPTS, (task, kind)] += times
+            counts[counted_as(task, kind)] += times
     return [
         *(Reading(measure, labels, times) for (measure, labels), times in counts.items()),
         *(Reading(measure, (task,), buckets=tuple(each)) for (measure, task), each in histograms.items()),
@@ -112,7 +105,7 @@ class Look:
         try:
             store = await self._store()
             sums = totals(await store.seeing.statistics(since=0.0, step=ALWAYS)) if counted else []
-            this = Reading(COMMIT_SIZE, (worker_name(),), buckets=tuple(store.commit_sizes))
+            this = Reading(COMMIT_SIZE, (worker_name(),), buckets=tuple(store.commit_sizes.counts))
             return [Reading(STORE_UP, (), 1), *sums, *await self._now(), this]
         except StoreError:
             return [Reading(STORE_UP, (), 0)]
@@ -162,5 +155,5 @@ def _of_worker(worker: str, report: WorkerReport) -> list[Reading]:
         Reading(ABANDONED, (worker,), report.abandoned),
         *(Reading(SLOTS, (worker, name), report.slots[name]) for name in sorted(executors)),
         *(Reading(FREE, (worker, name), report.free.get(name, 0)) for name in sorted(executors)),
-        *(Reading(EVENTS, (worker, event), report.counts.get(event, 0)) for event in _EVENTS),
+        *(Reading(EVENTS, (worker, event), report.counts.get(event, 0)) for event in COUNTED_EVENTS),
     ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
+from postlude.events import AttemptEnded, Event
 from postlude.statistics import BOUNDS
 from postlude.stores.entries import SIZES
 
@@ -98,6 +99,24 @@ OF_STORE: Final = (
 OF_WORKER: Final = (EVENTS, SLOTS, FREE, LOOP_LAG, ABANDONED, COMMIT_SIZE)
 """Of one process each."""
 MEASURES: Final = (*OF_STORE, *OF_WORKER)
+
+OUTCOMES: Final = ("succeeded", "failed", "cancelled", "interrupted", "postponed")
+"""What attempts come to."""
+OF_CALLS: Final = {"discarded": DISCARDED, "ephemeral": EPHEMERAL, "unsaved": UNSAVED}
+"""Of `statistics.MEASURES` those that are no outcome of an attempt."""
+COUNTED_EVENTS: Final = tuple(sorted(kind.__name__ for kind in get_args(Event) if kind is not AttemptEnded))
+"""The events that `EVENTS` count: the end of an attempt is one only where somebody hears it, and `ATTEMPTS` have it."""
+
+
+def counted_as(task: str, counted: str) -> tuple[Measure, tuple[str, ...]]:
+    """The measure, and its labels, of something that was counted of a task.
+
+    Args:
+        task: as its label has it.
+        counted: one of `statistics.MEASURES`.
+    """
+    measure = OF_CALLS.get(counted)
+    return (ATTEMPTS, (task, counted)) if measure is None else (measure, (task,))
 
 
 class Reading(NamedTuple):

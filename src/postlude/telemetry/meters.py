@@ -6,25 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.metrics import Observation, get_meter
 
-from postlude.events import (
-    AttemptEnded,
-    AttemptFailed,
-    AttemptInterrupted,
-    CallsDiscarded,
-    CallsUnsaved,
-    EphemeralFailed,
-)
 from postlude.telemetry.measures import (
-    ATTEMPTS,
-    DISCARDED,
-    EPHEMERAL,
+    COMMIT_SIZE,
+    COUNTED_EVENTS,
     EVENTS,
     MEASURES,
     OF_WORKER,
     RUN,
     START_LATENCY,
-    UNSAVED,
     Bounded,
+    counted_as,
 )
 
 if TYPE_CHECKING:
@@ -38,8 +29,6 @@ if TYPE_CHECKING:
 
 READ_FOR: Final = 1.0
 """Seconds for which what was read is not read again: the gauges of one collection are asked one by one."""
-_OUTCOMES: Final = {"succeeded": "succeeded", "cancelled": "cancelled", "snoozed": "postponed"}
-"""Of attempts of which nothing but their end is told."""
 
 
 class Meters:
@@ -77,52 +66,35 @@ class Meters:
         self._histograms = {
             measure: meter.create_histogram(
                 measure.opentelemetry,
-                unit="s",
+                unit="s" if measure.seconds else "",
                 description=measure.text,
                 explicit_bucket_boundaries_advisory=measure.bounds,
             )
-            for measure in (START_LATENCY, RUN)
+            for measure in MEASURES
+            if measure.kind == "histogram"
         }
         for measure in MEASURES:
             if measure.kind == "gauge":
                 self._observe(meter, measure)
 
     def hear(self, event: Event) -> None:
-        """Count what has happened."""
-        match event:
-            case AttemptEnded(task=task):
-                self._ended(event)
-            case AttemptFailed(task=task, again_in=again_in):
-                self._add(ATTEMPTS, task, outcome="failed" if again_in is None else "postponed")
-            case EphemeralFailed(task=task):
-                self._add(ATTEMPTS, task, outcome="failed")
-            case AttemptInterrupted(task=task):
-                self._add(ATTEMPTS, task, outcome="interrupted")
-            case CallsDiscarded(tasks=tasks):
-                for task in tasks:
-                    self._add(DISCARDED, task)
-            case CallsUnsaved(tasks=tasks):
-                for task in tasks:
-                    self._add(UNSAVED, task)
-            case _:
-                pass
-        if not isinstance(event, AttemptEnded):
-            self._counters[EVENTS].add(1, {"event": type(event).__name__})
+        """Count an event."""
+        name = type(event).__name__
+        if name in COUNTED_EVENTS:
+            self._counters[EVENTS].add(1, {"event": name})
 
-    def _ended(self, event: AttemptEnded) -> None:
-        if event.outcome == "interrupted":
-            return  # given back, as if it had not been
-        labels = {"task": self._tasks(event.task)}
-        if event.waited is not None:
-            self._histograms[START_LATENCY].record(event.waited, labels)
-        self._histograms[RUN].record(event.ran, labels)
-        if event.outcome in _OUTCOMES:
-            self._add(ATTEMPTS, event.task, outcome=_OUTCOMES[event.outcome])
-        if not event.stored:
-            self._add(EPHEMERAL, event.task)
+    def count(self, task: str, counted: str, waited: float | None, took: float | None) -> None:
+        """Count what was counted of a task; see `Tallies.told`."""
+        label = self._tasks(task)
+        measure, values = counted_as(label, counted)
+        self._counters[measure].add(1, dict(zip(measure.labels, values, strict=True)))
+        for histogram, seconds in ((START_LATENCY, waited), (RUN, took)):
+            if seconds is not None:
+                self._histograms[histogram].record(seconds, {"task": label})
 
-    def _add(self, measure: Measure, task: str, **labels: str) -> None:
-        self._counters[measure].add(1, {"task": self._tasks(task), **labels})
+    def committed(self, operations: int) -> None:
+        """Count a commit that so many operations have shared; in any thread."""
+        self._histograms[COMMIT_SIZE].record(operations)
 
     # What is read
 

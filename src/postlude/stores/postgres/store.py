@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from postlude.pauses import Pause
     from postlude.stores.asking import AskingStore
     from postlude.stores.contract import Description, Filter, Pruned
+    from postlude.stores.entries import Sizes
     from postlude.stores.gate import GateStore
     from postlude.stores.lanes import Cursors
     from postlude.stores.moments import Firing, ScheduleRow
@@ -310,9 +311,9 @@ class PostgresStore(ForCallers):
         return Seeing(self._do, self._read)
 
     @property
-    def commit_sizes(self) -> Sequence[int]:
+    def commit_sizes(self) -> Sizes:
         """See `Store.commit_sizes`."""
-        return self._now().sizes.counts
+        return self._now().sizes
 
     @property
     def gate(self) -> GateStore:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from postlude.stores.asking import AskingStore
     from postlude.stores.callers import Direct, Outbox
     from postlude.stores.contract import Claimed, Description, Filter
+    from postlude.stores.entries import Sizes
     from postlude.stores.gate import GateStore
     from postlude.stores.lanes import Cursors
     from postlude.stores.moments import Firing, ScheduleRow
@@ -325,9 +326,9 @@ class SQLiteStore:
         return Seeing(self._write, self._view, self._now().liveness)
 
     @property
-    def commit_sizes(self) -> Sequence[int]:
+    def commit_sizes(self) -> Sizes:
         """See `Store.commit_sizes`."""
-        return self._now().writer.sizes.counts
+        return self._now().writer.sizes
 
     @property
     def gate(self) -> GateStore:
