@@ -13,6 +13,7 @@ from postlude.stacks import answer, stack_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextvars import Context
+    from uuid import UUID
 
     from postlude.calls import Call
     from postlude.carry import Carry
@@ -75,6 +76,17 @@ class Admitted:
         self.abandoned: bool = False
         """It did not end when it was told to, and its slot was given away."""
 
+    @property
+    def names(self) -> tuple[UUID, str]:
+        """The id of its job, and the name of its task."""
+        return self.call.id, self.call.definition.name
+
+    @property
+    def number(self) -> int:
+        """Which attempt at its job it is; the first is 1."""
+        claim = self.call.claim
+        return 1 if claim is None else claim.attempt + (claim.state is JobState.STAGED)
+
     def open_job(self, context: Context, carry: Carry | None, reported: Callable[[], None], save: Save) -> CurrentJob:
         """Let the task see its job, and what came along with it, in its context.
 
@@ -88,10 +100,7 @@ class Admitted:
         if claim is None:
             self.job = CurrentJob(call.id, call.definition.name, 1, None, None)
         else:
-            number = claim.attempt + (claim.state is JobState.STAGED)
-            self.job = CurrentJob(
-                call.id, call.definition.name, number, claim.origin, reported, saved=claim.saved, save=save
-            )
+            self.job = CurrentJob(*self.names, self.number, claim.origin, reported, saved=claim.saved, save=save)
         context.run(enter, self.job)
         if carry is not None:
             carry.restore(context, call)

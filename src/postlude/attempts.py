@@ -307,17 +307,17 @@ class Attempts:
 
     def _leave_alone(self, attempt: Admitted) -> None:
         """Go on beside an attempt that cannot be made to end. It keeps its claim, since what it does may go on."""
-        job_id, definition, room = attempt.call.id, attempt.call.definition, attempt.line.room
+        call, number, room = attempt.call, attempt.number, attempt.line.room
         if room is None:
-            self._events.emit(AttemptUnstoppable(job_id, definition.name, definition.executor))
+            self._events.emit(AttemptUnstoppable(*attempt.names, call.definition.executor, number, call.origin))
             return
         attempt.abandoned = room.make_room()
-        self._events.emit(ThreadAbandoned(job_id, definition.name, attempt.abandoned))
+        self._events.emit(ThreadAbandoned(*attempt.names, attempt.abandoned, number, call.origin))
         if attempt.abandoned:
-            self.slots.end_alone(job_id)
+            self.slots.end_alone(call.id)
             self._leave(attempt.line)
             return
-        self._stuck.add(job_id)
+        self._stuck.add(call.id)
         stuck = self._stuck & self._running.keys()
         if len(stuck) == self._places.concurrency.threads:
             lost = [each for each in self._running.values() if each.abandoned or each.call.id in stuck]

@@ -281,6 +281,11 @@ class Call:
         return key is not None and key.replaceable
 
     @property
+    def origin(self) -> str | None:
+        """JSON: what has added it, as far as it is stored; see `NewJob.origin`."""
+        return None if self.claim is None else self.claim.origin
+
+    @property
     def ephemeral(self) -> bool:
         """Whether the call lives in this process only."""
         return self.text is None

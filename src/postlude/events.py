@@ -64,6 +64,8 @@ class AttemptInterrupted(NamedTuple):
     reason: str
     origin: str | None = None
     """As in `AttemptFailed`."""
+    attempt: int | None = None
+    """Which attempt at its job it was; the first is 1."""
 
 
 class AttemptSlow(NamedTuple):
@@ -72,6 +74,10 @@ class AttemptSlow(NamedTuple):
     job_id: UUID
     task: str
     seconds: float
+    attempt: int | None = None
+    """Which attempt at its job it is; the first is 1."""
+    origin: str | None = None
+    """As in `AttemptFailed`."""
 
 
 class AttemptGoesOn(NamedTuple):
@@ -80,6 +86,10 @@ class AttemptGoesOn(NamedTuple):
     job_id: UUID
     task: str
     seconds: float
+    attempt: int | None = None
+    """Which attempt at its job it is; the first is 1."""
+    origin: str | None = None
+    """As in `AttemptFailed`."""
 
 
 class ThreadAbandoned(NamedTuple):
@@ -91,6 +101,10 @@ class ThreadAbandoned(NamedTuple):
     job_id: UUID
     task: str
     replaced: bool
+    attempt: int | None = None
+    """Which attempt at its job it is; the first is 1."""
+    origin: str | None = None
+    """As in `AttemptFailed`."""
 
 
 class ThreadsExhausted(NamedTuple):
@@ -112,12 +126,18 @@ class AttemptUnstoppable(NamedTuple):
     job_id: UUID
     task: str
     executor: str
+    attempt: int | None = None
+    """Which attempt at its job it is; the first is 1."""
+    origin: str | None = None
+    """As in `AttemptFailed`."""
 
 
 class OutcomeRefused(NamedTuple):
     """An attempt ended after its job had been given to another one; what it came to was not recorded."""
 
     job_id: UUID
+    attempt: int | None = None
+    """Which attempt at its job it was; the first is 1."""
 
 
 class CallsDiscarded(NamedTuple):

@@ -98,7 +98,9 @@ def what_happened(claim: Claim, settlement: Settlement, outcome: Outcome) -> Att
             return AttemptFailed(claim.job_id, claim.task, settlement.attempt, failure, wait, claim.origin, error)
         case Interrupted() if settlement.outcome is not None:
             again, reason = settlement.state is JobState.QUEUED, settlement.reason or ""
-            return AttemptInterrupted(claim.job_id, claim.task, settlement.interruptions, again, reason, claim.origin)
+            return AttemptInterrupted(
+                claim.job_id, claim.task, settlement.interruptions, again, reason, claim.origin, settlement.attempt
+            )
         case _:
             return None
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from postlude.events import Begun
 from postlude.executors.contract import CannotStart
-from postlude.job import Failed, JobState
+from postlude.job import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def _begun(attempt: Admitted, context: Context) -> Begun:
     if claim is None:
         return begun
     return begun._replace(
-        attempt=claim.attempt + (claim.state is JobState.STAGED),
+        attempt=attempt.number,
         waited=claim.waited(at),
         stored=not call.ephemeral,
         origin=claim.origin,

@@ -153,15 +153,16 @@ class Oversight:
                 return
             if attempt.timeout is None and not attempt.said_slow:
                 attempt.said_slow = True
-                self._events.emit(AttemptSlow(attempt.call.id, attempt.call.definition.name, now - attempt.began))
+                seconds = now - attempt.began
+                self._events.emit(AttemptSlow(*attempt.names, seconds, attempt.number, attempt.call.origin))
 
     def _say_what_goes_on(self, now: float) -> None:
         self._told = {job_id: since for job_id, since in self._told.items() if job_id in self._running}
         for job_id, since in self._told.items():
             if now - since >= END_WITHIN:
                 self._told[job_id] = inf  # it is said once
-                name = self._running[job_id].call.definition.name
-                self._events.emit(AttemptGoesOn(job_id, name, now - since))
+                attempt = self._running[job_id]
+                self._events.emit(AttemptGoesOn(*attempt.names, now - since, attempt.number, attempt.call.origin))
 
     async def record(self, attempts: Sequence[Admitted]) -> None:
         """Record staged attempts as started."""

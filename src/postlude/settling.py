@@ -112,7 +112,7 @@ class Settling:
         if refused:
             for each in batch:
                 if each.settlement.job_id in refused and not each.perhaps:
-                    self._events.emit(OutcomeRefused(each.settlement.job_id))
+                    self._events.emit(OutcomeRefused(each.settlement.job_id, each.settlement.attempt))
         return refused
 
     async def _settle_as_failed(self, settlement: Settlement, error: Exception) -> frozenset[UUID]:

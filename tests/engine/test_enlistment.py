@@ -159,7 +159,7 @@ async def test_a_thread_is_told_and_what_it_comes_to_later_is_refused(applicatio
     await until(lambda: worker.taken)
     go_on.set()
     await until(lambda: application.heard.of(OutcomeRefused))
-    assert application.heard.of(OutcomeRefused) == [OutcomeRefused(call.id)]
+    assert application.heard.of(OutcomeRefused) == [OutcomeRefused(call.id, 1)]
     await application.await_state(call, JobState.SUCCEEDED)
     assert ran == ["it started", "it noticed", "it ended", "it started", "it ended"]
 

@@ -328,12 +328,14 @@ async def test_the_fields_of_the_job_are_in_any_record_and_empty_outside(engine:
 def test_what_postlude_says_of_a_job_has_the_same_fields(handler: Lines) -> None:
     job_id, failure = new_job_id(), Failure("ValueError", "no", "ValueError: no\n")
     log(AttemptFailed(job_id, "main:f", 2, failure, origin='{"request_id":"r-1"}'))
-    log(AttemptInterrupted(job_id, "main:f", 1, again=True, reason="gone"))
+    log(AttemptInterrupted(job_id, "main:f", 1, again=True, reason="gone", attempt=3))
+    log(OutcomeRefused(job_id, 2))
     log(OutcomeRefused(job_id))
     log(StoreRecovered("settling"))
     assert [each.rpartition("|")[0] for each in handler.lines] == [
         f"{job_id}|main:f|2|r-1||",
-        f"{job_id}|main:f||||",
+        f"{job_id}|main:f|3|||",
+        f"{job_id}||2|||",
         f"{job_id}|||||",
         "|||||",
     ]

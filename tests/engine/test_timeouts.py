@@ -214,7 +214,7 @@ async def test_a_registered_executor_that_does_not_give_it_up_is_named(
     await until(lambda: elsewhere_tasks.seen and not engine.attempts._running[call.id].can_end)
     await over(engine)
     assert engine.heard.of(ThreadAbandoned) == []
-    assert engine.heard.of(AttemptUnstoppable) == [AttemptUnstoppable(call.id, call.definition.name, "pool")]
+    assert engine.heard.of(AttemptUnstoppable) == [AttemptUnstoppable(call.id, call.definition.name, "pool", 1)]
     elsewhere_tasks.never.set()
     await ending
     assert (await engine.record(call)).reason == "TimeoutError: it ran longer than its timeout of 5 s"
@@ -237,7 +237,7 @@ async def test_a_coroutine_that_goes_on_is_named_once_and_has_failed_when_it_end
     assert engine.heard.of(AttemptGoesOn) == []
     for _ in range(3):
         await over(engine, 1)
-    assert engine.heard.of(AttemptGoesOn) == [AttemptGoesOn(call.id, call.definition.name, END_WITHIN)]
+    assert engine.heard.of(AttemptGoesOn) == [AttemptGoesOn(call.id, call.definition.name, END_WITHIN, 1)]
     release.set()
     await ending
     assert (await engine.record(call)).reason == "TimeoutError: it ran longer than its timeout of 5 s"
@@ -250,7 +250,7 @@ async def test_one_without_a_timeout_is_named_once_after_five_minutes(engine: En
     assert engine.heard.of(AttemptSlow) == []
     for _ in range(3):
         await over(engine, 1)
-    assert engine.heard.of(AttemptSlow) == [AttemptSlow(call.id, call.definition.name, SLOW_AFTER)]
+    assert engine.heard.of(AttemptSlow) == [AttemptSlow(call.id, call.definition.name, SLOW_AFTER, 1)]
     ending.cancel()
     await engine.attempts.stop(0)
 

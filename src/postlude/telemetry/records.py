@@ -64,8 +64,8 @@ def _fields_of(event: Event) -> dict[str, int | str]:
     if job_id is None:
         return {}
     origin = getattr(event, "origin", None)
-    task, attempt = getattr(event, "task", ""), getattr(event, "attempt", "")
-    return _fields(str(job_id), task, attempt, {} if origin is None else json.loads(origin))
+    task, attempt = getattr(event, "task", ""), getattr(event, "attempt", None)
+    return _fields(str(job_id), task, "" if attempt is None else attempt, {} if origin is None else json.loads(origin))
 
 
 def make_heard() -> None:

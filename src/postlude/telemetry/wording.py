@@ -88,7 +88,7 @@ def _said(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912 - a 
             then = "" if again_in is None else f", and is tried again in {again_in:.3g} s"
             level = logging.ERROR if again_in is None else logging.WARNING
             return level, f"{task} failed (job {job_id}, attempt {attempt}){then}\n{failure.traceback.rstrip()}"
-        case AttemptInterrupted(job_id, task, interruptions, again, reason, _):
+        case AttemptInterrupted(job_id, task, interruptions, again, reason):
             then = "it runs again" if again else "it does not run again by itself"
             return logging.WARNING, f"{task} was interrupted (job {job_id}, time {interruptions}): {reason}; {then}"
         case AttemptSlow(job_id, task, seconds):
