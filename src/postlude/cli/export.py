@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,9 +15,6 @@ from postlude.errors import JobNotFound
 
 if TYPE_CHECKING:
     from postlude.cli.opened import Opened
-
-PAGE: Final = 500
-"""Jobs that are read at once."""
 
 
 @on_store(which=Which)
@@ -34,12 +31,7 @@ async def export(
     Each is an object as `jobs list --json` has it or, in full, `jobs get --json`. What is secret by its name or its
     type is masked, as everywhere; a copy of everything is what `backup` makes.
     """
-    out, chosen, place = Output(json=True), which.filter(opened), None
-    while True:
-        page = await opened.views.jobs(chosen, limit=PAGE, place=place)
-        for row in page.rows:
-            with contextlib.suppress(JobNotFound):  # it was deleted since the page was read
-                out.show(job_json(await opened.views.job(row.id)) if full else row_json(row))
-        place = page.older
-        if place is None:
-            return
+    out = Output(json=True)
+    async for row in opened.views.every(which.filter(opened)):
+        with contextlib.suppress(JobNotFound):  # it was deleted since the page was read
+            out.show(job_json(await opened.views.job(row.id)) if full else row_json(row))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from rich.text import Text
 
@@ -14,7 +14,7 @@ from postlude.clock import pause
 from postlude.job import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
     from uuid import UUID
 
     from postlude.cli.opened import Opened
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 LOOK_AGAIN: Final = 0.5
 """Seconds between two looks at one job."""
 LOOK_AT_ALL_AGAIN: Final = 1.0
-"""Seconds between two looks at all of them."""
-PAGE: Final = 200
-"""Jobs of each kind that are looked at each time: the newest."""
+"""Seconds between two looks at all of them; more where a look takes longer than that."""
+OVERLAP: Final = 5.0
+"""Seconds that a look reaches back behind the one before: what is committed carries a moment from before its commit."""
+IN_ORDER: Final = 5_000
+"""Jobs that are put into their order before they are told of: of a look with more, each part for itself."""
 
 
 async def follow(opened: Opened, job_id: str) -> int:
@@ -71,31 +73,39 @@ def _tell_state(opened: Opened, view: JobView) -> None:
 
 async def follow_all(opened: Opened, wanted: Filter) -> NoReturn:
     """Tell of all jobs that are meant as they are added, begin and end; until Ctrl-C."""
-    told: dict[UUID, tuple[Any, ...]] = {}
+    told: dict[UUID, tuple[JobState, int]] = {}
     since = opened.clock.now()
     while True:
-        began = opened.clock.now()
-        # A look back that overlaps the one before: what is committed meanwhile carries a moment from before its commit.
-        back = since - 5 * LOOK_AT_ALL_AGAIN
-        looks = (
-            wanted._replace(since=max(back, wanted.since or 0.0)),
-            wanted._replace(ended_since=back),
-            wanted._replace(states=(wanted.states or frozenset(JobState)) & {JobState.RUNNING}),
-        )
-        rows = {
-            row.id: row
-            for look in looks
-            if look.states or not wanted.states
-            for row in (await opened.views.jobs(look, limit=PAGE)).rows
-        }
-        for row in sorted(rows.values(), key=_moment):
+        began, start = opened.clock.now(), opened.clock.elapsed()
+        seen: dict[UUID, tuple[JobState, int]] = {}
+        async for row in _in_order(opened, wanted, since - OVERLAP):
             now = (row.state, row.attempts)
-            if told.get(row.id) != now:
-                told[row.id] = now
+            if seen.get(row.id, told.get(row.id)) != now:
                 opened.out.show(row_json(row), _said(row))
-        told = {job: state for job, state in told.items() if job in rows}
-        since = began
-        await pause(LOOK_AT_ALL_AGAIN)
+            seen[row.id] = now
+        told, since = seen, began  # of those that only an earlier look has seen, none comes again
+        await pause(max(LOOK_AT_ALL_AGAIN, opened.clock.elapsed() - start))
+
+
+async def _in_order(opened: Opened, wanted: Filter, back: float) -> AsyncGenerator[JobRow, None]:
+    """All jobs that were added, ended or have run since then; one may come more than once."""
+    looks = (
+        wanted._replace(since=max(back, wanted.since or 0.0)),
+        wanted._replace(ended_since=max(back, wanted.ended_since or 0.0)),
+        wanted._replace(states=(wanted.states or frozenset(JobState)) & {JobState.RUNNING}),
+    )
+    rows: list[JobRow] = []
+    for look in looks:
+        if wanted.states and not look.states:
+            continue
+        async for row in opened.views.every(look):
+            rows.append(row)
+            if len(rows) >= IN_ORDER:
+                for each in sorted(rows, key=_moment):
+                    yield each
+                rows.clear()
+    for each in sorted(rows, key=_moment):
+        yield each
 
 
 def _moment(row: JobRow) -> float:

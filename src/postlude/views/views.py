@@ -23,7 +23,7 @@ from postlude.views.tasks import view_of as task_view
 from postlude.wanted import id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
     from uuid import UUID
 
     from postlude.clock import Clock
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from postlude.stores.searching import Found
     from postlude.stores.seeing import WorkerRow
     from postlude.timetable import Schedules
-    from postlude.views.jobs import JobView
+    from postlude.views.jobs import JobRow, JobView
     from postlude.views.needs import Need
     from postlude.views.places import QueuesView, TaskView
 
@@ -137,13 +137,17 @@ class Views:
 
     async def ids(self, wanted: Filter) -> list[UUID]:
         """Those of all jobs that match by what is shown of them, newest first."""
-        found: list[UUID] = []
+        return [row.id async for row in self.every(wanted)]
+
+    async def every(self, wanted: Filter = EVERYTHING) -> AsyncGenerator[JobRow, None]:
+        """All jobs that match, newest first; they are read page by page, however many there are."""
         place: str | None = None
         while True:
             page = await self.jobs(wanted, limit=MOST_ROWS, place=place)
-            found += [row.id for row in page.rows]
+            for row in page.rows:
+                yield row
             if page.older is None:
-                return found
+                return
             place = page.older
 
     async def counts(self, wanted: Filter = EVERYTHING, *, most: int = MOST) -> Counts:
