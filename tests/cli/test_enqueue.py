@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from postlude.cli.noting import me
 from tests.cli.conftest import APP, Desk
 
 
@@ -75,6 +76,14 @@ def test_the_options_of_the_job_stand_before_or_behind_the_task(desk: Desk) -> N
     assert (record.queue, record.key, job["task"], job["state"]) == ("slow", "k", "shop.send", "queued")
     assert record.run_at == pytest.approx(record.created_at + 3600, abs=60)
     assert json.loads(record.origin or "") == {"command": "postlude enqueue"}
+
+
+def test_who_added_what_is_in_the_audit_log(either: Desk) -> None:
+    job = either.answers("enqueue", "--app", APP, "shop.send", "--to", "ada", "--password", "hunter2")
+    (line,) = either.on_store(lambda store: store.gate.audit(limit=9))
+    assert (line.who, line.role, line.action, line.target) == (me(), "cli", "enqueue", job["id"])
+    assert json.loads(line.details or "") == {"task": "shop.send"}
+    assert "hunter2" not in str(line)
 
 
 def test_a_key_that_is_taken_is_answered_by_its_holder(desk: Desk) -> None:

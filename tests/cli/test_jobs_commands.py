@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import pytest
 
+from postlude.client import Jobs
+from postlude.errors import StoreUnavailable
 from postlude.job import Event, Failure, JobState, NewJob
 from postlude.stores.contract import Store
 from tests.cli.conftest import APP, Desk
@@ -163,3 +165,24 @@ def test_jobs_are_exported_as_lines(either: Desk) -> None:
     assert {each["id"] for each in lines} == {str(job.id) for job in jobs}
     assert lines[0]["arguments"] == {"to": "ada", "password": "[masked]"}
     assert either.says("export", "--state", "queued") == ""
+
+
+def test_what_was_done_is_written_down_also_when_it_is_cut_off(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their ids as by options: two of three were deleted when the store did not answer any more."""
+    jobs = add_failed(desk, 3)
+    delete, left = Jobs.delete, [2]
+
+    async def until_it_breaks(self: Jobs, job_id: str) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            message = "The disk is full."
+            raise StoreUnavailable(message)
+        await delete(self, job_id)
+
+    monkeypatch.setattr(Jobs, "delete", until_it_breaks)
+    ids = [str(job.id) for job in jobs]
+    assert "The disk is full." in desk.refuses("jobs", "delete", *ids, code=5)
+    assert "The disk is full." in desk.refuses("jobs", "delete", ids[2], code=5)
+    (line,) = desk.on_store(lambda store: store.gate.audit(limit=9))
+    assert (line.action, line.target) == ("delete", "some jobs, until it was cut off")
+    assert json.loads(line.details or "") == {"ids": ids}

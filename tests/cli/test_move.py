@@ -52,6 +52,15 @@ async def add(url: str, *jobs: object) -> None:
     await store.close()
 
 
+async def noted(url: str) -> list[tuple[str, str, str, str | None]]:
+    """The lines of the audit log, newest first."""
+    store = open_store(url)
+    await store.open()
+    lines = await store.gate.audit(limit=9)
+    await store.close()
+    return [(line.role, line.action, line.target, line.details) for line in lines]
+
+
 async def test_both_sides_are_counted_and_said_again(urls: tuple[str, str]) -> None:
     await add(urls[0], queued(), queued(), keyed("k"))
     for _ in range(2):
@@ -60,6 +69,8 @@ async def test_both_sides_are_counted_and_said_again(urls: tuple[str, str]) -> N
         assert "│ queued │ 3 │ 3 │" in said
         assert "│ keys │ 1 │ 1 │" in said
         assert "Both sides count the same. Set POSTLUDE_URL to the destination." in said
+    source = urls[0].removeprefix("sqlite:///")
+    assert await noted(urls[1]) == [("cli", "move", "3 jobs", f'{{"source": "{source}"}}')] * 2
     with pytest.raises(StoreMoved):
         await open_store(urls[0]).open()
 
@@ -139,6 +150,7 @@ async def test_what_is_only_held_can_be_undone_without_its_destination(urls: tup
     assert said.endswith("name the one that it was begun with, or open the source again with --undo.")
     assert move(urls[0], "postgresql://127.0.0.1:1/gone", "--undo") == (0, "The source is open again.")
     await source.close()
+    assert await noted(urls[0]) == [("cli", "move", "undone", None)]
     await add(urls[0], queued())
 
 

@@ -15,6 +15,7 @@ from postlude.calls import NO_OPTIONS, with_job_options
 from postlude.cli.adding import add
 from postlude.cli.codes import DONE, MEANINGLESS
 from postlude.cli.known import find_task, known_tasks
+from postlude.cli.noting import note
 from postlude.cli.opened import application_of, look_up, opened
 from postlude.cli.printing import Output, in_line
 from postlude.cli.running import ended, fields_of, take
@@ -180,6 +181,7 @@ def _run(place: Place, definition: TaskDefinition, asked: Asked, values: Mapping
     async def enqueue() -> int:
         async with opened(place, out) as found:
             job = await add(found, (definition.function, args, kwargs), options)
+            await note(found, "enqueue", job.id, task=job.task)
             if asked.wait:
                 return await wait_and_tell(found, job.id, timeout)
             out.show({"id": str(job.id), "task": job.task, "state": job.state}, str(job.id))

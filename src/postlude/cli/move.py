@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Final
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from postlude.cli.noting import note_in
+from postlude.cli.printing import counted
 from postlude.clock import SystemClock
 from postlude.errors import PostludeError, SettingsError
+from postlude.job import JobState
 from postlude.moving import Move, release
 from postlude.settings import read_settings
 from postlude.stores.ends import open_ends
@@ -71,19 +74,24 @@ async def _move(
     undo: bool,
     console: Console,
 ) -> int:
-    bar = _Bar(console)
+    bar, clock = _Bar(console), SystemClock()
     try:
-        await source.open()
+        left = (await source.open()).location
         if undo and await release(source):  # its destination may be gone
+            await note_in(source, clock.now(), "move", "undone")
             console.print(OPEN_AGAIN)
             return 0
         where = (await destination.open()).location
-        move = Move(source, destination, where, SystemClock(), bar)
+        move = Move(source, destination, where, clock, bar)
         if undo:
             opened = await move.undo()
+            if opened:
+                await note_in(source, clock.now(), "move", "undone")
             console.print(OPEN_AGAIN if opened else "No move has begun there: nothing to undo.")
             return 0
         counts = await move.run(drain=drain, history=history)
+        jobs = sum(each.destination for each in counts if each.kind in {*JobState})
+        await note_in(destination, clock.now(), "move", counted(jobs, "job"), source=left)
     finally:
         bar.stop()
         await destination.close()

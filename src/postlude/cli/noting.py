@@ -11,6 +11,7 @@ from postlude.stores.gate import AuditLine
 
 if TYPE_CHECKING:
     from postlude.cli.opened import Opened
+    from postlude.stores.contract import Store
 
 
 def me() -> str:
@@ -23,21 +24,27 @@ def me() -> str:
 
 
 async def note(opened: Opened, action: str, target: object, **details: Any) -> None:
+    """Write down that something was done; see `note_in`."""
+    await note_in(opened.store, opened.clock.now(), action, target, **details)
+
+
+async def note_in(store: Store, now: float, action: str, target: object, **details: Any) -> None:
     """Write down that something was done.
 
     Args:
-        opened: where.
+        store: where.
+        now: seconds since the epoch.
         action: what, in one word.
         target: to what: an id, a name, or how many and which.
         details: what else there is to say of it; None is left out.
     """
     told = {name: value for name, value in details.items() if value is not None}
     line = AuditLine(
-        at=opened.clock.now(),
+        at=now,
         who=me(),
         role="cli",
         action=action,
         target=str(target),
         details=json.dumps(told, ensure_ascii=False, default=str) if told else None,
     )
-    await opened.store.gate.add_audit(line)
+    await store.gate.add_audit(line)

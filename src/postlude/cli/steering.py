@@ -135,10 +135,9 @@ async def _do(opened: Opened, deed: _Deed, meant: _Meant, one: One, many: Many) 
         message = "Give the ids of jobs, or options that say which: not both."
         raise CallError(message)
     if meant.ids:
-        came = await _one_by_one(meant.ids, one)
-        if came.done:
-            target, ids = (meant.ids[0], None) if len(meant.ids) == 1 else (f"{came.done} jobs", meant.ids)
-            await note(opened, deed.word, target, ids=ids)
+        for each in meant.ids:
+            id_of(each)  # before the first is changed
+        came = await _noted(opened, deed, meant, _one_by_one(meant.ids, one))
     elif meant.which.anything:
         message = f"Say which jobs: by their ids, or by options. All of a kind: --state {min(deed.usual)}."
         raise CallError(message)
@@ -162,13 +161,16 @@ async def _do(opened: Opened, deed: _Deed, meant: _Meant, one: One, many: Many) 
 
 
 async def _noted(opened: Opened, deed: _Deed, meant: _Meant, doing: Awaitable[Bulk]) -> Bulk:
-    """What it comes to, written into the audit log also when it is cut off."""
-    target = "some jobs, until it was cut off"
+    """What it comes to, written into the audit log; also when it is cut off, but not if nothing came of it."""
+    ids = meant.ids or ()
+    target = None if len(ids) == 1 else "some jobs, until it was cut off"
     try:
         came = await doing
-        target = f"{came.done} jobs"
+        target = None if ids and not came.done else ids[0] if len(ids) == 1 else f"{came.done} jobs"
     finally:
-        await note(opened, deed.word, target, which=meant.which.said())
+        if target is not None:
+            which = None if ids else meant.which.said()
+            await note(opened, deed.word, target, ids=ids if len(ids) > 1 else None, which=which)
     return came
 
 
@@ -192,8 +194,6 @@ async def _one_by_one(ids: Sequence[str], one: One) -> Bulk:
     if len(ids) == 1:
         await one(ids[0])
         return Bulk(1, 0, None)
-    for each in ids:
-        id_of(each)  # before the first is changed
     return await _each(ids, one)
 
 
