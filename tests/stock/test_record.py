@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postlude import Postlude
 from postlude.clock import SystemClock
 from postlude.stock import files, recorder
 from postlude.stock.audit import audit
 from postlude.stock.files import Recorded, folder_of, read
 from postlude.stock.record import Event, Fate, Refused, Tally
 from postlude.stock.recorder import Recorder
+from postlude.stores import filesystem
 from tests.scenarios.waiting import wait_until
 
 SITE = ("site", 1, "/srv/main.py", 12, "main:send", "/srv/mail.py", "send", 3, False)
@@ -67,6 +70,26 @@ def test_the_record_is_beside_where_jobs_would_be(tmp_path: Path, monkeypatch: p
     assert folder_of("sqlite:////srv/shop/jobs.db") == Path("/srv/shop/jobs.db-observed")
     assert folder_of("sqlite:///shop.db") == tmp_path / "shop.db-observed"
     assert folder_of("postgresql://shop@db/shop") == tmp_path / ".postlude/jobs.db-observed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("overlay", ["on the container's own file system (overlay): it is gone when the container is replaced."]),
+        ("tmpfs", ["in memory (tmpfs): it is gone when the machine restarts."]),
+        ("ext4", []),
+    ],
+)
+def test_a_file_system_that_forgets_is_warned_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str, said: list[str]
+) -> None:
+    mountinfo = tmp_path / "mountinfo"
+    mountinfo.write_text(f"22 1 254:0 / {tmp_path} rw - {kind} none rw\n")
+    monkeypatch.setattr(filesystem, "MOUNTINFO", str(mountinfo))
+    Postlude(FastAPI(), f"sqlite:///{tmp_path}/jobs.db", mode="observe")
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    place = f"The record of what was observed, {tmp_path}/jobs.db-observed, is"
+    assert warnings == [f"{place} {each} Mount a volume and set POSTLUDE_URL to a file on it." for each in said]
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from postlude.settings import DEFAULT_URL
 from postlude.stock.record import Tally
+from postlude.stores import filesystem
 from postlude.stores.urls import PREFIX, is_postgres
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ def folder_of(url: str) -> Path:
     """Where the record of an application is that would keep its jobs there."""
     file = Path((DEFAULT_URL if is_postgres(url) else url).removeprefix(PREFIX))
     return file.with_name(f"{file.name}-observed").absolute()
+
+
+def warnings_at(folder: Path) -> tuple[str, ...]:
+    """What there is to say of the file system that the record is on: it may go with what it is to tell of."""
+    mount = filesystem.mount_under(folder)
+    return filesystem.forgets(mount, f"The record of what was observed, {folder},", "it is")
 
 
 class RecordFile:

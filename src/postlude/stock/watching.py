@@ -17,7 +17,7 @@ from starlette.requests import HTTPConnection  # noqa: TC002 - FastAPI reads the
 from postlude import telemetry
 from postlude.background import PlainTasks
 from postlude.fastapi import Inner, Marking, Pinned, check_installable, key_of
-from postlude.stock.files import folder_of
+from postlude.stock.files import folder_of, warnings_at
 from postlude.stock.record import Fate
 from postlude.stock.recorder import Recorder
 from postlude.stock.sites import Sites
@@ -59,6 +59,8 @@ class Observer:
             "observing: background tasks are FastAPI's own, and kept nowhere; what becomes of them is recorded in "
             f"{self._folder}, for `postlude audit`"
         )
+        for line in warnings_at(self._folder):
+            telemetry.warn(line)
 
     def here(self) -> tuple[Recorder, Sites]:
         """What records in this process."""

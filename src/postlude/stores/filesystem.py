@@ -27,6 +27,24 @@ class Mount(NamedTuple):
     kind: str
 
 
+def forgets(mount: Mount | None, what: str, lost: str) -> tuple[str, ...]:
+    """A warning where what is kept there is lost one day; none where nothing is known of that.
+
+    Args:
+        mount: on which it is.
+        what: what is kept, and where; the beginning of the sentence, such as `The store /srv/jobs.db`.
+        lost: what is lost, with its verb, such as `its jobs are`.
+    """
+    if mount is not None and mount.kind in CONTAINER:
+        where, when = "on the container's own file system", "the container is replaced"
+    elif mount is not None and mount.kind in MEMORY:
+        where, when = "in memory", "the machine restarts"
+    else:
+        return ()
+    cure = "Mount a volume and set POSTLUDE_URL to a file on it."
+    return (f"{what} is {where} ({mount.kind}): {lost} gone when {when}. {cure}",)
+
+
 def mount_under(folder: Path) -> Mount | None:
     """The mount that a folder is on; None where the system does not tell."""
     try:

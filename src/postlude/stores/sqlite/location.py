@@ -164,21 +164,13 @@ def judge(path: Path, mount: filesystem.Mount | None) -> tuple[str, ...]:
     Raises:
         StoreLocationError: it is a network file system.
     """
-    if mount is None:
-        return ()
-    if mount.kind in filesystem.NETWORK:
+    if mount is not None and mount.kind in filesystem.NETWORK:
         _refuse(
             path,
             f"{mount.point} is a network file system ({mount.kind}), where SQLite's locks do not hold",
             "Use a folder on a disk of this host",
         )
-    if mount.kind in filesystem.CONTAINER:
-        what = f"on the container's own file system ({mount.kind}): its jobs are gone when the container is replaced"
-    elif mount.kind in filesystem.MEMORY:
-        what = f"in memory ({mount.kind}): its jobs are gone when the machine restarts"
-    else:
-        return ()
-    return (f"The store {path} is {what}. Mount a volume and set POSTLUDE_URL to a file on it.",)
+    return filesystem.forgets(mount, f"The store {path}", "its jobs are")
 
 
 def _made(path: Path) -> bool:
