@@ -25,10 +25,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 class Visited:
-    """An application with a dashboard at `/postlude`, and who asks it for pages."""
+    """An application with a dashboard, and who asks it for pages."""
 
-    def __init__(self, app: FastAPI, durable: Postlude, dashboard: Dashboard) -> None:
+    def __init__(self, app: FastAPI, durable: Postlude, dashboard: Dashboard, root: str) -> None:
         self.app = app
+        self.root = root
         self.durable = durable
         self.dashboard = dashboard
         self.client = TestClient(app, base_url="http://app.example", follow_redirects=False)
@@ -42,7 +43,7 @@ class Visited:
         assert self.post("sign-in", token=self.link(role, who)).status_code == 303
 
     def get(self, page: str = "", **headers: str) -> Any:
-        return self.client.get(f"/postlude/{page}", headers=headers)
+        return self.client.get(f"{self.root}/{page}", headers=headers)
 
     def token(self) -> dict[str, str]:
         """What a form of this browser carries."""
@@ -54,7 +55,7 @@ class Visited:
 
     def post(self, page: str, /, *, headers: dict[str, str] | None = None, **fields: str) -> Any:
         """Send a form as a page of the dashboard does."""
-        return self.client.post(f"/postlude/{page}", data={**self.token(), **fields}, headers=headers)
+        return self.client.post(f"{self.root}/{page}", data={**self.token(), **fields}, headers=headers)
 
 
 @pytest.fixture
@@ -65,16 +66,20 @@ def url(empty_place: str) -> str:
 
 @pytest.fixture
 def visit(url: str) -> Iterator[Visit]:
-    """Mount a dashboard on a store of its own; `authorize` as given."""
+    """A dashboard at `/postlude` of an application, or alone; `authorize` as given."""
     made: list[Postlude] = []
 
-    def visit(authorize: Callable[..., Any] | None = None, **options: Any) -> Visited:
+    def visit(
+        authorize: Callable[..., Any] | None = None, *, place: str = url, alone: bool = False, **options: Any
+    ) -> Visited:
         app = FastAPI()
-        durable = Postlude(app, url, **options)
-        dashboard = durable.dashboard(authorize=authorize)
-        app.mount("/postlude", dashboard)
+        durable = Postlude(app, place, **options)
         made.append(durable)
-        return Visited(app, durable, dashboard)
+        dashboard = durable.dashboard(authorize=authorize)
+        if alone:
+            return Visited(dashboard, durable, dashboard, "")
+        app.mount("/postlude", dashboard)
+        return Visited(app, durable, dashboard, "/postlude")
 
     yield visit
     for durable in made:

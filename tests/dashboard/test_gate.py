@@ -42,7 +42,7 @@ def test_a_link_is_used_once_and_not_by_who_only_looks_at_it(visit: Visit) -> No
     answer = visited.post("sign-in", token=token)
     assert (answer.status_code, answer.headers["location"]) == (303, "/postlude/")
     assert visited.get("").status_code == 200
-    visited.client.cookies.delete("postlude_session")
+    visited.client.cookies.clear()
     assert visited.get("").status_code == 401
     answer = visited.post("sign-in", token=token)
     assert answer.status_code == 401
@@ -56,6 +56,21 @@ def test_who_has_signed_in_stays_signed_in_when_the_server_is_started_again_unti
     assert "ada" in after_reload.get("").text
     assert after_reload.post("sign-out").status_code == 303
     assert visited.client.get("/postlude/", headers={}).status_code == 401
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["another store", "alone"])
+def test_dashboards_on_one_host_leave_one_another_signed_in(visit: Visit, tmp_path: Path, alone: bool) -> None:
+    here = visit()
+    there = visit(alone=True) if alone else visit(place=f"sqlite:///{tmp_path / 'another.db'}")
+    here.sign_in(who="ada")
+    there.client.cookies = here.client.cookies  # of one host, whatever the port
+    there.sign_in(who="bob")
+    here.client.cookies = there.client.cookies
+    assert ">ada<" in here.get("").text
+    assert ">bob<" in there.get("").text
+    assert there.post("sign-out").status_code == 303
+    here.client.cookies = there.client.cookies
+    assert ">ada<" in here.get("").text
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -85,7 +100,7 @@ def test_the_store_has_no_token_that_could_be_used(visit: Visit, tmp_path: Path)
     visited = visit()
     token = visited.link()
     visited.sign_in()
-    session = visited.client.cookies["postlude_session"]
+    (session,) = [value for name, value in visited.client.cookies.items() if name.startswith("postlude_session")]
     visited.durable.blocking.close()
     kept = b"".join(path.read_bytes() for path in tmp_path.glob("jobs.db*"))
     assert token.encode() not in kept

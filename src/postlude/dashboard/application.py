@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from postlude.api.events import EventRoute
 from postlude.dashboard import audit, bulk, job, jobs, live, overview, queues, schedules, signing, tasks, workers
+from postlude.dashboard.cookies import STORE
 from postlude.dashboard.forms import Refused, read_form
 from postlude.dashboard.headers import Headers
 from postlude.dashboard.inviting import invitation
@@ -22,7 +23,7 @@ from postlude.errors import JobNotFound, StoreError, UnknownValue
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from postlude.dashboard.routing import Page
     from postlude.dashboard.site import Site
@@ -61,6 +62,11 @@ class Dashboard(FastAPI):
             signing.add(self, site)
         for kind, handler in _answers(site).items():
             self.add_exception_handler(kind, handler)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        scope[STORE] = self.site.store
+        await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Around everything, so that what answers a mistake of the pages has the headers, too."""

@@ -9,6 +9,7 @@ from postlude.dashboard.files import Files
 from postlude.dashboard.rendering import Pages
 from postlude.dashboard.site import Site
 from postlude.dashboard.tokens import Tokens
+from postlude.stores.urls import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ def build(runtime: Runtime, hub: Hub, authorize: Callable[..., Any] | None) -> D
     async def gate() -> GateStore:
         return (await runtime.store()).gate
 
-    files = Files()
+    settings, files = runtime.settings, Files()
     site = Site(
         views=runtime.views,
         jobs=runtime.jobs,
@@ -35,5 +36,6 @@ def build(runtime: Runtime, hub: Hub, authorize: Callable[..., Any] | None) -> D
         files=files,
         pages=Pages(files, runtime.clock),
         gate=gate,
+        store=f"{place_of(settings.url)}\0{settings.schema}\0{settings.namespace}",
     )
     return Dashboard(site, authorize)

@@ -8,7 +8,7 @@ import secrets
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlsplit
 
-from postlude.dashboard.cookies import keep
+from postlude.dashboard.cookies import keep, kept
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FIELD: Final = "form_token"
 """The hidden field of every form that changes something."""
-_COOKIE: Final = "postlude_form"
+_COOKIE: Final = "form"
 _LARGEST_FORM: Final = 64 * 1024
 """Bytes: a hundred ids are four thousand."""
 
@@ -27,7 +27,7 @@ class Refused(Exception):
 
 def form_token(request: Request) -> tuple[str, str | None]:
     """What the forms of a page carry, and the cookie that belongs to it if the browser has none yet."""
-    cookie = request.cookies.get(_COOKIE)
+    cookie = kept(request, _COOKIE)
     if cookie:
         return _token(cookie), None
     cookie = secrets.token_urlsafe(32)
@@ -58,7 +58,7 @@ async def read_form(request: Request) -> dict[str, list[str]]:
             message = f"The form has more than {_LARGEST_FORM:,} bytes."
             raise Refused(message)
     form = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
-    cookie = request.cookies.get(_COOKIE, "")
+    cookie = kept(request, _COOKIE)
     if not cookie or not hmac.compare_digest(form.get(FIELD, [""])[0].encode(), _token(cookie).encode()):
         message = (
             "This form does not carry the token of this browser: it was open since before the cookies were cleared, "

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from postlude.dashboard import wording
-from postlude.dashboard.cookies import root_of, said, was_said
+from postlude.dashboard.cookies import kept, name_of, root_of, said, was_said
 from postlude.dashboard.forms import FIELD, form_token, keep_form_token
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from postlude.dashboard.visitors import Visitor
 
 _THEMES = frozenset({"light", "dark"})
+_THEME = "theme"
+"""The cookie of the colours that were chosen; a script sets it."""
 
 
 class Pages:
@@ -74,6 +76,7 @@ class Pages:
         html = self._templates.get_template(f"{template}.html").render(
             root=root_of(request),
             theme=_theme(request),
+            theme_cookie=name_of(request, _THEME),
             visitor=visitor,
             may_act=visitor is not None and visitor.role == "act",
             said=news,
@@ -91,5 +94,5 @@ class Pages:
 
 
 def _theme(request: Request) -> str | None:
-    chosen = request.cookies.get("postlude_theme")
+    chosen = kept(request, _THEME)
     return chosen if chosen in _THEMES else None

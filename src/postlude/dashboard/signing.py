@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import RedirectResponse, Response
 
-from postlude.dashboard.cookies import keep, root_of
+from postlude.dashboard.cookies import keep, kept, root_of
 from postlude.dashboard.forms import read_form
 from postlude.dashboard.tokens import SESSION_SECONDS
 from postlude.dashboard.visitors import SESSION
@@ -49,7 +49,7 @@ def add(app: FastAPI, site: Site) -> None:
 
     async def sign_out(request: Request) -> Response:
         await read_form(request)
-        await site.tokens.sign_out(request.cookies.get(SESSION, ""))
+        await site.tokens.sign_out(kept(request, SESSION))
         response = RedirectResponse(f"{root_of(request)}/", 303)
         keep(response, request, SESSION, "", seconds=0)
         return response

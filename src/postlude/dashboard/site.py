@@ -35,6 +35,8 @@ class Site(NamedTuple):
     pages: Pages
     gate: Callable[[], Awaitable[GateStore]]
     """Gives what keeps the audit log, opened in this process."""
+    store: str
+    """What tells the store from others."""
 
     async def note(self, visitor: Visitor, action: str, target: str, **details: Any) -> None:
         """Write into the audit log who did what."""

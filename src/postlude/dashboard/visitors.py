@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 from fastapi import Depends
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 
+from postlude.dashboard.cookies import kept
 from postlude.errors import CallError
 from postlude.stores.gate import Role
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from postlude.dashboard.tokens import Tokens
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
-SESSION: Final = "postlude_session"
+SESSION: Final = "session"
 """The cookie of who has signed in with a link."""
 
 
@@ -49,7 +50,7 @@ def visitor_by(authorize: Callable[..., Any] | None, tokens: Tokens) -> Callable
     if authorize is None:
 
         async def signed_in(request: Request) -> Visitor:
-            session = request.cookies.get(SESSION)
+            session = kept(request, SESSION)
             visitor = None if not session else await tokens.visitor(session)
             if visitor is None:
                 raise SignInNeeded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,6 +18,11 @@ _POSTGRES: Final = re.compile(r"(postgres|postgresql)(\+\w+)?", re.IGNORECASE)
 def is_postgres(url: object) -> bool:
     """Whether it means PostgreSQL, in one of the forms that are in use: `postgres:`, `postgresql+asyncpg:`."""
     return isinstance(url, str) and _POSTGRES.fullmatch(url.partition(":")[0]) is not None
+
+
+def place_of(url: str) -> str:
+    """What tells a store from others, without who reads it and by which password."""
+    return _without_password(url) if is_postgres(url) else str(Path(url.removeprefix(PREFIX)).resolve())
 
 
 def problem_of(url: object) -> str:

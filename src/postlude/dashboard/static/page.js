@@ -21,7 +21,8 @@ function themes() {
     const now = root.dataset.theme || (dark.matches ? "dark" : "light");
     root.dataset.theme = now === "dark" ? "light" : "dark";
     // In a cookie, so that the server gives the next page its colours at once.
-    document.cookie = `postlude_theme=${root.dataset.theme}; path=${button.dataset.path}; max-age=31536000; samesite=lax`;
+    const kept = `${button.dataset.cookie}=${root.dataset.theme}`;
+    document.cookie = `${kept}; path=${button.dataset.path}; max-age=31536000; samesite=lax`;
   });
 }
 
