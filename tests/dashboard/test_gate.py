@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Depends, FastAPI, Header, HTTPException
+from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from postlude import Postlude
+from postlude import Jobs, Postlude
 from postlude.dashboard import Visitor
 from postlude.dashboard.application import PAGES
 from postlude.dashboard.headers import HEADERS
@@ -156,6 +157,42 @@ def test_authorize_is_a_dependency_like_others(visit: Visit) -> None:
     answer = visited.get("jobs", **{"x-role": "nobody"})
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
     assert "Sign in first" in answer.text
+
+
+class Sessions:
+    """As Starlette's own, which needs another package to sign its cookie."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["session"] = {"user": 7}
+        await self.app(scope, receive, send)
+
+
+def test_authorize_sees_the_application_that_the_dashboard_is_mounted_in(visit: Visit) -> None:
+    def staff(request: Request, asked: Annotated[str, Depends(let_in)], jobs: Jobs) -> Any:
+        assert request.url_for("login").path == "/login"
+        assert jobs is visited.durable.jobs
+        assert request.state.asked == asked
+        return Visitor(request.app.state.users[request.session["user"]], "act")
+
+    visited = visit(authorize=staff)
+    visited.app.state.users = {7: "ada"}
+
+    @visited.app.get("/login", name="login")
+    async def login() -> None: ...
+
+    @visited.app.middleware("http")
+    async def note(request: Request, call_next: Any) -> Any:
+        request.state.asked, request.state.visitor = request.headers.get("x-role"), "the application's own"
+        return await call_next(request)
+
+    visited.app.add_middleware(Sessions)
+    assert ">ada<" in visited.get("jobs", **{"x-role": "any"}).text
+    assert visited.get("nowhere", **{"x-role": "any"}).status_code == 404
+    visited.app.dependency_overrides[staff] = lambda: Visitor("grace", "view")
+    assert ">grace<" in visited.get("jobs").text
 
 
 def test_what_authorize_gives_by_mistake_opens_nothing(visit: Visit) -> None:

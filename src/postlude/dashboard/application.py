@@ -16,8 +16,9 @@ from postlude.dashboard.cookies import STORE
 from postlude.dashboard.forms import Refused, read_form
 from postlude.dashboard.headers import Headers
 from postlude.dashboard.inviting import invitation
+from postlude.dashboard.mounting import OUTER, Mounted
 from postlude.dashboard.routing import Asked
-from postlude.dashboard.visitors import NotAllowed, SignInNeeded, Visitor, must_act, visitor_by
+from postlude.dashboard.visitors import VISITOR, NotAllowed, SignInNeeded, Visitor, must_act, visitor_by
 from postlude.errors import JobNotFound, StoreError, UnknownValue
 
 if TYPE_CHECKING:
@@ -64,13 +65,15 @@ class Dashboard(FastAPI):
             self.add_exception_handler(kind, handler)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer."""
-        scope[STORE] = self.site.store
+        """Answer as a part of the application it is mounted in: the dependencies, and their overrides, are of that."""
+        scope[STORE], outer = self.site.store, scope.get("app", self)
+        scope[OUTER] = outer
+        self.dependency_overrides = getattr(outer, "dependency_overrides", {})
         await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Around everything, so that what answers a mistake of the pages has the headers, too."""
-        return Headers(super().build_middleware_stack())
+        return Mounted(Headers(super().build_middleware_stack()))
 
     async def invite(self, path: str) -> str:
         """What is said of it when the application starts: where it is. On a terminal, a link comes before that.
@@ -89,7 +92,7 @@ class Dashboard(FastAPI):
 
 def _showing(page: Page, site: Site, known: Any) -> Callable[..., Awaitable[Response]]:  # noqa: ANN401 - a `Depends`
     async def show(request: Request, visitor: Visitor = known) -> Response:
-        request.state.visitor = visitor
+        request.scope[VISITOR] = visitor
         return await page.answer(Asked(request, site, visitor, {}))
 
     return show
@@ -97,7 +100,7 @@ def _showing(page: Page, site: Site, known: Any) -> Callable[..., Awaitable[Resp
 
 def _changing(page: Page, site: Site, known: Any) -> Callable[..., Awaitable[Response]]:  # noqa: ANN401 - a `Depends`
     async def change(request: Request, visitor: Visitor = known) -> Response:
-        request.state.visitor = visitor
+        request.scope[VISITOR] = visitor
         must_act(visitor)
         return await page.answer(Asked(request, site, visitor, await read_form(request)))
 
@@ -115,7 +118,7 @@ def _answers(site: Site) -> dict[int | type[Exception], Callable[[Request, Any],
 
     def silent(request: Request, error: Exception) -> Response:
         # What it says names the place, which is nobody's business who is not signed in.
-        known = getattr(request.state, "visitor", None) is not None
+        known = VISITOR in request.scope
         text = str(error) if known else "The log of the server says why."
         return _error(site, request, 503, "The store does not answer", text)
 
@@ -145,5 +148,5 @@ def _answers(site: Site) -> dict[int | type[Exception], Callable[[Request, Any],
 
 
 def _error(site: Site, request: Request, status: int, title: str, text: str) -> Response:
-    visitor = getattr(request.state, "visitor", None)
+    visitor = request.scope.get(VISITOR)
     return site.pages.render(request, "error", visitor, status=status, current=None, title=title, text=text)

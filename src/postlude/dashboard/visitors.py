@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 SESSION: Final = "session"
 """The cookie of who has signed in with a link."""
+VISITOR: Final = "postlude.visitor"
+"""Where a request's scope has who looks, once that is known. Not in its state, which is the application's."""
 
 
 class Visitor(NamedTuple):
