@@ -2,6 +2,8 @@
 
 import re
 import socket
+from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 
@@ -20,6 +22,22 @@ def test_the_dashboard_is_served_alone_and_let_into_by_its_link(desk: Desk) -> N
             assert "Workers" in browser.get("/workers").text
             assert "dashboard-link" in browser.get("/audit").text
         assert httpx.get(f"{root}/workers").status_code in {401, 403}
+
+
+def test_a_page_that_is_open_does_not_hold_up_the_end(desk: Desk, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    with (
+        ExitStack() as page,
+        said.open("w") as errors,
+        following(desk, "dashboard", APP, "--port", "0", url=False, errors=errors) as lines,
+    ):
+        link = next(lines).strip()
+        root = link.partition("/sign-in")[0]
+        browser = page.enter_context(httpx.Client(base_url=root, headers={"Origin": root}))
+        browser.post("/sign-in", data=dict(re.findall(r'name="(\w+)" value="([^"]+)"', browser.get(link).text)))
+        told = page.enter_context(browser.stream("GET", "/live")).iter_lines()
+        assert next(told) == "event: changed"
+    assert said.read_text() == "imported\n"
 
 
 def test_a_link_is_made_for_a_dashboard_elsewhere(either: Desk) -> None:

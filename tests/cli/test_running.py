@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -41,11 +42,12 @@ def environ(desk: Desk) -> dict[str, str]:
 
 
 @contextmanager
-def following(desk: Desk, *words: str, url: bool = True) -> Iterator[Iterator[str]]:
+def following(desk: Desk, *words: str, url: bool = True, errors: IO[str] | None = None) -> Iterator[Iterator[str]]:
     """The lines of a command that goes on until Ctrl-C."""
     with subprocess.Popen(
         [COMMAND, *words, *(["--url", desk.url] if url else [])],
         stdout=subprocess.PIPE,
+        stderr=errors,
         text=True,
         env=environ(desk),
         # A shell has its background jobs ignore Ctrl-C, and so does all that the tests start when they run in one.

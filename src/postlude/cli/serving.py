@@ -21,6 +21,8 @@ from postlude.errors import PostludeError
 from postlude.streams import Hub
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from postlude.cli.opened import Opened
     from postlude.standalone.finding import Found
     from postlude.stores.gate import GateStore
@@ -55,10 +57,17 @@ def dashboard(
 async def _serve(found: Found, port: int, out: Output) -> None:
     import uvicorn  # noqa: PLC0415 - the other commands need not wait for it
 
+    class Server(uvicorn.Server):
+        """Waits for the end of every answer, and that of an open page has none: so these are ended first."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            super().handle_exit(sig, frame)
+            hub.end()
+
     engine = found.engine
     hub = Hub(engine.store, engine.jobs.waiters, engine.clock, engine.events, lambda: server.should_exit)
     pages = make(engine, hub, None)
-    server = uvicorn.Server(uvicorn.Config(pages, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
+    server = Server(uvicorn.Config(pages, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
     with _bound(port) as listening:
         try:
             token = await pages.site.tokens.new_link(who=me())
