@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -38,13 +37,4 @@ async def note_in(store: Store, now: float, action: str, target: object, **detai
         target: to what: an id, a name, or how many and which.
         details: what else there is to say of it; None is left out.
     """
-    told = {name: value for name, value in details.items() if value is not None}
-    line = AuditLine(
-        at=now,
-        who=me(),
-        role="cli",
-        action=action,
-        target=str(target),
-        details=json.dumps(told, ensure_ascii=False, default=str) if told else None,
-    )
-    await store.gate.add_audit(line)
+    await store.gate.add_audit(AuditLine.of(now, me(), "cli", action, str(target), **details))

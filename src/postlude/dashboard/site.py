@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from postlude.stores.gate import AuditLine
@@ -38,14 +37,7 @@ class Site(NamedTuple):
     store: str
     """What tells the store from others."""
 
-    async def note(self, visitor: Visitor, action: str, target: str, **details: Any) -> None:
+    async def note(self, visitor: Visitor, action: str, target: str = "", **details: Any) -> None:
         """Write into the audit log who did what."""
-        line = AuditLine(
-            at=self.clock.now(),
-            who=visitor.name,
-            role=visitor.role,
-            action=action,
-            target=target,
-            details=json.dumps(details) if details else None,
-        )
+        line = AuditLine.of(self.clock.now(), visitor.name, visitor.role, action, target, **details)
         await (await self.gate()).add_audit(line)

@@ -9,7 +9,8 @@ Gate
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias
+import json
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +55,12 @@ class AuditLine(NamedTuple):
     """JSON; None: there is nothing more to say."""
     number: int = 0
     """Its place in the log; given by the store."""
+
+    @classmethod
+    def of(cls, at: float, who: str, role: str, action: str, target: str = "", /, **details: Any) -> AuditLine:
+        """A line with whatever else there is to say of it; what is None is left out."""
+        told = {name: value for name, value in details.items() if value is not None}
+        return cls(at, who, role, action, target, json.dumps(told, ensure_ascii=False, default=str) if told else None)
 
 
 class GateStore(Protocol):
