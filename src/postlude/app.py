@@ -275,17 +275,19 @@ class Postlude(Enqueuing):
 
         Args:
             authorize: a dependency that says whose a job is: it gets the job by a parameter that is annotated with
-                `postlude.api.RequestedJob`, and whatever else it depends on. It returns True for whoever may see
-                and change the job, `"view"` for who may only see it, and False for anybody else, who gets 404; or it
-                raises. None: whoever has the id of a job, which cannot be guessed, learns its state and progress, and
-                nothing else.
+                `postlude.api.RequestedJob`, and whatever else it depends on. It returns True for whoever may see and
+                change the job, `"view"` for who may only see it, `postlude.api.Visitor(name, role)` to have a name in
+                the audit log, and False for anybody else, who gets 404; or it raises. None: whoever has the id of a
+                job, which cannot be guessed, learns its state and progress, and nothing else.
 
         Raises:
             CallError: FastAPI cannot call it as a dependency.
         """
         from postlude.api.routes import Sources, make_router  # noqa: PLC0415 - only who wants them pays for the models
 
-        return make_router(Sources(self.jobs, self._hub, self._runtime.views.masking, self._clock), authorize)
+        runtime = self._runtime
+        sources = Sources(self.jobs, self._hub, runtime.views.masking, self._clock, runtime.store)
+        return make_router(sources, authorize)
 
     async def close(self) -> None:
         """Let go of the store, where no lifespan does: in scripts, and tests without a running application."""

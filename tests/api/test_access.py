@@ -7,7 +7,7 @@ import pytest
 from fastapi import Depends, FastAPI, Response
 
 from postlude import BackgroundTasks, Postlude, accepted
-from postlude.api import RequestedJob
+from postlude.api import RequestedJob, Visitor
 from postlude.errors import CallError
 from tests.api.asgi import Answer, serving
 from tests.api.conftest import Site, gate, owner_only, report, signed_in
@@ -89,8 +89,29 @@ async def test_what_authorize_must_say(place: str, forgotten: bool | None) -> No
 async def test_what_authorize_must_not_say(place: str) -> None:
     site = Site(place, lambda: "admin", worker="off")
     async with serving(site.app):
-        with pytest.raises(CallError, match=r'expected True or "act", "view", or False .* got \'admin\''):
+        with pytest.raises(CallError, match=r'expected True or "act", "view", a Visitor.* got \'admin\''):
             await site.ask(await site.add("works")).end()
+
+
+@pytest.mark.parametrize(("granted", "who"), [(Visitor("ann", "act"), "ann"), (True, "unnamed")], ids=["named", "not"])
+async def test_what_callers_do_is_written_down(place: str, granted: object, who: str) -> None:
+    site = Site(place, lambda: granted, worker="off")
+    async with serving(site.app):
+        where = await site.add("waits")
+        for action, status in (("cancel", 200), ("cancel", 409), ("retry", 202), ("retry", 409)):
+            assert (await site.ask(f"{where}/{action}", method="POST").end()).status == status
+        lines = await (await site.durable._runtime.store()).gate.audit(limit=9)
+    job_id = where.rpartition("/")[2]
+    written = [(line.who, line.role, line.action, line.target) for line in reversed(lines)]
+    assert written == [(who, "caller", action, job_id) for action in ("cancel", "retry")]
+
+
+async def test_a_visitor_who_may_only_see(place: str) -> None:
+    site = Site(place, lambda: Visitor("eve", "view"), worker="off")
+    async with serving(site.app):
+        where = await site.add("waits")
+        assert (await site.ask(where).end()).json["task"]
+        assert (await site.ask(f"{where}/cancel", method="POST").end()).status == 403
 
 
 def test_an_authorize_that_cannot_be_called(place: str) -> None:

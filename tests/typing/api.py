@@ -570,6 +570,13 @@ async def may_see(job: RequestedJob, jobs: Jobs) -> bool:
 
 
 assert_type(durable.router(authorize=may_see), APIRouter)
+
+
+def whose(job: RequestedJob) -> Visitor | None:
+    return Visitor("ada", "view") if job.carried else None
+
+
+assert_type(durable.router(authorize=whose), APIRouter)
 durable.router(authorize="admin")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 app.include_router(durable.router())
 

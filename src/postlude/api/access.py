@@ -21,15 +21,32 @@ if TYPE_CHECKING:
 _JOBS: Final = "postlude.jobs"
 _ASKED: Final = "postlude.asked"
 """Where a request's scope has the jobs of the router, and what was found out about the one that was asked for."""
+_UNNAMED: Final = "unnamed"
+"""What the audit log calls a caller whose name `authorize` does not give."""
 AGAIN: Final = {"retry-after": "1"}
+
+
+class Visitor(NamedTuple):
+    """Who asks, as `authorize` says it."""
+
+    name: str
+    """As the audit log has it."""
+    role: Role
+    by_token: bool = False
+    """Whether they have signed in to the dashboard with a link, and so can sign out there."""
 
 
 class Asked(NamedTuple):
     """A job, and what the caller may do with it."""
 
     job: Job[Any]
-    role: Role | None
-    """`"view"`: see all that is shown of it; `"act"`: cancel and retry it, too; None: see its state and progress."""
+    caller: Visitor | None
+    """None: `authorize` is not there to ask, and nothing but state and progress is told."""
+
+    @property
+    def role(self) -> Role | None:
+        """`"view"`: see all that is shown of it; `"act"`: cancel and retry it, too; None: see state and progress."""
+        return None if self.caller is None else self.caller.role
 
 
 async def _requested(request: Request, job_id: Annotated[UUID, Path(description="The id of the job.")]) -> Job[Any]:
@@ -52,7 +69,7 @@ def dependencies(jobs: Jobs, authorize: Callable[..., Any] | None) -> list[Any]:
         request.scope[_JOBS] = jobs
 
     async def ask(request: Request, job: RequestedJob, allowed: object = Depends(authorize or _nobody)) -> None:
-        request.scope[_ASKED] = Asked(job, None if authorize is None else _role(allowed))
+        request.scope[_ASKED] = Asked(job, None if authorize is None else _caller(allowed))
 
     return [Depends(give), Depends(ask)]
 
@@ -61,16 +78,17 @@ async def _nobody() -> None:
     """Nobody was asked."""
 
 
-def _role(allowed: object) -> Role:
-    if allowed is True:
-        return "act"
-    if allowed in ("view", "act"):
+def _caller(allowed: Any) -> Visitor:  # noqa: ANN401 - whatever a user's function gives
+    if isinstance(allowed, Visitor) and allowed.role in ("view", "act"):
         return allowed
+    if allowed is True or allowed in ("view", "act"):
+        return Visitor(_UNNAMED, "act" if allowed is True else allowed)
     if allowed is None or allowed is False:
         # Not 403, which would tell that there is such a job. None, so that a forgotten `return` opens nothing.
         raise HTTPException(404, NOT_FOUND)
     message = (
-        f'authorize: expected True or "act", "view", or False for who is not to see the job, got {allowed!r} from it.'
+        'authorize: expected True or "act", "view", a Visitor(name, role), or False for who is not to see the job, '
+        f"got {allowed!r} from it."
     )
     raise CallError(message)
 

@@ -17,14 +17,16 @@ from postlude.api.events import EventRoute, EventStream, JobEvents, Place
 from postlude.api.showing import Showing
 from postlude.errors import CallError, ResultDoesNotFit, ResultNotStored
 from postlude.job import JobState
+from postlude.stores.gate import AuditLine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from postlude.client import Jobs
     from postlude.clock import Clock
     from postlude.handle import Job
     from postlude.masking import Masking
+    from postlude.stores.contract import Store
     from postlude.stores.gate import Role
     from postlude.streams import Hub
 
@@ -48,6 +50,8 @@ class Sources(NamedTuple):
     hub: Hub
     masking: Masking
     clock: Clock
+    opened: Callable[[], Awaitable[Store]]
+    """Gives the store, opened in this process."""
 
 
 def make_router(sources: Sources, authorize: Callable[..., Any] | None) -> APIRouter:
@@ -77,7 +81,7 @@ class _Routes:
     """
 
     def __init__(self, sources: Sources, *, open_to_all: bool) -> None:
-        self._jobs, self._hub, masking, self._clock = sources
+        self._jobs, self._hub, masking, self._clock, self._opened = sources
         self._showing = Showing(sources.jobs, masking)
         self._open_to_all = open_to_all
 
@@ -150,6 +154,7 @@ class _Routes:
         """Cancel the job; 202 while it still runs, and was asked to end."""
         async with answering():
             job = await self._jobs.cancel(asked.job.id)
+            await self._note(asked, "cancel")
         if not job.state.finished:
             response.status_code = 202
         return self._answer(job, response, role=asked.role)
@@ -158,7 +163,14 @@ class _Routes:
         """Have the job run again, if it has failed or was cancelled."""
         async with answering():
             job = await self._jobs.retry(asked.job.id)
+            await self._note(asked, "retry")
         return self._answer(job, response, role=asked.role)
+
+    async def _note(self, asked: Asked, action: str) -> None:
+        """Write into the audit log that a caller did it."""
+        who = "" if asked.caller is None else asked.caller.name
+        line = AuditLine.of(self._clock.now(), who, "caller", action, str(asked.job.id))
+        await (await self._opened()).gate.add_audit(line)
 
     async def events(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from postlude.dashboard.visitors import Visitor
+from postlude.api.access import Visitor
 from postlude.errors import CallError
 
 if TYPE_CHECKING:

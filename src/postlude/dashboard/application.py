@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response
 
+from postlude.api.access import Visitor  # noqa: TC001 - FastAPI reads the annotation
 from postlude.api.events import EventRoute
 from postlude.dashboard import audit, bulk, job, jobs, live, overview, queues, schedules, signing, tasks, workers
 from postlude.dashboard.cookies import STORE
@@ -18,7 +19,7 @@ from postlude.dashboard.headers import Headers
 from postlude.dashboard.inviting import invitation
 from postlude.dashboard.mounting import OUTER, Mounted
 from postlude.dashboard.routing import Asked
-from postlude.dashboard.visitors import VISITOR, NotAllowed, SignInNeeded, Visitor, must_act, visitor_by
+from postlude.dashboard.visitors import VISITOR, NotAllowed, SignInNeeded, must_act, visitor_by
 from postlude.errors import JobNotFound, StoreError, UnknownValue
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from starlette.requests import Request
 
+    from postlude.api.access import Visitor
     from postlude.clock import Clock
     from postlude.dashboard.files import Files
-    from postlude.dashboard.visitors import Visitor
 
 _THEMES = frozenset({"light", "dark"})
 _THEME = "theme"

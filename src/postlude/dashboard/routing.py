@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from postlude.api.access import Visitor
     from postlude.dashboard.site import Site
-    from postlude.dashboard.visitors import Visitor
 
 ANYTHING: Final = 1_000
 """Characters of one field that are looked at."""

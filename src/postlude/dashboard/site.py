@@ -9,12 +9,12 @@ from postlude.stores.gate import AuditLine
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from postlude.api.access import Visitor
     from postlude.client import Jobs
     from postlude.clock import Clock
     from postlude.dashboard.files import Files
     from postlude.dashboard.rendering import Pages
     from postlude.dashboard.tokens import Tokens
-    from postlude.dashboard.visitors import Visitor
     from postlude.stores.gate import GateStore
     from postlude.streams import Hub
     from postlude.timetable import Schedules

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from postlude.dashboard.visitors import Visitor
+from postlude.api.access import Visitor
 from postlude.stores.gate import Token
 
 if TYPE_CHECKING:

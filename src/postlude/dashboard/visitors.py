@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from fastapi import Depends
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 
+from postlude.api.access import Visitor
 from postlude.dashboard.cookies import kept
 from postlude.errors import CallError
 from postlude.stores.gate import Role
@@ -21,16 +22,6 @@ SESSION: Final = "session"
 """The cookie of who has signed in with a link."""
 VISITOR: Final = "postlude.visitor"
 """Where a request's scope has who looks, once that is known. Not in its state, which is the application's."""
-
-
-class Visitor(NamedTuple):
-    """Who looks."""
-
-    name: str
-    """As the audit log has it."""
-    role: Role
-    by_token: bool = False
-    """Whether they have signed in with a link, and so can sign out here."""
 
 
 class SignInNeeded(Exception):

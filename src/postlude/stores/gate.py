@@ -46,7 +46,7 @@ class AuditLine(NamedTuple):
     """Seconds since the epoch."""
     who: str
     role: str
-    """`view`, `act`, or `cli` for one who has the URL of the store."""
+    """`view`, `act`, `caller` for one of the routes for callers, `cli` for one who has the URL of the store."""
     action: str
     """Such as `retry`, `cancel`, `delete`, `pause`, `resume`, `run`, `sign in`."""
     target: str
