@@ -30,7 +30,7 @@ def add(app: FastAPI, site: Site) -> None:
     """Give an application the routes."""
 
     async def ask(request: Request) -> Response:
-        # A link that is only looked at, as chat programs do, is not used up: a form does that.
+        # A link that is only opened is not used up, not even where a mail scanner runs scripts: a button does that.
         token = request.query_params.get("token", "")
         if not token:
             return closed(site, request)

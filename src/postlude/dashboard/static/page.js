@@ -84,7 +84,6 @@ function shown() {
 
 themes();
 shown();
-document.querySelector("form[data-at-once]")?.requestSubmit();
 if (main?.dataset.live) follow(main, document.querySelector(".live"), shown);
 addEventListener("pageshow", (event) => {
   // A page that comes back as it was left has fields and buttons that were switched off on the way out.
