@@ -48,6 +48,14 @@ def test_a_link_is_made_for_a_dashboard_elsewhere(either: Desk) -> None:
     assert made["link"].partition("=")[2] not in str(line)
 
 
+def test_everybody_is_signed_out(either: Desk) -> None:
+    either.says("dashboard-link")
+    assert either.answers("dashboard-link", "--revoke") == {"revoked": True}
+    line, _ = either.on_store(lambda store: store.gate.audit(limit=9))
+    assert (line.role, line.action) == ("cli", "sign everybody out")
+    assert either.on_store(lambda store: store.gate.forget_tokens()) == 0
+
+
 def test_a_port_that_is_taken_is_named(desk: Desk) -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as taken:

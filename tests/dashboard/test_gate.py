@@ -90,10 +90,31 @@ def test_a_link_is_written_on_the_terminal_and_into_no_log(
         assert [visited.post("sign-in", token=token).status_code for token in tokens] == [303] * terminal
 
 
-def test_who_signs_in_is_written_down(visit: Visit) -> None:
+def test_who_is_let_in_is_written_down(visit: Visit) -> None:
     visited = visit()
     visited.sign_in(who="ada")
-    assert "sign in" in visited.get("audit").text
+    assert visited.post("sign-out").status_code == 303
+    visited.sign_in(who="ada")
+    assert visited.post("sign-out-everybody").status_code == 303
+    lines = visited.durable._portal.call(visited.dashboard.site.views.audit())
+    written = [(line.who, line.role, line.action) for line in reversed(lines)]
+    link, sign_in = ("ada", "cli", "dashboard-link"), ("ada", "act", "sign in")
+    assert written == [link, sign_in, ("ada", "act", "sign out"), link, sign_in, ("ada", "act", "sign everybody out")]
+
+
+def test_everybody_is_signed_out_by_who_may_act(visit: Visit) -> None:
+    ada, eve = visit(), visit()
+    eve.sign_in("view", who="eve")
+    assert ">Sign everybody out<" not in eve.get("audit").text
+    assert eve.post("sign-out-everybody").status_code == 403
+    ada.sign_in()
+    token = ada.link()
+    assert ">Sign everybody out<" in ada.get("audit").text
+    answer = ada.post("sign-out-everybody")
+    page = ada.client.get(answer.headers["location"])
+    assert (page.status_code, "Everybody is signed out" in page.text) == (401, True)
+    assert eve.get("").status_code == 401
+    assert ada.post("sign-in", token=token).status_code == 401
 
 
 @pytest.mark.parametrize("empty_place", ["sqlite"], indirect=True)

@@ -100,6 +100,10 @@ async def dashboard_link(
     who: Annotated[
         str | None, typer.Option(show_default=False, help="Whom the audit log names. Default: you, on this machine.")
     ] = None,
+    revoke: Annotated[
+        bool,
+        typer.Option("--revoke", help="Make none: sign everybody out, and let no link work that was made before."),
+    ] = False,
 ) -> None:
     """Make a link that signs somebody in to the dashboard, once, within 15 minutes.
 
@@ -109,8 +113,12 @@ async def dashboard_link(
     async def gate() -> GateStore:
         return opened.store.gate
 
-    name = who or me()
-    token = await Tokens(gate, opened.clock).new_link(role=role, who=name)
-    await note(opened, "dashboard-link", name, role=role)
+    tokens = Tokens(gate, opened.clock)
+    if revoke:
+        await note(opened, "sign everybody out", "")
+        await tokens.sign_everybody_out()
+        opened.out.show({"revoked": True}, "Everybody is signed out, and no link works that was made before.")
+        return
+    token = await tokens.new_link(role=role, who=who or me(), by=me())
     link = f"{at.rstrip('/')}/sign-in?token={token}"
     opened.out.show({"link": link, "role": role, "seconds": LINK_SECONDS}, Text(link))

@@ -36,7 +36,7 @@ _SAID: Final = {
 }
 PAGES: Final[tuple[Page, ...]] = tuple(
     page
-    for module in (overview, jobs, bulk, job, tasks, queues, schedules, workers, audit, live)
+    for module in (overview, jobs, bulk, job, tasks, queues, schedules, workers, audit, live, signing)
     for page in module.PAGES
 )
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import RedirectResponse, Response
 
-from postlude.dashboard.cookies import keep, kept, root_of
+from postlude.dashboard.cookies import keep, kept, root_of, say
 from postlude.dashboard.forms import read_form
+from postlude.dashboard.routing import Page
 from postlude.dashboard.tokens import SESSION_SECONDS
 from postlude.dashboard.visitors import SESSION
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from postlude.dashboard.routing import Asked
     from postlude.dashboard.site import Site
 
 
@@ -24,6 +26,18 @@ def closed(site: Site, request: Request, *, refused: bool = False) -> Response:
     return site.pages.render(
         request, "sign_in", None, status=401, current=None, token=None, refused=refused, address=address
     )
+
+
+async def sign_everybody_out(asked: Asked) -> Response:
+    """Have everybody who has signed in with a link need another one, whoever asks for it too."""
+    await asked.site.note(asked.visitor, "sign everybody out")
+    await asked.site.tokens.sign_everybody_out()
+    response = RedirectResponse(f"{root_of(asked.request)}/", 303)
+    say(response, asked.request, "Everybody is signed out, and no link works that was made before.")
+    return response
+
+
+PAGES: Final = (Page("/sign-out-everybody", sign_everybody_out, changes=True),)
 
 
 def add(app: FastAPI, site: Site) -> None:
@@ -42,14 +56,18 @@ def add(app: FastAPI, site: Site) -> None:
         if signed_in is None:
             return closed(site, request, refused=True)
         session, visitor = signed_in
-        await site.note(visitor, "sign in", "")
+        await site.note(visitor, "sign in")
         response = RedirectResponse(f"{root_of(request)}/", 303)
         keep(response, request, SESSION, session, seconds=int(SESSION_SECONDS))
         return response
 
     async def sign_out(request: Request) -> Response:
         await read_form(request)
-        await site.tokens.sign_out(kept(request, SESSION))
+        session = kept(request, SESSION)
+        visitor = await site.tokens.visitor(session)
+        if visitor is not None:
+            await site.tokens.sign_out(session)
+            await site.note(visitor, "sign out")
         response = RedirectResponse(f"{root_of(request)}/", 303)
         keep(response, request, SESSION, "", seconds=0)
         return response

@@ -7,7 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 from postlude.api.access import Visitor
-from postlude.stores.gate import Token
+from postlude.stores.gate import AuditLine, Token
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,18 +33,21 @@ class Tokens:
         self._gate = gate
         self._clock = clock
 
-    async def new_link(self, *, role: Role = "act", who: str = "link") -> str:
-        """The token of a new link, for `LINK_SECONDS`.
+    async def new_link(self, *, role: Role = "act", who: str, by: str | None = None) -> str:
+        """The token of a new link, for `LINK_SECONDS`; that it was made is written into the audit log.
 
         Args:
             role: what whoever uses it may do.
             who: what the audit log calls them.
+            by: who makes it; None: they themselves.
 
         Raises:
             StoreError: the store did not take it.
         """
         token, row = self._new("link", role, who, LINK_SECONDS)
-        await (await self._gate()).add_token(row)
+        gate = await self._gate()
+        await gate.add_token(row)
+        await gate.add_audit(AuditLine.of(row.created_at, by or who, "cli", "dashboard-link", who, role=role))
         return token
 
     async def sign_in(self, link: str) -> tuple[str, Visitor] | None:
@@ -61,6 +64,10 @@ class Tokens:
     async def sign_out(self, session: str) -> None:
         """Let it sign nobody in any more."""
         await (await self._gate()).forget_tokens(_hash(session))
+
+    async def sign_everybody_out(self) -> None:
+        """Let nobody in any more who has signed in or has a link."""
+        await (await self._gate()).forget_tokens()
 
     def _new(self, kind: TokenKind, role: Role, who: str, seconds: float) -> tuple[str, Token]:
         token, now = secrets.token_urlsafe(32), self._clock.now()
