@@ -74,7 +74,11 @@ def act(browser: Browser, root: str) -> None:
     page = browser.new_page()
     for button in ("Pause images", "Resume images"):
         page.goto(f"{root}queues")
-        page.get_by_role("button", name=button).click()
+        page.get_by_label(button).first.click()
+        if button.startswith("Pause"):
+            page.locator(".asking[open] input[name=reason]").fill("new lenses")
+            page.keyboard.press("Enter")
+            page.get_by_text("Paused: queue images.").wait_for()
     page.goto(f"{root}jobs?state=failed")
     page.locator("td a.main").last.click()
     page.get_by_role("button", name="Retry").click()

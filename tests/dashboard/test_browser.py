@@ -179,8 +179,12 @@ def test_jobs_are_filtered_counted_and_cancelled_together(page: Page, shop: Shop
 
 def test_a_queue_is_paused_and_resumed(page: Page, shop: Shop) -> None:
     page.goto(f"{shop.url}queues")
-    page.get_by_role("button", name="Pause default").click()
+    page.get_by_label("Pause default").click()
+    expect(page.locator(".asking[open] input[name=reason]")).to_be_focused()
+    page.keyboard.type("The provider is down")
+    page.keyboard.press("Enter")
     expect(page.get_by_text("Paused: queue default.")).to_be_visible()
+    expect(page.get_by_role("row", name="default")).to_contain_text("The provider is down")
     page.goto(shop.url)
     expect(page.get_by_label("Needs a person")).to_contain_text("default")
     page.goto(f"{shop.url}queues")
@@ -258,6 +262,9 @@ def test_no_page_is_wider_than_a_phone(context: BrowserContext, shop: Shop) -> N
     newest(page, shop, "shop:hostile")
     for place in [page.url, *(f"{shop.url}{path}" for path in PAGES)]:
         page.goto(place)
+        for asking in page.locator("summary.button").all():
+            asking.click()
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, place
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, place
 
 

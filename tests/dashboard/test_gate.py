@@ -160,8 +160,8 @@ def test_who_may_only_look_changes_nothing(visit: Visit) -> None:
 
 
 def test_who_may_only_look_sees_no_button_that_acts(visit: Visit) -> None:
-    assert ">Pause<" not in visit(authorize=lambda: "view").get("queues").text
-    assert ">Pause<" in visit(authorize=lambda: "act").get("queues").text
+    assert ">Pause everything<" not in visit(authorize=lambda: "view").get("queues").text
+    assert ">Pause everything<" in visit(authorize=lambda: "act").get("queues").text
 
 
 def test_authorize_is_a_dependency_like_others(visit: Visit) -> None:

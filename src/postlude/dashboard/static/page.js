@@ -46,6 +46,15 @@ document.addEventListener("change", (event) => {
   ticks();
 });
 
+// A `toggle` does not bubble: it is caught on its way down.
+document.addEventListener(
+  "toggle",
+  (event) => {
+    if (event.target.matches("details.asking[open]")) event.target.querySelector("input[name=reason]").focus();
+  },
+  true,
+);
+
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button || !navigator.clipboard) return;
