@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar, Unpack
 
 from postlude.errors import IllegalTransition, JobNotFound, KeyTaken, UnknownValue
 from postlude.job import FINISHED, UNFINISHED, JobState
@@ -21,11 +21,30 @@ if TYPE_CHECKING:
     Told: TypeAlias = Callable[[int, int], None]
     """Called after each portion, with how many have had their turn, and how many there are in all."""
 
+T = TypeVar("T")
+
 PORTION: Final = 100
 """Jobs that are changed at the same time: they share commits."""
 PAGE: Final = 1_000
 """Jobs that are read at once."""
-RETRIED: Final = frozenset({JobState.FAILED, JobState.CANCELLED})
+
+
+class Deed(NamedTuple):
+    """Something that is done to jobs, as it is spoken of."""
+
+    word: str
+    done: str
+    """As in "12 jobs were queued again"."""
+    usual: frozenset[JobState]
+    """The states of the jobs that are meant where no state is named."""
+    possible: frozenset[JobState]
+    """In which states a job may be for it."""
+
+
+_RETRIED: Final = frozenset({JobState.FAILED, JobState.CANCELLED})
+RETRY: Final = Deed("retry", "queued again", frozenset({JobState.FAILED}), _RETRIED)
+CANCEL: Final = Deed("cancel", "cancelled, or asked to end", UNFINISHED, UNFINISHED)
+DELETE: Final = Deed("delete", "deleted", FINISHED, FINISHED)
 
 
 class Bulk(NamedTuple):
@@ -68,7 +87,7 @@ class ManyJobs:
         if rate is not None and limit is None:
             message = f'rate: expected such as "50/min", "5/s" or "10/30s", got {rate!r}.'
             raise UnknownValue(message)
-        ids = await self._found(wanted, frozenset({JobState.FAILED}), RETRIED)
+        ids = await self._found(wanted, RETRY)
         store, now = await self._opened(), self._clock.now()
         apart = 0.0 if limit is None else limit.seconds / limit.starts
 
@@ -91,7 +110,7 @@ class ManyJobs:
             UnknownValue: one of these is no state, no id, no moment or no text.
             StoreError: the store does not answer; what was done stays, and the same call does the rest.
         """
-        ids = await self._found(wanted, UNFINISHED, UNFINISHED)
+        ids = await self._found(wanted, CANCEL)
         store = await self._opened()
 
         async def cancel(_: int, job_id: UUID) -> None:
@@ -110,21 +129,21 @@ class ManyJobs:
             UnknownValue: one of these is no state, no id, no moment or no text.
             StoreError: the store does not answer; what was done stays, and the same call does the rest.
         """
-        ids = await self._found(wanted, FINISHED, FINISHED)
+        ids = await self._found(wanted, DELETE)
         store = await self._opened()
         return await self._each(ids, lambda _, job_id: store.delete(job_id), None, told)
 
-    async def _found(self, wanted: Wanted, usual: frozenset[JobState], possible: frozenset[JobState]) -> Sequence[UUID]:
+    async def _found(self, wanted: Wanted, deed: Deed) -> Sequence[UUID]:
         """The ids of all that match, those added first before the others.
 
         All of them, before the first is changed: what changes so that it matches again must not have a second turn.
         """
         meant = self._meant(wanted)
-        if not meant.states <= possible:
-            named = ", ".join(repr(state.value) for state in JobState if state in possible)
+        if not meant.states <= deed.possible:
+            named = ", ".join(repr(state.value) for state in JobState if state in deed.possible)
             message = f"state: expected one or several of {named}, got {sorted(meant.states)!r}."
             raise UnknownValue(message)
-        meant = meant._replace(states=meant.states or usual)
+        meant = meant._replace(states=meant.states or deed.usual)
         searching = (await self._opened()).searching
         ids: list[UUID] = []
         page = await searching.search(meant, limit=PAGE)
@@ -141,17 +160,22 @@ class ManyJobs:
         change: Change | None,
         told: Told,
     ) -> Bulk:
-        done, refused = 0, list[Exception]()
-        for start in range(0, len(ids), PORTION):
-            portion = ids[start : start + PORTION]
-            acts = (act(number, job_id) for number, job_id in enumerate(portion, start))
-            ends = await asyncio.gather(*acts, return_exceptions=True)
-            refused += _refusals(ends)
-            done = start + len(portion) - len(refused)
+        def tell(done: int, of: int) -> None:
             if change is not None:
                 self._changed(change)
-            told(start + len(portion), len(ids))
-        return Bulk(done, len(refused), str(refused[0]) if refused else None)
+            told(done, of)
+
+        return await to_each(list(enumerate(ids)), lambda one: act(*one), tell)
+
+
+async def to_each(these: Sequence[T], act: Callable[[T], Awaitable[object]], told: Told = untold) -> Bulk:
+    """Do something to each of these, a portion at a time; what a job refuses because of its own state is left."""
+    refused: list[Exception] = []
+    for start in range(0, len(these), PORTION):
+        portion = these[start : start + PORTION]
+        refused += _refusals(await asyncio.gather(*map(act, portion), return_exceptions=True))
+        told(start + len(portion), len(these))
+    return Bulk(len(these) - len(refused), len(refused), str(refused[0]) if refused else None)
 
 
 def _refusals(ends: Sequence[object]) -> Iterator[Exception]:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.progress import Progress
 
-from postlude.bulk import Bulk
+from postlude.bulk import CANCEL, DELETE, RETRY, Bulk, to_each
 from postlude.cli.codes import DONE, REFUSED
 from postlude.cli.noting import note
 from postlude.cli.printing import counted, in_line
 from postlude.cli.running import on_store
 from postlude.cli.wanted import Which
-from postlude.errors import CallError, IllegalTransition, JobNotFound, KeyTaken
-from postlude.job import FINISHED, UNFINISHED, JobState
+from postlude.errors import CallError
 from postlude.wanted import filter_of, id_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from postlude.bulk import Told
+    from postlude.bulk import Deed, Told
     from postlude.cli.opened import Opened
     from postlude.views.jobs import Counts
     from postlude.wanted import Wanted
@@ -32,20 +31,6 @@ if TYPE_CHECKING:
 _Ids = Annotated[list[str] | None, typer.Argument(metavar="JOB", show_default=False, help="These, by their ids.")]
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 _Dry = Annotated[bool, typer.Option("--dry-run", help="Say how many jobs are meant, and change nothing.")]
-
-
-class _Deed(NamedTuple):
-    """Something that is done to jobs, as it is spoken of."""
-
-    word: str
-    done: str
-    usual: frozenset[JobState]
-    """The states of the jobs that are meant where no state is named."""
-
-
-_RETRY: Final = _Deed("retry", "queued again", frozenset({JobState.FAILED}))
-_CANCEL: Final = _Deed("cancel", "cancelled, or asked to end", frozenset(UNFINISHED))
-_DELETE: Final = _Deed("delete", "deleted", frozenset(FINISHED))
 
 
 class _Meant(NamedTuple):
@@ -88,7 +73,7 @@ async def retry(
     wanted = which.wanted_now(opened)
     meant = _Meant(job, which, wanted, yes=yes, dry_run=dry_run)
     return await _do(
-        opened, _RETRY, meant, opened.jobs.retry, lambda told: opened.jobs.retry_many(rate=rate, told=told, **wanted)
+        opened, RETRY, meant, opened.jobs.retry, lambda told: opened.jobs.retry_many(rate=rate, told=told, **wanted)
     )
 
 
@@ -109,7 +94,7 @@ async def cancel(
     wanted = which.wanted_now(opened)
     return await _do(
         opened,
-        _CANCEL,
+        CANCEL,
         _Meant(job, which, wanted, yes=yes, dry_run=dry_run),
         lambda job_id: opened.jobs.cancel(job_id, reason=reason),
         lambda told: opened.jobs.cancel_many(reason=reason, told=told, **wanted),
@@ -125,11 +110,11 @@ async def delete(opened: Opened, job: _Ids = None, *, which: Which, yes: _Yes = 
     wanted = which.wanted_now(opened)
     meant = _Meant(job, which, wanted, yes=yes, dry_run=dry_run)
     return await _do(
-        opened, _DELETE, meant, opened.jobs.delete, lambda told: opened.jobs.delete_many(told=told, **wanted)
+        opened, DELETE, meant, opened.jobs.delete, lambda told: opened.jobs.delete_many(told=told, **wanted)
     )
 
 
-async def _do(opened: Opened, deed: _Deed, meant: _Meant, one: One, many: Many) -> int:
+async def _do(opened: Opened, deed: Deed, meant: _Meant, one: One, many: Many) -> int:
     """Do it to all that are meant, after it was said how many those are; returns the exit code."""
     if meant.ids and not meant.which.anything:
         message = "Give the ids of jobs, or options that say which: not both."
@@ -152,7 +137,7 @@ async def _do(opened: Opened, deed: _Deed, meant: _Meant, one: One, many: Many) 
             if chosen.text is None:
                 doing = many(lambda done, of: bar.update(line, completed=done, total=of))
             else:  # of a text the store knows only where it stands, and not what of it is shown, and was counted
-                doing = _each([str(job_id) for job_id in await opened.views.ids(chosen)], one)
+                doing = to_each([str(job_id) for job_id in await opened.views.ids(chosen)], one)
             came = await _noted(opened, deed, meant, doing)
     if came.why is not None:
         opened.out.note(f"{counted(came.left, 'job')} could not be. {came.why}")
@@ -160,7 +145,7 @@ async def _do(opened: Opened, deed: _Deed, meant: _Meant, one: One, many: Many) 
     return REFUSED if came.left else DONE
 
 
-async def _noted(opened: Opened, deed: _Deed, meant: _Meant, doing: Awaitable[Bulk]) -> Bulk:
+async def _noted(opened: Opened, deed: Deed, meant: _Meant, doing: Awaitable[Bulk]) -> Bulk:
     """What it comes to, written into the audit log; also when it is cut off, but not if nothing came of it."""
     ids = meant.ids or ()
     target = None if len(ids) == 1 else "some jobs, until it was cut off"
@@ -174,7 +159,7 @@ async def _noted(opened: Opened, deed: _Deed, meant: _Meant, doing: Awaitable[Bu
     return came
 
 
-def _agreed(opened: Opened, deed: _Deed, meant: _Meant, counts: Counts) -> bool:
+def _agreed(opened: Opened, deed: Deed, meant: _Meant, counts: Counts) -> bool:
     """Whether whoever runs the command wants it, knowing how many jobs it is about."""
     out = opened.out
     said = f"{counts.text()} job{'' if counts.total == 1 else 's'} to {deed.word}, in {in_line(opened.location)}."
@@ -194,15 +179,4 @@ async def _one_by_one(ids: Sequence[str], one: One) -> Bulk:
     if len(ids) == 1:
         await one(ids[0])
         return Bulk(1, 0, None)
-    return await _each(ids, one)
-
-
-async def _each(ids: Sequence[str], one: One) -> Bulk:
-    """Do it to each of these."""
-    refused: list[Exception] = []
-    for each in ids:
-        try:
-            await one(each)
-        except (IllegalTransition, JobNotFound, KeyTaken) as error:
-            refused.append(error)
-    return Bulk(len(ids) - len(refused), len(refused), str(refused[0]) if refused else None)
+    return await to_each(ids, one)
