@@ -8,6 +8,7 @@ from postlude.dashboard.application import Dashboard
 from postlude.dashboard.files import Files
 from postlude.dashboard.rendering import Pages
 from postlude.dashboard.site import Site
+from postlude.dashboard.together import Together
 from postlude.dashboard.tokens import Tokens
 from postlude.stores.urls import place_of
 
@@ -37,5 +38,6 @@ def build(runtime: Runtime, hub: Hub, authorize: Callable[..., Any] | None) -> D
         pages=Pages(files, runtime.clock),
         gate=gate,
         store=f"{place_of(settings.url)}\0{settings.schema}\0{settings.namespace}",
+        together=Together(),
     )
     return Dashboard(site, authorize)

@@ -22,8 +22,8 @@ async def show(asked: Asked) -> Response:
     site, now = asked.site, asked.site.clock.now()
     wanted = AskedFor.read(asked.query)
     place, newer = asked.query("place") or None, asked.query("go") == "newer"
-    found = await site.views.jobs(wanted.filter(now), limit=_ROWS, place=place, newer=newer)
-    counts = await site.views.counts(wanted._replace(state="").filter(now))
+    found = await site.together.read(site.views.jobs, wanted.filter(now), limit=_ROWS, place=place, newer=newer)
+    counts = await site.together.read(site.views.counts, wanted._replace(state="").filter(now))
     return site.pages.render(
         asked.request,
         "jobs",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 async def show(asked: Asked) -> Response:
     """The page."""
     day = asked.query("span") == "day"
-    view = await asked.site.views.overview("day" if day else "hour")
+    view = await asked.site.together.read(asked.site.views.overview, "day" if day else "hour")
     return asked.site.pages.render(
         asked.request,
         "overview",

@@ -21,7 +21,7 @@ _BACK_TO: Final = ("queues", "tasks")
 
 async def show(asked: Asked) -> Response:
     """The page."""
-    view = await asked.site.views.queues()
+    view = await asked.site.together.read(asked.site.views.queues)
     return asked.site.pages.render(asked.request, "queues", asked.visitor, current="queues", live="", view=view)
 
 

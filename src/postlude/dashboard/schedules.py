@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 async def show(asked: Asked) -> Response:
     """The page."""
-    schedules = await asked.site.views.schedules()
+    schedules = await asked.site.together.read(asked.site.views.schedules)
     return asked.site.pages.render(
         asked.request, "schedules", asked.visitor, current="schedules", live="", schedules=schedules
     )

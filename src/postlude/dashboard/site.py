@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from postlude.clock import Clock
     from postlude.dashboard.files import Files
     from postlude.dashboard.rendering import Pages
+    from postlude.dashboard.together import Together
     from postlude.dashboard.tokens import Tokens
     from postlude.stores.gate import GateStore
     from postlude.streams import Hub
@@ -36,6 +37,8 @@ class Site(NamedTuple):
     """Gives what keeps the audit log, opened in this process."""
     store: str
     """What tells the store from others."""
+    together: Together
+    """Reads what pages that follow the news show, once for all of them."""
 
     async def note(self, visitor: Visitor, action: str, target: str = "", **details: Any) -> None:
         """Write into the audit log who did what."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 async def show(asked: Asked) -> Response:
     """The page."""
-    tasks = await asked.site.views.tasks()
+    tasks = await asked.site.together.read(asked.site.views.tasks)
     return asked.site.pages.render(asked.request, "tasks", asked.visitor, current="tasks", live="", tasks=tasks)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 async def show(asked: Asked) -> Response:
     """The page."""
-    view = await asked.site.views.workers()
+    view = await asked.site.together.read(asked.site.views.workers)
     return asked.site.pages.render(asked.request, "workers", asked.visitor, current="workers", live="", view=view)
 
 
