@@ -55,7 +55,7 @@ def _row(opened: Opened, row: JobRow) -> tuple[str | Text, ...]:
     end = row.finished_at
     if row.state is JobState.RUNNING:
         end = opened.clock.now()
-    took = "-" if end is None or row.started_at is None else span(max(0.0, end - row.started_at))
+    took = "-" if end is None or row.started_at is None else span(end - row.started_at)
     note = row.note or progress_text(row.progress) if row.state.finished else progress_text(row.progress) or row.note
     return str(row.id), styled_state(row.state.value), row.task, row.queue, local(row.created_at), took, note or ""
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from postlude.cli.codes import code_of
+from postlude.durations import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,9 +38,6 @@ _STYLES: Final = {
     "failed": "bold red",
     "cancelled": "yellow",
 }
-_MINUTE: Final = 60.0
-_HOUR: Final = 3600.0
-_DAY: Final = 86400.0
 
 
 class Output:
@@ -125,18 +123,8 @@ def local(moment: datetime | float | None) -> str:
 
 
 def span(seconds: float | None) -> str:
-    """A duration for people, in the two units that matter; a dash if there is none."""
-    if seconds is None:
-        return "-"
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < _MINUTE:
-        return f"{seconds:.1f} s"
-    if seconds < _HOUR:
-        return f"{seconds // _MINUTE:.0f} min {seconds % _MINUTE:.0f} s"
-    if seconds < _DAY:
-        return f"{seconds // _HOUR:.0f} h {seconds % _HOUR // _MINUTE:.0f} min"
-    return f"{seconds // _DAY:.0f} d {seconds % _DAY // _HOUR:.0f} h"
+    """A duration for people; a dash if there is none."""
+    return "-" if seconds is None else in_words(seconds)
 
 
 def counted(number: int, noun: str) -> str:

@@ -42,7 +42,7 @@ def _shown(view: QueuesView, now: float) -> Iterator[RenderableType]:
         (
             each.name,
             f"{each.due:,}{'+' if each.more else ''}",
-            "-" if each.oldest_due is None else span(max(0.0, now - each.oldest_due)),
+            "-" if each.oldest_due is None else span(now - each.oldest_due),
             f"{each.later:,}",
             f"{each.running:,}",
             "" if each.paused is None else Text(_paused(each.paused), style="yellow"),

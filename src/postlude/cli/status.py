@@ -39,12 +39,12 @@ def _shown(view: Overview, location: str) -> Iterator[RenderableType]:
     yield Text(in_line(location), style="dim")
     counts = [f"{view.counts.text(state)} {state.value}" for state in JobState]
     yield Text.assemble(("jobs     ", "dim"), ", ".join(counts))
-    oldest = "" if view.oldest_due is None else f", the first for {span(max(0.0, view.at - view.oldest_due))}"
+    oldest = "" if view.oldest_due is None else f", the first for {span(view.at - view.oldest_due)}"
     yield Text.assemble(("due      ", "dim"), f"{view.due_text}{oldest}")
     yield Text.assemble(("workers  ", "dim"), f"{view.workers:,}, which run {view.running_count:,} jobs")
     yield Text.assemble(("the hour ", "dim"), ", ".join(_hour(view)) or "nothing has ended")
     for job in view.running[:MOST_RUNNING]:
-        running = f"  {job.job_id} {in_line(job.task)} for {span(max(0.0, view.at - job.since))}"
+        running = f"  {job.job_id} {in_line(job.task)} for {span(view.at - job.since)}"
         yield Text(running, style="blue")
     yield ""
     if not view.needs:

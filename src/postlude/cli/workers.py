@@ -39,7 +39,7 @@ def _shown(view: WorkersView, now: float) -> Iterator[RenderableType]:
             yield Text(f"{_place(each)}: {in_line(problem)}", style="yellow")
         jobs = () if each.row.report is None else each.row.report.jobs
         for job in jobs:
-            running = f"{_place(each)} runs {job.job_id} {in_line(job.task)} for {span(max(0.0, now - job.since))}"
+            running = f"{_place(each)} runs {job.job_id} {in_line(job.task)} for {span(now - job.since)}"
             yield Text(running, style="dim")
     if view.former:
         rows = [
@@ -56,7 +56,7 @@ def _place(worker: WorkerView) -> str:
 
 def _row(worker: WorkerView, now: float) -> tuple[str | Text, ...]:
     report = worker.row.report
-    since = span(max(0.0, now - worker.row.since))
+    since = span(now - worker.row.since)
     state = Text(worker.state, style=_STYLES.get(worker.state, ""))
     if report is None:
         return _place(worker), state, since, "-", "-", "-", "-"

@@ -10,35 +10,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup, escape
 
+from postlude.durations import UNITS, in_words
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST_SHOWN: Final = 200_000
 """Characters of a text that a page shows at most: a browser takes seconds to lay out more."""
 
-_UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 _PARTS: Final = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|\b(true|false|null)\b|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)')
 
 
 def span(seconds: float | None) -> str:
-    """A length of time in its two largest units: `340 ms`, `2.4 s`, `3 min 12 s`; a dash for None."""
+    """A length of time; a dash for None."""
     if seconds is None or not isfinite(seconds):
         return "–"
-    seconds = max(0.0, seconds)
-    if 0 < seconds < 0.0001:  # noqa: PLR2004 - nobody wants to know it more exactly
-        return "< 0.1 ms"
-    if seconds < 0.0995:  # noqa: PLR2004 - from here on it would be rounded to 0.10 s
-        return f"{seconds * 1000:.2g} ms" if seconds < 0.00995 else f"{seconds * 1000:.0f} ms"  # noqa: PLR2004
-    if seconds < 9.95:  # noqa: PLR2004 - from here on it would be rounded to 10.0 s
-        return f"{seconds:.2g} s"
-    whole = round(seconds)
-    for place, (size, unit) in enumerate(_UNITS):
-        count, rest = divmod(whole, int(size))
-        if count:
-            below = _UNITS[place + 1 :]
-            smaller = int(rest // below[0][0]) if below else 0
-            return f"{count} {unit}" + (f" {smaller} {below[0][1]}" if smaller else "")
-    return f"{whole} s"
+    return in_words(seconds)
 
 
 def moment(seconds: float | None, now: float) -> Markup:
@@ -55,7 +42,7 @@ def _distance(ahead: float) -> str:
     length = abs(ahead)
     if length < 1:
         return "now"
-    for size, unit in _UNITS:
+    for size, unit in UNITS:
         if length >= size:
             text = f"{int(length // size)} {unit}"
             break
