@@ -84,7 +84,7 @@ def take(case: Case, plan: Plan) -> dict[str, float]:
             "load", server.port, path, CONNECTIONS, plan.seconds(6.0, 0.5), core=load_core
         )
         if case.durable:
-            _settled(server, warm["acknowledged"] + sample["acknowledged"])
+            settled(server, warm["acknowledged"] + sample["acknowledged"])
         sample["cpu_us"] = 1e6 * (server.get("/cpu")["seconds"] - before) / max(1, sample["acknowledged"])
     if case.workers == 1 and sample["refused"] + sample["broken"]:
         message = f"{case.name}: {sample['refused']} requests were refused, {sample['broken']} connections broke"
@@ -92,7 +92,7 @@ def take(case: Case, plan: Plan) -> dict[str, float]:
     return sample
 
 
-def _settled(server: Server, acknowledged: int) -> None:
+def settled(server: Server, acknowledged: int) -> None:
     """Wait until nothing is left to do, and see that every request that was answered has its job."""
     until = time.monotonic() + SETTLE_WITHIN
     while True:

@@ -41,6 +41,7 @@ NAMES = (
     "children",
     "progress",
     "listeners",
+    "watched",
     "prune",
     "pages",
     "postgres",
