@@ -175,6 +175,9 @@ def does_its_work(folder: Path, roles: dict[str, Role], elsewhere: dict[str, str
     """What the API takes is done by the worker, a mail and a report; both end when they are told to."""
     with served(folder, roles["api"], elsewhere) as api, served(folder, roles["worker"], elsewhere) as worker:
         api.start(seconds=30)
+        for address, status in {"reports": 200, "postlude/": 401, "docs": 200}.items():
+            assert f'href="{address}"' in api.get("/").body
+            assert api.get(f"/{address}").status == status
         worker.launch()
         if "--health-port" in worker.command:
             wait_until(worker.listens, "the worker's health can be asked", seconds=30)
