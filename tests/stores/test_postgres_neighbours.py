@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from postlude.ids import job_id_at, new_token
-from postlude.job import Event, JobState
+from postlude.job import Event, JobState, Record
 from postlude.stores.contract import Filter, Store
 from postlude.stores.paging import Stretch
 from postlude.stores.postgres import PostgresStore
@@ -124,7 +124,8 @@ async def test_all_is_found_though_it_lies_between_those_of_a_neighbour(small: S
     back = await searching.search(wanted, limit=40, look=100, place=rest.newer, newer=True)
     assert back.records == first.records
     # Where even its own are more than are looked at, it is found piece by piece.
-    records, place = [], None
+    records: list[Record] = []
+    place = None
     for _ in range(100):
         page = await searching.search(wanted, limit=40, look=9, place=place)
         records, place = [*records, *page.records], page.older
