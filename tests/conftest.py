@@ -1,6 +1,6 @@
 """What every test has: one event loop library, and a way to forbid blocking calls on it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,20 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 from postlude import scheduling, tasks
 from tests.stores.places import await_calm, database_in, server
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test has logged, or failed with, goes as UTF-8 to the process that reports: without lone surrogates."""
+    report = yield
+    report.sections = [(title, _in_utf8(text)) for title, text in report.sections]
+    if (failed := str(report.longrepr or "")) != _in_utf8(failed):
+        report.longrepr = _in_utf8(failed)
+    return report
+
+
+def _in_utf8(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @pytest.fixture(scope="session")
