@@ -1,17 +1,15 @@
 """What happened, said once: the engine emits, logs and metrics subscribe."""
 
-from __future__ import annotations
+# Not with annotations as text, as in `job.py`.
 
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
+from contextvars import Context
+from typing import NamedTuple, ParamSpec, TypeVar
+from uuid import UUID
 
-if TYPE_CHECKING:
-    from contextvars import Context
-    from uuid import UUID
-
-    from postlude.job import Failure, Outcome
+from postlude.job import Failure, Outcome
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -316,7 +314,7 @@ class Begun(NamedTuple):
     """JSON: what came along with a call that was added in this process; see `carry.py`."""
 
 
-Told = Callable[["Outcome", float], None]
+Told = Callable[[Outcome, float], None]
 """Told what an attempt came to, and the seconds that it ran. Not told of one that could not begin after all."""
 Observer = Callable[[Begun], Told]
 """Looks at each attempt from its beginning to its end, on the event loop."""

@@ -4,18 +4,15 @@ Values and pure functions only. This is the one place that names the state a job
 and the constructors of `Settlement` that are built on it.
 """
 
-from __future__ import annotations
+# Not with annotations as text: to make a NamedTuple Python compiles each of those, a third of the work of this module.
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
+from uuid import UUID
 
 from postlude.errors import IllegalTransition
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from uuid import UUID
-
-    from postlude.loglines import LogLine
+from postlude.loglines import LogLine
 
 
 class JobState(StrEnum):
