@@ -18,9 +18,8 @@ from benchmarks.rounds import Figure, median, ratios
 from postlude.calls import Call, CallOptions
 from postlude.context import CurrentJob, enter
 from postlude.elsewhere import Setup, sent
-from postlude.executors import ProcessExecutor, Work
-from postlude.executors.contract import resolve
-from postlude.executors.processes import RECYCLE_AFTER
+from postlude.executors.contract import Work, resolve
+from postlude.executors.processes import RECYCLE_AFTER, ProcessExecutor
 from postlude.ids import new_job_id
 from postlude.job import Outcome, Succeeded
 from postlude.registry import Registry

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from postlude.calls import Call
     from postlude.carry import Carry
     from postlude.context import Save
-    from postlude.executors import Running
+    from postlude.executors.contract import Running
     from postlude.job import Outcome, Report, Settlement
     from postlude.line import Line
 

@@ -13,7 +13,7 @@ from postlude.calls import NO_OPTIONS
 from postlude.clock import SystemClock
 from postlude.elsewhere import nowhere, place_in
 from postlude.enqueuing import Blocking, Enqueuing
-from postlude.executors import Executors
+from postlude.executors.registered import Executors
 from postlude.registry import Registry
 from postlude.runtime import Runtime
 from postlude.settings import read_settings

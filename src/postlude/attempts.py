@@ -25,8 +25,8 @@ from postlude.events import (
     ThreadAbandoned,
     ThreadsExhausted,
 )
-from postlude.executors import LoopExecutor
 from postlude.executors.contract import CannotStart, failed, resolve
+from postlude.executors.loop import LoopExecutor
 from postlude.job import Cancelled, Failed, JobState
 from postlude.line import Line, Lines
 from postlude.observing import observed

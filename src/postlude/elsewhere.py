@@ -24,12 +24,14 @@ from postlude.context import CARRY, CurrentJob, enter
 from postlude.dependencies import Resolver
 from postlude.errors import CallError, InstallError, TaskDeclarationError, UnknownTask
 from postlude.events import Events
-from postlude.executors import CompletedExecutor, Executors, LoopExecutor, ThreadExecutor, Work, completed
-from postlude.executors.contract import Sent, failed, resolve
+from postlude.executors.completed import CompletedExecutor, completed
+from postlude.executors.contract import Sent, Work, failed, resolve
 from postlude.executors.futures import WAITING
 from postlude.executors.inside import loading
+from postlude.executors.loop import LoopExecutor
 from postlude.executors.outcomes import packed
-from postlude.executors.threads import call
+from postlude.executors.registered import Executors
+from postlude.executors.threads import ThreadExecutor, call
 from postlude.registry import Registry, attribute, import_tasks
 from postlude.stacks import answer
 from postlude.tasks import importable_name, is_async
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from postlude.context import Save
     from postlude.definition import TaskDefinition
     from postlude.dependencies import Overrides
-    from postlude.executors import Executor
+    from postlude.executors.contract import Executor
     from postlude.job import Outcome
 
 

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
     from postlude.admitted import Admitted
     from postlude.clock import Clock
-    from postlude.executors import Executor
-    from postlude.executors.contract import Room
+    from postlude.executors.contract import Executor, Room
     from postlude.tasks import ExecutorName
 
 

@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from postlude.dependencies import Resolver
 from postlude.elsewhere import Setup, perform_submitted, sent
-from postlude.executors import (
-    AroundExecutor,
-    CompletedExecutor,
-    Executors,
-    FuturesExecutor,
-    LoopExecutor,
-    ProcessExecutor,
-    ThreadExecutor,
-    Work,
-    completed,
-)
+from postlude.executors.around import AroundExecutor
+from postlude.executors.completed import CompletedExecutor, completed
+from postlude.executors.contract import Work
+from postlude.executors.futures import FuturesExecutor
+from postlude.executors.loop import LoopExecutor
+from postlude.executors.processes import ProcessExecutor
+from postlude.executors.registered import Executors
+from postlude.executors.threads import ThreadExecutor
 from postlude.line import Line
 
 if TYPE_CHECKING:
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
     from postlude.carry import Carry
     from postlude.context import CurrentJob
     from postlude.dependencies import Overrides
-    from postlude.executors import Executor
+    from postlude.executors.contract import Executor
     from postlude.registry import Registry
     from postlude.settings import Concurrency, Settings
     from postlude.tasks import ExecutorName

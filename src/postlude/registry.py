@@ -13,7 +13,7 @@ from postlude.codec import check_callable
 from postlude.codec.results import decode_plainly
 from postlude.definition import TaskDefinition
 from postlude.errors import NotStorable, TaskDeclarationError, UnknownTask
-from postlude.executors import Executors
+from postlude.executors.registered import Executors
 from postlude.source import belongs, may_import
 from postlude.tasks import (
     DECLARATION,

@@ -10,7 +10,7 @@ from postlude.attempts import Attempts
 from postlude.calls import Call, CallOptions, Chain
 from postlude.elsewhere import Setup
 from postlude.events import Events
-from postlude.executors import Executors
+from postlude.executors.registered import Executors
 from postlude.job import Record, Settlement
 from postlude.places import Places
 from postlude.registry import Registry

@@ -35,7 +35,8 @@ from typing_extensions import TypeAliasType
 from postlude.control import Snooze
 from postlude.dependencies import Plan, plan_of
 from postlude.errors import TaskDeclarationError
-from postlude.executors import ThreadExecutor, Work
+from postlude.executors.contract import Work
+from postlude.executors.threads import ThreadExecutor
 from postlude.job import Outcome, Succeeded
 
 if TYPE_CHECKING:

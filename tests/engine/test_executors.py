@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from postlude.executors import AroundExecutor, Executor, LoopExecutor, Running, ThreadExecutor, Work
-from postlude.executors.around import AroundRunning
-from postlude.executors.contract import MESSAGE_LIMIT, TRACEBACK_LIMIT, CannotStart, failure_of
-from postlude.executors.loop import CoroutineRunning
-from postlude.executors.threads import Returns
+from postlude.executors.around import AroundExecutor, AroundRunning
+from postlude.executors.contract import MESSAGE_LIMIT, TRACEBACK_LIMIT, CannotStart, Executor, Running, Work, failure_of
+from postlude.executors.loop import CoroutineRunning, LoopExecutor
+from postlude.executors.threads import Returns, ThreadExecutor
 from postlude.job import Cancelled, Failed, Interrupted, Outcome, Succeeded
 from tests.engine.fakes import FakeClock, turns, until
 

@@ -12,7 +12,7 @@ import pytest
 
 from postlude.errors import TaskDeclarationError, UnknownTask
 from postlude.events import AttemptFailed, ExecutorFailed, ExecutorRecovered
-from postlude.executors import Executors
+from postlude.executors.registered import Executors
 from postlude.job import JobState, Progress
 from tests.engine import elsewhere_tasks as tasks
 from tests.engine.conftest import Engine

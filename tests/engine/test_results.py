@@ -11,8 +11,11 @@ import pytest
 from pydantic import BaseModel, field_serializer, model_serializer
 
 from postlude.codec.results import SMALL, Results, reason_unstored
-from postlude.executors import AroundExecutor, CompletedExecutor, Executor, LoopExecutor, ThreadExecutor, Work
-from postlude.executors.completed import Arguments
+from postlude.executors.around import AroundExecutor
+from postlude.executors.completed import Arguments, CompletedExecutor
+from postlude.executors.contract import Executor, Work
+from postlude.executors.loop import LoopExecutor
+from postlude.executors.threads import ThreadExecutor
 from postlude.job import Outcome, Succeeded
 from tests.engine.fakes import FakeClock, until
 

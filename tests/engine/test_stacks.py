@@ -10,8 +10,9 @@ from uuid import UUID
 
 from postlude.clock import SystemClock
 from postlude.context import CurrentJob, enter
-from postlude.executors import LoopExecutor, ThreadExecutor
 from postlude.executors.contract import Executor, Work, resolve
+from postlude.executors.loop import LoopExecutor
+from postlude.executors.threads import ThreadExecutor
 from postlude.ids import new_job_id
 from postlude.job import Outcome
 from postlude.stacks import stack_of

@@ -14,7 +14,7 @@ from postlude.context import cancel_requested
 from postlude.control import Cancel
 from postlude.errors import TaskDeclarationError
 from postlude.events import AttemptGoesOn, AttemptSlow, AttemptUnstoppable, ThreadAbandoned, ThreadsExhausted
-from postlude.executors import ThreadExecutor
+from postlude.executors.threads import ThreadExecutor
 from postlude.job import JobState
 from postlude.oversight import END_WITHIN, RECORD_AFTER, SLOW_AFTER
 from postlude.settings import Concurrency

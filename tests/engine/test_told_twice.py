@@ -20,8 +20,9 @@ from postlude.errors import CallError, StoreUnavailable
 from postlude.events import CallsLost
 from postlude.execution import release as give_back
 from postlude.execution import unwritable
-from postlude.executors import CompletedExecutor, ThreadExecutor, Work
-from postlude.executors.contract import CannotStart
+from postlude.executors.completed import CompletedExecutor
+from postlude.executors.contract import CannotStart, Work
+from postlude.executors.threads import ThreadExecutor
 from postlude.job import JobState, Outcome, Progress
 from postlude.order import run_in_order
 from postlude.settings import Concurrency

@@ -10,95 +10,23 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from postlude.errors import TaskDeclarationError
 from postlude.executors.contract import CannotStart, Work, failed
 from postlude.executors.outcomes import outcome_of
 from postlude.executors.threads import ThreadExecutor
-from postlude.given import did_you_mean, is_whole
 from postlude.job import Cancelled, Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from postlude.executors.contract import Sent
+    from postlude.executors.registered import Registered
     from postlude.executors.threads import Ended
     from postlude.job import Outcome
 
-Factory = Callable[[], Executor]
 Perform = Callable[[str, str], dict[str, Any]]
-
-OWN: Final = ("loop", "thread", "process")
-"""The executors that are always there."""
-SLOTS: Final = 16
-"""How many attempts a registered executor is given at once, unless its registration says otherwise."""
-
 
 WAITING: Final[dict[str, Context]] = {}
 """The contexts of the attempts that were submitted from this process, by their texts."""
-
-
-class Registered(NamedTuple):
-    """An executor under a name."""
-
-    executor: Executor | Factory
-    slots: int
-
-
-class Executors:
-    """The executors that the tasks of one application may name: `"loop"`, `"thread"`, `"process"`, and its own."""
-
-    def __init__(self) -> None:
-        self._registered: dict[str, Registered] = {}
-
-    def register(self, name: str, executor: Executor | Factory, *, slots: int = SLOTS) -> None:
-        """Let tasks run in an executor: `@task(executor=name)`.
-
-        Args:
-            name: an identifier, and none of `"loop"`, `"thread"` and `"process"`.
-            executor: any `concurrent.futures.Executor`, which stays yours to shut down; or a function without
-                arguments that makes one: it is called in each process when the first task needs it, and what it made
-                is shut down with Postlude.
-            slots: how many attempts it is given at once, by one process. Default: 16.
-
-        Raises:
-            TaskDeclarationError: the name is taken or none, or the rest makes no sense.
-        """
-        problems = []
-        if not isinstance(name, str) or not name.isidentifier():
-            problems.append(f"a name must be an identifier, such as 'dask', got {name!r}")
-        elif name in self:
-            problems.append(f"the name {name!r} is taken")
-        if not isinstance(executor, Executor) and not _makes_one(executor):
-            expected = "a concurrent.futures.Executor, or a function without arguments that makes one"
-            problems.append(f"expected {expected}, got {executor!r}")
-        if not is_whole(slots, 1):
-            problems.append(f"slots must be a whole number, 1 or more, got {slots!r}")
-        if problems:
-            message = f"executors.register: {'; '.join(problems)}."
-            raise TaskDeclarationError(message)
-        self._registered[name] = Registered(executor, slots)
-
-    def __contains__(self, name: object) -> bool:
-        return name in OWN or name in self._registered
-
-    def __iter__(self) -> Iterator[str]:
-        return iter((*OWN, *self._registered))
-
-    def __len__(self) -> int:
-        return len(OWN) + len(self._registered)
-
-    def __getitem__(self, name: str) -> Registered:
-        return self._registered[name]
-
-    def unknown(self, name: str) -> str:
-        """Why a task cannot run in an executor of this name, and what to do."""
-        hint = did_you_mean(name, self)
-        return (
-            f"its executor {name!r} is not registered here; there are {', '.join(map(repr, self))}.{hint} "
-            f"Register it before it is needed: durable.executors.register({name!r}, ...)"
-        )
 
 
 class FuturesExecutor:
@@ -208,7 +136,3 @@ class FutureRunning:
         self.cancelled = True
         if self._future is not None:
             self._future.cancel()
-
-
-def _makes_one(factory: object) -> bool:
-    return issubclass(factory, Executor) if isinstance(factory, type) else callable(factory)
