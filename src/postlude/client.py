@@ -19,7 +19,7 @@ from postlude.given import did_you_mean, is_whole
 from postlude.handle import Job
 from postlude.job import UNFINISHED, JobState, Record
 from postlude.pauses import Pause
-from postlude.stores.contract import Filter
+from postlude.stores.filter import Filter
 from postlude.terms import text_of, wrong_queue
 from postlude.waiting import Waiters
 from postlude.wanted import Wanted, filter_of, id_of

@@ -10,7 +10,7 @@ from postlude.errors import UnknownValue
 from postlude.given import is_number, no_option
 from postlude.ids import new_job_id
 from postlude.job import JobState
-from postlude.stores.contract import Filter
+from postlude.stores.filter import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

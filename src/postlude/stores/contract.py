@@ -139,6 +139,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from postlude.stores.asking import AskedStore
 from postlude.stores.callers import CallerStore
+from postlude.stores.filter import Filter as Filter  # noqa: PLC0414 - part of the contract, and at hand without it
 from postlude.stores.notifying import NotificationStore
 from postlude.stores.reading import JobReader
 from postlude.stores.watching import WatchStore
@@ -155,25 +156,6 @@ if TYPE_CHECKING:
     from postlude.stores.moments import Firing, ScheduleRow
     from postlude.stores.searching import SearchStore
     from postlude.stores.seeing import SeeingStore
-
-
-class Filter(NamedTuple):
-    """Which jobs `list` and `count` mean; an empty filter means all."""
-
-    states: frozenset[JobState] = frozenset()
-    """Empty: all states."""
-    task: str | None = None
-    chain: UUID | None = None
-    queue: str | None = None
-    key: str | None = None
-    since: float | None = None
-    """Created then or later; seconds since the epoch (clause 57)."""
-    until: float | None = None
-    """Created before then (clause 57)."""
-    ended_since: float | None = None
-    """Ended then or later."""
-    text: str | None = None
-    """In the arguments, the failure or the reason, whatever the case of its letters."""
 
 
 class Claimed(NamedTuple):
