@@ -1,6 +1,6 @@
 """Background tasks for FastAPI that survive: `Postlude(app)`."""
 
-from postlude.api import accepted
+from postlude.accepting import accepted
 from postlude.app import Postlude
 from postlude.background import BackgroundTasks
 from postlude.context import cancel_requested, current_job, progress

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from postlude.bound import LEFT, Bound, RolledBack, in_order, session_of
-from postlude.events import CallsLost
 from postlude.handle import Job
 from postlude.job import JobState
-from postlude.transactions import blocking, carried_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
     from uuid import UUID
 
-    from postlude.callers.contract import BlockingCaller
+    from postlude.bound import Bound
     from postlude.calls import Call, CallOptions
     from postlude.client import Jobs
-    from postlude.events import Events
     from postlude.opening import Opening
     from postlude.process import Process
     from postlude.staging import Staging
@@ -33,7 +29,6 @@ class Adding:
         staging: takes their snapshots.
         opening: has the store.
         jobs: what the jobs that are returned ask.
-        events: told of calls that are lost.
         discard: told of calls that will not run, and why.
     """
 
@@ -42,13 +37,11 @@ class Adding:
         staging: Staging,
         opening: Opening,
         jobs: Jobs,
-        events: Events,
         discard: Callable[[Sequence[Call], BaseException], None],
     ) -> None:
         self.staging: Staging = staging
         self.opening: Opening = opening
         self.jobs: Jobs = jobs
-        self.events: Events = events
         self.discard: Callable[[Sequence[Call], BaseException], None] = discard
 
     async def enqueue(self, calls: Sequence[Given], options: CallOptions) -> list[Job[Any]]:
@@ -70,10 +63,9 @@ class Adding:
         self, calls: Sequence[Given], options: CallOptions, wait: Callable[[Coroutine[Any, Any, Any]], Any]
     ) -> list[Job[Any]]:
         """The same in the transaction of a caller that blocks; `wait` gives what a coroutine on another thread does."""
-        caller = blocking(options.within)
         prepared = [self.staging.prepare_stored(*call, options) for call in calls]
         process: Process = wait(self.opening.process())
-        process.transactions.add_blocking(caller, self.staging.queue(prepared), wait)
+        process.transactions.add_blocking(options.within, self.staging.queue(prepared), wait)
         return self.queued(prepared, {})
 
     def queued(self, calls: Sequence[Call], answered: Mapping[UUID, UUID]) -> list[Job[Any]]:
@@ -91,17 +83,5 @@ class Adding:
 
     async def bind(self, session: object, origin: str) -> Bound:
         """See `Desk.bind`."""
-        caller = session_of(session)
-        transactions = (await self.opening.process()).transactions
-        way = await transactions.way(caller)
-
-        def write(through: BlockingCaller, calls: Sequence[Call]) -> None:
-            carried_out(way.add(in_order(calls, self.staging.queue(calls, origin))), through)
-
-        return Bound(
-            caller.session,
-            write=write,
-            committed=transactions.hears(way),
-            dropped=lambda calls: self.discard(calls, RolledBack()),
-            left=lambda calls: self.events.emit(CallsLost(tuple(call.definition.name for call in calls), LEFT)),
-        )
+        process = await self.opening.process()
+        return await process.bind(session, lambda calls: self.staging.queue(calls, origin), self.discard)

@@ -11,7 +11,6 @@ from postlude.background import open_call_ids
 from postlude.blocking import Portal
 from postlude.calls import NO_OPTIONS
 from postlude.clock import SystemClock
-from postlude.elsewhere import nowhere, place_in
 from postlude.enqueuing import Blocking, Enqueuing
 from postlude.executors.registered import Executors
 from postlude.registry import Registry
@@ -19,7 +18,6 @@ from postlude.runtime import Runtime
 from postlude.settings import read_settings
 from postlude.sinks import Sinks
 from postlude.source import source_root
-from postlude.streams import Hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from postlude.settings import Concurrency, Migrate, Mode, OnStoreError, Password, Settings, WorkerMode
     from postlude.sinks import Subscriber
     from postlude.stock.watching import Observer
+    from postlude.streams import Hub
     from postlude.telemetry.prometheus import Metrics
     from postlude.timetable import Schedules
 
@@ -153,11 +152,7 @@ class Postlude(Enqueuing):
         self._module = caller.get("__name__", "__main__")
         place = self._place
         runtime = Runtime(self.settings, self._registry, clock, open_call_ids, self._dependency_overrides, place)
-        self.schedules: Schedules = runtime.schedules
-        """Look at schedules."""
         super().__init__(runtime, NO_OPTIONS)
-        self._hub = Hub(runtime.store, runtime.jobs.waiters, clock, runtime.events, lambda: runtime.grace.told)
-        runtime.grace.on_told = self._hub.end
         self._portal = Portal()
         self._sinks = Sinks(runtime, self._portal)
         if app is not None:
@@ -185,9 +180,14 @@ class Postlude(Enqueuing):
         return self._runtime.jobs
 
     @property
+    def schedules(self) -> Schedules:
+        """Look at schedules."""
+        return self._runtime.schedules
+
+    @property
     def blocking(self) -> Blocking:
         """The same for code that cannot await. Not for a thread that runs an event loop: it would stand still."""
-        return Blocking(self._runtime, self.schedules, self._portal)
+        return Blocking(self._runtime, self._portal)
 
     def on_event(self, subscriber: Subscriber) -> Subscriber:
         """Have a function told of everything that happens in this process: each event of `postlude.events`.
@@ -256,6 +256,15 @@ class Postlude(Enqueuing):
         runtime = self._runtime
         return Observer(self.settings.url, runtime.registry, runtime.clock, runtime.jobs)
 
+    @cached_property
+    def _hub(self) -> Hub:
+        from postlude.streams import Hub  # noqa: PLC0415 - as above
+
+        runtime = self._runtime
+        hub = Hub(runtime.store, runtime.jobs.waiters, runtime.clock, runtime.events, lambda: runtime.grace.told)
+        runtime.grace.on_told = hub.end
+        return hub
+
     def _dependency_overrides(self) -> Overrides:
         """Those of every application that this is installed in: which of them a job came from is not asked."""
         found: dict[Any, Any] = {}
@@ -265,7 +274,9 @@ class Postlude(Enqueuing):
 
     def _place(self) -> Place:
         """Where a child process finds the application: the first, whose lifespan begins first."""
-        return place_in(self._applications[0], self._module) if self._applications else nowhere()
+        from postlude import running  # noqa: PLC0415 - see there
+
+        return running.place_in(self._applications[0], self._module) if self._applications else running.nowhere()
 
     def router(self, *, authorize: Callable[..., Any] | None = None) -> APIRouter:
         """Routes under which callers ask after their jobs, for `app.include_router`.

@@ -9,11 +9,14 @@ from postlude.callers.alchemy import OfAsyncSession, OfSession
 from postlude.callers.commits import AtCommit
 from postlude.calls import Call
 from postlude.errors import CallError, PostludeError
+from postlude.transactions import carried_out
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from postlude.callers.contract import BlockingCaller
     from postlude.job import NewJob
+    from postlude.transactions import Transactions
 
 Bound: TypeAlias = AtCommit[Call]
 """The calls that one request adds within one session."""
@@ -30,7 +33,41 @@ class RolledBack(PostludeError):
         super().__init__("the transaction that they were added within was rolled back")
 
 
-def in_order(calls: Sequence[Call], jobs: Sequence[NewJob]) -> list[NewJob]:
+async def bind(
+    transactions: Transactions,
+    session: object,
+    queue: Callable[[Sequence[Call]], Sequence[NewJob]],
+    discard: Callable[[Sequence[Call], BaseException], None],
+    lose: Callable[[Sequence[Call]], None],
+) -> Bound:
+    """The calls of a request that are committed with what a session writes.
+
+    Args:
+        transactions: of the process.
+        session: of SQLAlchemy or SQLModel.
+        queue: gives the rows of calls.
+        discard: told of calls that were rolled back, and that this is why.
+        lose: told of calls after which no commit came.
+
+    Raises:
+        CallError: with this one none can be added; the message says why.
+    """
+    caller = session_of(session)
+    way = await transactions.way(caller)
+
+    def write(through: BlockingCaller, calls: Sequence[Call]) -> None:
+        carried_out(way.add(_in_order(calls, queue(calls))), through)
+
+    return Bound(
+        caller.session,
+        write=write,
+        committed=transactions.hears(way),
+        dropped=lambda calls: discard(calls, RolledBack()),
+        left=lose,
+    )
+
+
+def _in_order(calls: Sequence[Call], jobs: Sequence[NewJob]) -> list[NewJob]:
     """The jobs of these calls, each that is ordered behind the one before it."""
     ordered = [job.id for call, job in zip(calls, jobs, strict=True) if call.options.ordered]
     if len(ordered) < 2:  # noqa: PLR2004 - a chain

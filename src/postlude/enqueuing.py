@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from postlude.calls import CallOptions, EnqueueOptions
     from postlude.handle import Job
     from postlude.runtime import Runtime
-    from postlude.timetable import Schedules
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -89,19 +88,20 @@ class Enqueuing:
 class Blocking:
     """`enqueue`, `options`, `jobs` and `schedules` for code that cannot await."""
 
-    def __init__(
-        self, runtime: Runtime, schedules: Schedules, portal: Portal, options: CallOptions = NO_OPTIONS
-    ) -> None:
+    def __init__(self, runtime: Runtime, portal: Portal, options: CallOptions = NO_OPTIONS) -> None:
         self._runtime = runtime
         self._portal = portal
         self._options = options
-        self._schedules = schedules
         self.jobs: BlockingJobs = BlockingJobs(runtime.jobs, portal)
-        self.schedules: BlockingSchedules = BlockingSchedules(schedules, portal)
+
+    @property
+    def schedules(self) -> BlockingSchedules:
+        """See `Postlude.schedules`."""
+        return BlockingSchedules(self._runtime.schedules, self._portal)
 
     def options(self, **options: Unpack[EnqueueOptions]) -> Blocking:
         """See `Enqueuing.options`."""
-        return Blocking(self._runtime, self._schedules, self._portal, with_job_options(self._options, **options))
+        return Blocking(self._runtime, self._portal, with_job_options(self._options, **options))
 
     @overload
     def enqueue(

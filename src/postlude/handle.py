@@ -15,7 +15,6 @@ from postlude.errors import (
     ResultNotStored,
 )
 from postlude.job import JobState, Record
-from postlude.jobpolicy import policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -178,6 +177,8 @@ class Job(Generic[R_co]):
     @property
     def policy(self) -> JobPolicy | None:
         """How it is treated: its retries, its timeout and so on, as stored with it; None if it was not read yet."""
+        from postlude.jobpolicy import policy_of  # noqa: PLC0415 - few ask, and the rest need not pay for it
+
         return None if self._record is None else policy_of(self._record)
 
     @property

@@ -11,7 +11,7 @@ _SECONDS: Final = {
     **dict.fromkeys(("h", "hour"), 3600.0),
     **dict.fromkeys(("d", "day"), 86400.0),
 }
-_RATE: Final = re.compile(r"(\d+) */ *(\d*) *([a-z]+)")
+_RATE: Final = r"(\d+) */ *(\d*) *([a-z]+)"
 
 
 class Rate(NamedTuple):
@@ -33,7 +33,7 @@ UNLIMITED: Final = Limit()
 
 def rate_of(text: object) -> Rate | None:
     """The rate that "100/min", "5 / 10s" or "1/day" stands for; None if it stands for none."""
-    match = _RATE.fullmatch(text.strip().lower()) if isinstance(text, str) else None
+    match = re.fullmatch(_RATE, text.strip().lower()) if isinstance(text, str) else None
     if match is None:
         return None
     count, times, unit = int(match[1]), int(match[2] or 1), _SECONDS.get(match[3])

@@ -6,18 +6,23 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from postlude.attempts import Attempts
 from postlude.errors import StoreError
 from postlude.execution import abandon, decide, release
 from postlude.executors.contract import resolve
 from postlude.job import Cancelled, Failed, JobState, Succeeded
+from postlude.settling import Settling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
-    from postlude.attempts import Attempts
     from postlude.calls import Call
+    from postlude.clock import Clock
+    from postlude.events import Events
     from postlude.job import Claim, Outcome, Settlement
+    from postlude.places import Places
+    from postlude.stores.contract import Store
 
 
 async def run_all(attempts: Attempts, calls: Sequence[Call]) -> bool:
@@ -26,6 +31,27 @@ async def run_all(attempts: Attempts, calls: Sequence[Call]) -> bool:
     others = [attempts.run(call) for call in calls if not call.options.ordered]
     in_order, _ = await asyncio.gather(run_in_order(attempts, ordered), asyncio.gather(*others))
     return in_order
+
+
+async def run_without_store(store: Store, places: Places, clock: Clock, events: Events, calls: Sequence[Call]) -> bool:
+    """Run calls that have no row on the current loop, and close the places; the store is not open, and never asked."""
+    settling = Settling(store, events, lambda _: None)
+    try:
+        attempts = Attempts(store=store, owner=0, settling=settling, places=places, clock=clock, events=events)
+        return await run_all(attempts, calls)
+    finally:
+        places.close()
+
+
+async def leave_all(settling: Settling, calls: Sequence[Call], now: float) -> None:
+    """Leave calls that are all stored to whoever claims them."""
+    # What comes after another of them in order goes with that one.
+    here = {call.id for call in calls if call.answered is None}
+    for call in calls:
+        if call.claim is not None and call.claim.after not in here:
+            # A call with the same key may have queued it in the meantime.
+            settling.put(release(call.claim, now), perhaps=call.needs_queue)
+    await settling.flush()
 
 
 async def run_in_order(attempts: Attempts, calls: Sequence[Call]) -> bool:

@@ -12,14 +12,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from postlude.attempts import Attempts
+from postlude.bound import LEFT, bind
 from postlude.errors import StoreError
-from postlude.events import ServiceFailed, StoreFailed
+from postlude.events import CallsLost, ServiceFailed, StoreFailed
 from postlude.execution import decide
 from postlude.executors.contract import failure_of
 from postlude.job import Cancelled
 from postlude.logs import listen
 from postlude.loops import running_loop
 from postlude.memory import LoadedObjects
+from postlude.order import leave_all, run_all
 from postlude.prune import Prune
 from postlude.recording import Recording, report_of
 from postlude.relay import Relay
@@ -35,11 +37,12 @@ from postlude.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 
+    from postlude.bound import Bound
     from postlude.calls import Call
     from postlude.clock import Clock
     from postlude.enlistment import Enlistment
     from postlude.events import Events
-    from postlude.job import Settlement
+    from postlude.job import NewJob, Settlement
     from postlude.places import Places
     from postlude.recording import Standing
     from postlude.registry import Registry
@@ -174,6 +177,28 @@ class Process:
             del self._runners[attempts]
             end_listening()
             await watch.stop()
+
+    async def run(self, calls: Sequence[Call]) -> bool:
+        """Run the calls of a request to their end, on the current loop; see `order.run_all`."""
+        async with self.runner() as attempts:
+            return await run_all(attempts, calls)
+
+    async def leave(self, calls: Sequence[Call]) -> None:
+        """See `order.leave_all`."""
+        await leave_all(self.settling(), calls, self._clock.now())
+
+    async def bind(
+        self,
+        session: object,
+        queue: Callable[[Sequence[Call]], Sequence[NewJob]],
+        discard: Callable[[Sequence[Call], BaseException], None],
+    ) -> Bound:
+        """See `bound.bind`."""
+
+        def lose(calls: Sequence[Call]) -> None:
+            self._events.emit(CallsLost(tuple(call.definition.name for call in calls), LEFT))
+
+        return await bind(self.transactions, session, queue, discard, lose)
 
     @property
     def owner(self) -> int:
@@ -365,15 +390,3 @@ class Process:
     async def _leave(self) -> None:
         await self._tried("leaving", self.store.dismiss(self.owner))
         await self.store.close()
-
-
-def attempts_without_store(store: Store, places: Places, clock: Clock, events: Events) -> Attempts:
-    """What runs calls that have no row on the current loop; the store is not open, and is never asked."""
-    return Attempts(
-        store=store,
-        owner=0,
-        settling=Settling(store, events, lambda _: None),
-        places=places,
-        clock=clock,
-        events=events,
-    )

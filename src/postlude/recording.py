@@ -10,9 +10,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from postlude.errors import StoreError
-from postlude.events import CallsDiscarded, CallsUnsaved, LoopBlocked
+from postlude.events import LoopBlocked
 from postlude.service import Service
-from postlude.statistics import Tallies
 from postlude.stores.seeing import RunningJob, WorkerReport
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from postlude.duty import Duty
     from postlude.events import Event, Events
     from postlude.settings import Concurrency, Settings
+    from postlude.statistics import Tallies
     from postlude.stores.contract import Store
     from postlude.worker import Worker
 
@@ -169,20 +169,6 @@ def report_of(
         queues=sorted(worker.queues),
         counts=dict(counts),
     )
-
-
-def tallies_of(events: Events, clock: Clock) -> Tallies:
-    """Tallies that hear, of all that happens, which calls come to nothing or run without being stored."""
-    tallies = Tallies()
-
-    def hear(event: Event) -> None:
-        if isinstance(event, CallsDiscarded | CallsUnsaved):
-            measure = "discarded" if isinstance(event, CallsDiscarded) else "unsaved"
-            for task in event.tasks:
-                tallies.note(task, measure, clock.now())
-
-    events.subscribe(hear)
-    return tallies
 
 
 def _running(attempt: Admitted) -> RunningJob:

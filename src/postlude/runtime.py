@@ -12,26 +12,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from postlude import telemetry
 from postlude.adding import Adding
 from postlude.client import Jobs
-from postlude.elsewhere import nowhere
-from postlude.enlistment import Enlistment
 from postlude.errors import PostludeError, StoreError
 from postlude.events import CallsDiscarded, CallsUnsaved, Events, StoreFailed
-from postlude.execution import release
-from postlude.executors.inside import refuse_to_open, refuse_to_start
 from postlude.grace import Grace
 from postlude.handle import Job
-from postlude.introduction import Introduced, introduce, introduce_another, server_name
 from postlude.job import JobState
 from postlude.loops import in_background
 from postlude.opening import Opening
-from postlude.order import run_all
-from postlude.places import Places
-from postlude.recording import standing_of, tallies_of
 from postlude.registry import import_tasks
 from postlude.staging import Staging, unstage
+from postlude.statistics import tallies_of
 from postlude.stores import store_of
-from postlude.supervisor import Supervisor
-from postlude.timetable import Schedules
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
@@ -45,11 +36,13 @@ if TYPE_CHECKING:
     from postlude.elsewhere import Place
     from postlude.introduction import Coverage
     from postlude.job import NewJob
+    from postlude.places import Places
     from postlude.process import Process
     from postlude.registry import Registry
     from postlude.settings import Settings
     from postlude.stores.contract import Store
     from postlude.stores.notifying import Change
+    from postlude.timetable import Schedules
     from postlude.views import Views
 
 
@@ -65,7 +58,7 @@ class Runtime:
         clock: what time it is; set from the store.
         dependency_overrides: those of the applications that it is installed in, as they are at that moment.
         open_calls: the ids of the jobs that the current request has added.
-        place: gives where another process finds the application.
+        place: gives where another process finds the application; None: it cannot.
     """
 
     def __init__(
@@ -75,7 +68,7 @@ class Runtime:
         clock: FollowingClock,
         open_calls: Callable[[], Collection[UUID]],
         dependency_overrides: Callable[[], Overrides] = dict,
-        place: Callable[[], Place] = nowhere,
+        place: Callable[[], Place] | None = None,
     ) -> None:
         self.settings: Settings = settings
         self.registry = registry
@@ -93,15 +86,21 @@ class Runtime:
         )
         self.opening: Opening = Opening(self._open_process)
         """What is open in this process."""
-        self.adding: Adding = Adding(self._staging, self.opening, self.jobs, self.events, self.discard)
+        self.adding: Adding = Adding(self._staging, self.opening, self.jobs, self.discard)
         """For calls that belong to no request."""
-        self.schedules: Schedules = Schedules(self.store, registry, clock, self.jobs, lambda: self._tell("queued"))
         self._place = place
         self.duty: Duty | None = None
         """What a worker was told that has this process to itself; None: it serves requests."""
         self.grace: Grace = Grace(self.opening, clock, lambda: self.settings.shutdown_grace)
         self.applications: int = 0
         """How many have started and not stopped."""
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """What people see of the schedules."""
+        from postlude.timetable import Schedules  # noqa: PLC0415 - few look at them
+
+        return Schedules(self.store, self.registry, self.clock, self.jobs, lambda: self._tell("queued"))
 
     @cached_property
     def views(self) -> Views:
@@ -118,21 +117,21 @@ class Runtime:
         return (await self.opening.process()).store
 
     async def _open_process(self) -> Process:
-        from postlude.process import Process  # noqa: PLC0415 - a module of tasks needs nothing that runs them
+        from postlude import running  # noqa: PLC0415 - see there
 
-        refuse_to_open()
+        running.refuse_to_open()
         import_tasks(self.settings.tasks)
         self._staging.find_carried()
         store = store_of(self.settings)
         try:
             description = await store.open(self.clock.set_ahead)
-            enlistment = Enlistment(store, self.events)
+            enlistment = running.Enlistment(store, self.events)
             await enlistment.begin()
         except BaseException:
             with contextlib.suppress(StoreError):
                 await store.close()
             raise
-        return Process(
+        return running.Process(
             store=store,
             description=description,
             enlistment=enlistment,
@@ -144,11 +143,13 @@ class Runtime:
             retention=self.settings.retention,
             queues={} if self.duty is None else self.duty.queues,
             tallies=self.tallies,
-            standing=standing_of(self.settings, self.duty),
+            standing=running.standing_of(self.settings, self.duty),
         )
 
     def _places(self) -> Places:
-        return Places.of(self.settings, self.registry, self.dependency_overrides, self._staging.carry)
+        from postlude import running  # noqa: PLC0415 - see there
+
+        return running.Places.of(self.settings, self.registry, self.dependency_overrides, self._staging.carry)
 
     # From the application's start to its end
 
@@ -157,33 +158,37 @@ class Runtime:
 
         Several applications may share this, and each starts and stops: the first start and the last stop count.
         """
-        refuse_to_start()
+        from postlude import running  # noqa: PLC0415 - see there
+
+        running.refuse_to_start()
         telemetry.make_heard()
         process = await self.opening.process()
         if self.applications:
             self.applications += 1
-            await introduce_another(process, coverage)
+            await running.introduce_another(process, coverage)
             return
         try:
             rescued = await process.start() if self.runs_jobs else 0
             process.recording.start()
             self.applications = 1
             self.grace.listen()
-            about = Introduced(self.settings, self.duty, coverage, rescued, self.registry.knows)
-            await introduce(process, about)
+            about = running.Introduced(self.settings, self.duty, coverage, rescued, self.registry.knows)
+            await running.introduce(process, about)
             if self.duty is None and self.settings.worker == "process":
-                self.grace.supervisor = Supervisor(self._told_to_child, self.clock, self.events)
+                self.grace.supervisor = running.Supervisor(self._told_to_child, self.clock, self.events)
                 self.grace.supervisor.start()
         except BaseException:
             await self.close()  # the server gives up, and nobody would call `stopped`
             raise
 
     def _told_to_child(self) -> dict[str, Any]:
+        from postlude import running  # noqa: PLC0415 - see there
+
         return {
-            "place": self._place(),
+            "place": (self._place or running.nowhere)(),
             "url": self.settings.url,
             "grace": self.settings.shutdown_grace,
-            "server": f"{server_name()} worker",
+            "server": f"{running.server_name()} worker",
             "argv": sys.argv,
         }
 
@@ -355,29 +360,16 @@ class Runtime:
         return await self._shielded(self._run_to_end(process or await self.opening.process(), calls))
 
     async def _run_without_store(self, calls: Sequence[Call]) -> bool:
-        from postlude.process import attempts_without_store  # noqa: PLC0415 - as above
+        from postlude import running  # noqa: PLC0415 - see there
 
-        places = self._places()
-        try:
-            return await run_all(
-                attempts_without_store(store_of(self.settings), places, self.clock, self.events), calls
-            )
-        finally:
-            places.close()
+        store, places = store_of(self.settings), self._places()
+        return await running.run_without_store(store, places, self.clock, self.events, calls)
 
     async def _run_to_end(self, process: Process, calls: Sequence[Call]) -> bool:
         if self._left_to_others and all(_is_stored(call) for call in calls):
-            settling = process.settling()
-            # What comes after another of them in order goes with that one.
-            here = {call.id for call in calls if call.answered is None}
-            for call in calls:
-                if call.claim is not None and call.claim.after not in here:
-                    # A call with the same key may have queued it in the meantime.
-                    settling.put(release(call.claim, self.clock.now()), perhaps=call.needs_queue)
-            await settling.flush()
+            await process.leave(calls)
             return True
-        async with process.runner() as attempts:
-            return await run_all(attempts, calls)
+        return await process.run(calls)
 
     async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.shield(in_background(work))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -13,7 +13,6 @@ from postlude.errors import ArgumentsTooLarge, CallError, NotStorable, TaskDecla
 from postlude.ids import new_job_id
 from postlude.job import DEFAULT_TERMS, JobState, NewJob
 from postlude.registry import bound_here
-from postlude.schedules import Schedule
 from postlude.tasks import default_name
 from postlude.terms import NO_TERMS, NOTHING
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from postlude.durations import Duration
     from postlude.job import Terms
     from postlude.registry import Registry
-    from postlude.schedules import WhenMissed, WhenOverlapping
+    from postlude.schedules import Schedule, WhenMissed, WhenOverlapping
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -77,6 +76,8 @@ def schedule(
     if name is not None and (not isinstance(name, str) or not name.strip()):
         message = f"@schedule: a name must be a non-empty string, got {name!r}."
         raise TaskDeclarationError(message)
+    from postlude.schedules import Schedule  # noqa: PLC0415 - who has no schedule need not know of cron lines and zones
+
     given = Schedule(cron, every=every, timezone=timezone, missed=missed, overlap=overlap, name=name or "")
 
     def declare(function: F) -> F:
@@ -87,8 +88,7 @@ def schedule(
     return declare
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduledTask:
+class ScheduledTask(NamedTuple):
     """A schedule with the task that it is for, in one application."""
 
     schedule: Schedule

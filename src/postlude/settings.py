@@ -29,7 +29,7 @@ Migrate = Literal["auto", "never"]
 Password: TypeAlias = str | Callable[[], str | Awaitable[str]]
 """A password, or what is asked for it at each new connection."""
 
-_SCHEMA: Final = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
+_SCHEMA: Final = r"(?!pg_)[a-z_][a-z0-9_]{0,62}"
 _LONGEST_NAMESPACE: Final = 100
 
 
@@ -156,7 +156,7 @@ def _problems_of_database(settings: Settings) -> list[str]:
     problems = [] if settings.migrate is None else _one_of("migrate", settings.migrate, Migrate)
     if namespace is not None and not _is_name(namespace):
         problems.append(f"namespace: expected 1 to {_LONGEST_NAMESPACE} printable characters, got {namespace!r}")
-    if schema is not None and not (isinstance(schema, str) and _SCHEMA.fullmatch(schema)):
+    if schema is not None and not (isinstance(schema, str) and re.fullmatch(_SCHEMA, schema)):
         problems.append(
             "schema: expected up to 63 small letters, digits and underscores that begin with neither a digit nor pg_, "
             f"got {schema!r}"

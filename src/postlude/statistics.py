@@ -8,8 +8,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from postlude.events import CallsDiscarded, CallsUnsaved
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from postlude.clock import Clock
+    from postlude.events import Event, Events
 
 MEASURES: Final = (
     "succeeded",
@@ -113,3 +118,17 @@ class Tallies:
         if found is None:
             found = self._rows.setdefault((moment, task), [0] * len(_NAMES))
         return found
+
+
+def tallies_of(events: Events, clock: Clock) -> Tallies:
+    """Tallies that hear, of all that happens, which calls come to nothing or run without being stored."""
+    tallies = Tallies()
+
+    def hear(event: Event) -> None:
+        if isinstance(event, CallsDiscarded | CallsUnsaved):
+            measure = "discarded" if isinstance(event, CallsDiscarded) else "unsaved"
+            for task in event.tasks:
+                tallies.note(task, measure, clock.now())
+
+    events.subscribe(hear)
+    return tallies

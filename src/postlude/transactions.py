@@ -57,10 +57,15 @@ class Transactions:
         await awaited(self._adding(caller, jobs), caller)
 
     def add_blocking(
-        self, caller: BlockingCaller, jobs: Sequence[NewJob], ask: Callable[[Coroutine[Any, Any, Any]], Any]
+        self, caller: Caller | None, jobs: Sequence[NewJob], ask: Callable[[Coroutine[Any, Any, Any]], Any]
     ) -> None:
-        """The same where nothing can be awaited; `ask` waits for what the store answers."""
-        carried_out(self._adding(caller, jobs), caller, ask)
+        """The same where nothing can be awaited; `ask` waits for what the store answers.
+
+        Raises:
+            CallError: the caller cannot, or belongs to an event loop.
+        """
+        blocks = _blocking(caller)
+        carried_out(self._adding(blocks, jobs), blocks, ask)
 
     async def way(self, caller: OfSession | OfAsyncSession) -> Way:
         """How the sessions of its engine add jobs; its own transaction is not touched for that.
@@ -136,7 +141,7 @@ def carried_out(
             failed = error
 
 
-def blocking(caller: Caller | None) -> BlockingCaller:
+def _blocking(caller: Caller | None) -> BlockingCaller:
     """The caller, if nothing of it has to be awaited.
 
     Raises:

@@ -9,8 +9,8 @@ import pytest
 
 from postlude import Postlude, Snooze, task
 from postlude.events import CallsDiscarded, CallsUnsaved, Events, LoopBlocked
-from postlude.recording import WRITE_EVERY, Recording, tallies_of
-from postlude.statistics import BOUNDS, MEASURES, Minute, Tallies
+from postlude.recording import WRITE_EVERY, Recording
+from postlude.statistics import BOUNDS, MEASURES, Minute, Tallies, tallies_of
 from postlude.stores import open_store
 from postlude.stores.contract import Store
 from postlude.stores.seeing import Sum, WorkerReport

@@ -1,6 +1,6 @@
 """What the callers of an application see of their jobs: over HTTP, as events, and in the answer that accepts one."""
 
-from postlude.api.accepting import accepted
+from postlude.accepting import accepted
 from postlude.api.access import RequestedJob, Visitor
 
 __all__ = ["RequestedJob", "Visitor", "accepted"]

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Response
 from fastapi.exceptions import FastAPIError
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
 
+from postlude.accepting import EVENTS, RETRY_AFTER, STATUS, path_of
 from postlude.api import access
-from postlude.api.accepting import EVENTS, RETRY_AFTER, STATUS, path_of
 from postlude.api.access import Asked, answering
 from postlude.api.answers import JobDetails, JobStatus, Problem
 from postlude.api.events import EventRoute, EventStream, JobEvents, Place

@@ -170,7 +170,7 @@ class _CapturingAdding(Adding):
 
     def __init__(self, engine: Runtime, calls: CapturedCalls) -> None:
         real = engine.adding
-        super().__init__(real.staging, real.opening, real.jobs, real.events, engine.discard)
+        super().__init__(real.staging, real.opening, real.jobs, engine.discard)
         self._calls = calls
 
     async def enqueue(self, calls: Sequence[Given], options: CallOptions) -> list[Job[Any]]:
