@@ -47,6 +47,18 @@ class Cluster:
         """End the postmaster as hard as a process can be ended."""
         os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
 
+    def crash(self) -> None:
+        """Kill one of its processes, so that it ends all others and begins anew; its postmaster stays."""
+        writer = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'"
+        killed = self.ask(writer)
+        os.kill(int(killed), signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while True:
+            with suppress(subprocess.CalledProcessError):
+                if self.ask(writer) not in {killed, ""}:
+                    return
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+
     def ask(self, sql: str) -> str:
         command = [str(self.programs / "psql"), "-d", self.dsn, "-Atc", sql]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -65,6 +77,11 @@ class Cluster:
         while self.ask("SELECT sync_state FROM pg_stat_replication") != "sync":
             assert time.monotonic() < deadline, "the standby does not follow"
         return standby
+
+    def follow(self) -> None:
+        """Start as a standby, of nobody; only after it was stopped."""
+        (self.data / "standby.signal").touch()
+        self.start()
 
     def promote(self) -> None:
         self._do("pg_ctl", "-D", self.data, "-w", "promote")

@@ -22,6 +22,7 @@ from postlude.stores.postgres.leases import Leases, moment
 from postlude.stores.postgres.location import Location
 from postlude.stores.postgres.nearby import Nearby
 from postlude.stores.postgres.presence import Patience
+from tests.stores.cluster import cluster
 from tests.stores.making import claim_of, ended, queued, staged
 from tests.stores.other_process import OtherProcess
 from tests.stores.places import new_namespace
@@ -209,6 +210,34 @@ async def test_who_was_cut_off_itself_judges_nobody_by_a_lock(place: tuple[str, 
             assert time.monotonic() < until, "it did not come back"
         await store.dismiss(owner)
         assert await other.orphans(limit=9) == []
+
+
+async def test_who_starts_just_after_a_failover_judges_nobody_for_a_while() -> None:
+    """It was cut off from nothing itself, and the server was started long ago."""
+    with cluster() as server:
+        dsn, _, namespace = new_namespace(server.dsn).partition("#")
+        place = dsn, namespace
+        with OtherProcess("#".join(place)) as other:
+            other.do("enlist")
+            other.do("stage", 1)
+        await put_elsewhere(place)
+        server.stop("immediate")
+        server.follow()
+        await rows(dsn, f"SELECT pg_sleep_until(pg_postmaster_start_time() + make_interval(secs => {CALM}))")
+        server.promote()
+        async with opened(place, Patience(second_look=0.0, calm=CALM)) as store:
+            assert await store.orphans(limit=9) == []
+        server.ask("CHECKPOINT")  # until it, and from then on, other things tell of it
+        async with opened(place, Patience(second_look=0.0, calm=CALM)) as store:
+            assert await store.orphans(limit=9) == []
+            assert await orphans_of(store)
+        await rows(dsn, "UPDATE postlude.workers SET fenced = false")
+        server.crash()
+        async with opened(place, Patience(second_look=0.0, calm=CALM)) as store:
+            assert await store.orphans(limit=9) == []
+
+
+CALM = 1.5
 
 
 async def test_many_processes_migrate_at_once(place: tuple[str, str]) -> None:

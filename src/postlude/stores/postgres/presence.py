@@ -49,8 +49,8 @@ class Patience(NamedTuple):
     second_look: float = 1.0
     """After which a lock that was free must still be free."""
     calm: float = 10.0
-    """After the start of the server, and after this process has connected again, neither a free lock nor a lease that
-    has passed says anything: the others may be on their way back, and could extend nothing."""
+    """After the server was started or took over from another, and after this process has connected again, neither a
+    free lock nor a lease that has passed says anything: others may be on their way back, and could extend nothing."""
 
 
 RECONNECT_AFTER: Final = (0.05, 0.2, 0.5, 1.0)
@@ -205,9 +205,6 @@ class Presence:
         async with self._connecting:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await self._new_connection()
-                # When it was cut, so may have been those of others, who are on their way back as well.
-                again = self._calm_at is not None
-                self._calm_at = time.monotonic() + (self._patience.calm if again else 0.0)
             return self._connection
 
     async def _new_connection(self) -> asyncpg.Connection:
@@ -218,11 +215,23 @@ class Presence:
                 await self._take_again(connection)
                 for number in [number for number, speaks in self._servers.items() if speaks]:
                     self._servers[number] = await connection.fetchval(_TRY_TO_LOCK, number)
+                # When it was cut, so may have been those of others, who are on their way back as well. Who never had
+                # one has seen nothing of that, and asks the server.
+                disturbed = self._calm_at is not None or await self._is_disturbed(connection)
             except BaseException:
                 connection.terminate()
                 raise
+            self._calm_at = time.monotonic() + (self._patience.calm if disturbed else 0.0)
             connection.add_termination_listener(lambda _: self._changed.set())
         return connection
+
+    async def _is_disturbed(self, connection: asyncpg.Connection) -> bool:
+        """Whether the server says that all may have lost their connections just now."""
+        try:
+            disturbed: bool = await connection.fetchval(sql("disturbed", self._location.schema), self._patience.calm)
+        except (asyncpg.InsufficientPrivilegeError, asyncpg.FeatureNotSupportedError):
+            return True  # one that does not say it may have taken over in this moment
+        return disturbed
 
     async def _take_again(self, connection: asyncpg.Connection) -> None:
         """Take the locks that the former connection had; until then the server may hold them for that one."""
