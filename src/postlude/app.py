@@ -297,7 +297,7 @@ class Postlude(Enqueuing):
         from postlude.api.routes import Sources, make_router  # noqa: PLC0415 - only who wants them pays for the models
 
         runtime = self._runtime
-        sources = Sources(self.jobs, self._hub, runtime.views.masking, self._clock, runtime.store)
+        sources = Sources(self.jobs, self._hub, runtime.views.known, self._clock, runtime.store)
         return make_router(sources, authorize)
 
     async def close(self) -> None:

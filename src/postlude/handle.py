@@ -274,5 +274,11 @@ class Job(Generic[R_co]):
         return self
 
 
+def arguments_of(job: Job[Any]) -> str | None:
+    """Those of its call as they are stored; None if they are not there, or it was not read yet."""
+    record = job._record  # noqa: SLF001 - what is stored is no part of the face that users see
+    return None if record is None else record.arguments
+
+
 def _moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from postlude.api.showing import Showing, Shown
     from postlude.streams import Hub, News
+    from postlude.views.values import Shown as Values
 
 LONGEST: Final = 600.0
 """Seconds after which a stream ends, and the client comes again by itself: so `authorize` is asked again."""
@@ -57,13 +58,15 @@ class JobEvents:
     Args:
         hub: tells what is new.
         showing: makes of it what may be seen.
+        values: what is shown of the values of the job, and of its texts.
         all_of_it: whether the client may see more than state and progress.
         place: how far it has come.
     """
 
-    def __init__(self, hub: Hub, showing: Showing, *, all_of_it: bool, place: Place) -> None:
+    def __init__(self, hub: Hub, showing: Showing, values: Values, *, all_of_it: bool, place: Place) -> None:
         self._hub = hub
         self._showing = showing
+        self._values = values
         self._all_of_it = all_of_it
         self._place = place
         self._last: Shown | None = None
@@ -79,9 +82,11 @@ class JobEvents:
     def _text(self, news: News) -> str:
         first = news.last_line - len(news.lines) + 1
         # Before the state, whose place is behind them: whoever is cut off in between loses none.
-        events = [self._line(number, self._showing.line(line)) for number, line in enumerate(news.lines, first)]
+        events = [
+            self._line(number, self._showing.line(line, self._values)) for number, line in enumerate(news.lines, first)
+        ]
         if news.job is not None:
-            events.append(self._state(self._showing.shown(news.job, self._all_of_it)))
+            events.append(self._state(self._showing.shown(news.job, self._values, self._all_of_it)))
         return "".join(events)
 
     def _line(self, number: int, text: str) -> str:

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from postlude.client import Jobs
     from postlude.clock import Clock
     from postlude.handle import Job
-    from postlude.masking import Masking
     from postlude.stores.contract import Store
     from postlude.stores.gate import Role
     from postlude.streams import Hub
+    from postlude.views.records import Known
 
 LONGEST_WAIT: Final = 60
 """Seconds that `Retry-After` says at most, however far away the moment is at which a job is due."""
@@ -48,7 +48,7 @@ class Sources(NamedTuple):
 
     jobs: Jobs
     hub: Hub
-    masking: Masking
+    known: Known
     clock: Clock
     opened: Callable[[], Awaitable[Store]]
     """Gives the store, opened in this process."""
@@ -81,8 +81,8 @@ class _Routes:
     """
 
     def __init__(self, sources: Sources, *, open_to_all: bool) -> None:
-        self._jobs, self._hub, masking, self._clock, self._opened = sources
-        self._showing = Showing(sources.jobs, masking)
+        self._jobs, self._hub, known, self._clock, self._opened = sources
+        self._showing = Showing(sources.jobs, known)
         self._open_to_all = open_to_all
 
     def add_to(self, router: APIRouter) -> None:
@@ -146,7 +146,7 @@ class _Routes:
             why = self._showing.details(job).reason or ""
             raise HTTPException(409, f"This job has no result: it is {job.state}. {why}".rstrip())
         try:
-            return Response(self._showing.result(job.result), headers=NOT_KEPT, media_type="application/json")
+            return Response(self._showing.result(job), headers=NOT_KEPT, media_type="application/json")
         except (ResultNotStored, ResultDoesNotFit):
             raise HTTPException(404, "This job has succeeded, and its result cannot be shown.") from None
 
@@ -181,7 +181,8 @@ class _Routes:
         place = Place.read(last_event_id)
         if place.ended and asked.job.state.finished:
             return Response(status_code=204)  # at which an EventSource comes again no more
-        events = JobEvents(self._hub, self._showing, all_of_it=asked.role is not None, place=place)
+        values = self._showing.values(asked.job)
+        events = JobEvents(self._hub, self._showing, values, all_of_it=asked.role is not None, place=place)
         return EventStream(events.told(asked.job.id))
 
     def _answer(self, job: Job[Any], response: Response, *, role: Role | None) -> JobStatus:

@@ -75,9 +75,13 @@ class Views:
         self._store = store
         self._registry = registry
         self._clock = clock
-        self.masking: Masking = masking
         self._schedules = schedules
         self._known = Known(registry, masking)
+
+    @property
+    def known(self) -> Known:
+        """What is secret, and what the tasks say of that."""
+        return self._known
 
     async def overview(self, span: Literal["hour", "day"] = "hour") -> Overview:
         """How it goes: charts over the last hour, a minute a point, or day, ten minutes a point."""
