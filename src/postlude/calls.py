@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict, get_args
+
+from pydantic import SecretStr
 
 from postlude.callers import caller_of
 from postlude.durations import seconds_of
@@ -289,6 +292,21 @@ class Call:
     def ephemeral(self) -> bool:
         """Whether the call lives in this process only."""
         return self.text is None
+
+    @property
+    def readable(self) -> str | None:
+        """The arguments as JSON, also of an ephemeral call: without those that JSON has no word for."""
+        if self.text is not None:
+            return self.text
+        try:
+            return json.dumps({"args": self.args, "kwargs": dict(self.kwargs)}, default=_plainly, skipkeys=True)
+        except (TypeError, ValueError, RecursionError):
+            return None
+
+
+def _plainly(value: object) -> object:
+    """What pydantic's secrets hide, which are what calls are ephemeral for; nothing of anything else."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else None
 
 
 class Chain:

@@ -51,7 +51,8 @@ class Endings:
         if claim is None:
             attempt.tell(outcome)
             if isinstance(outcome, Failed):
-                self._events.emit(EphemeralFailed(call.definition.name, outcome.failure, outcome.error))
+                failed = EphemeralFailed(call.definition.name, outcome.failure, outcome.error)
+                self._events.emit(failed, call.readable)
             elif interrupted:
                 self.lost([call], "its process stopped while it ran, and it was not stored")
         elif interrupted and (attempt.given_back or claim.state is JobState.STAGED):
@@ -139,4 +140,4 @@ def say(events: Events, claim: Claim, settlement: Settlement, outcome: Outcome) 
     """Tell of a failure or an interruption that was settled so."""
     event = what_happened(claim, settlement, outcome)
     if event is not None:
-        events.emit(event)
+        events.emit(event, claim.arguments)

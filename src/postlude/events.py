@@ -6,11 +6,12 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextvars import Context
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID
 
 from postlude.job import Failure, Outcome
 
+T = TypeVar("T", bound=tuple[Any, ...])
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -320,10 +321,19 @@ Observer = Callable[[Begun], Told]
 """Looks at each attempt from its beginning to its end, on the event loop."""
 
 
-class Events:
-    """Where events are emitted and heard."""
+Mask = Callable[[str, str | None], Callable[[str], str]]
+"""Gives what masks a text of a job, for the name of its task, and the arguments of its call as they are stored."""
 
-    def __init__(self) -> None:
+
+class Events:
+    """Where events are emitted and heard.
+
+    Args:
+        mask: gives what masks the texts of events and outcomes; None: they stay as they are.
+    """
+
+    def __init__(self, mask: Mask | None = None) -> None:
+        self._mask = mask
         self._subscribers: list[Callable[[Event], object]] = []
         self.observers: tuple[Observer, ...] = ()
         """Those who look at each attempt. Most often there are none, and then an attempt costs nothing more."""
@@ -359,11 +369,26 @@ class Events:
 
         return told
 
-    def emit(self, event: Event) -> None:
-        """Count it, and tell every subscriber. One that raises keeps nobody else, and no job, from going on."""
+    def emit(self, event: Event, arguments: str | None = None) -> None:
+        """Count it, and tell every subscriber. One that raises keeps nobody else, and no job, from going on.
+
+        What they are told is masked as a page would show it, but for an exception itself.
+
+        Args:
+            event: what happened.
+            arguments: of the job that it is about, as they are stored: its texts may repeat their secrets.
+        """
         self.counts[type(event).__name__] += 1
+        event = self.masked(event, getattr(event, "task", ""), arguments)
         for subscriber in tuple(self._subscribers):
             self.guarded(subscriber, event)
+
+    def masked(self, told: T, task: str, arguments: str | None) -> T:
+        """An event or an outcome whose reason and failure are masked, for those who look from outside."""
+        if self._mask is None or not (hasattr(told, "reason") or hasattr(told, "failure")):
+            return told
+        found = self.guarded(lambda mask: _masked(told, mask(task, arguments)), self._mask)
+        return _masked(told, _unreadable) if found is None else found
 
     def guarded(self, told: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
         """What `told` returns; None if it raised, which harms nobody."""
@@ -373,3 +398,17 @@ class Events:
             self.counts["SubscriberFailed"] += 1
             traceback.print_exc()
             return None
+
+
+def _masked(told: T, mask: Callable[[str], str]) -> T:
+    changed: dict[str, Any] = {}
+    for name in ("reason", "failure", "message", "traceback"):
+        found = getattr(told, name, None)
+        if found is not None:
+            changed[name] = _masked(found, mask) if isinstance(found, Failure) else mask(found)
+    masked: T = told._replace(**changed)  # type: ignore[attr-defined]  # a named tuple of any class
+    return masked
+
+
+def _unreadable(_: str) -> str:
+    return "[what was said here could not be masked]"

@@ -38,7 +38,8 @@ def observed(
 
     def end(outcome: Outcome) -> None:
         if not isinstance(outcome, Failed) or not isinstance(outcome.error, CannotStart):
-            counted, ran = attempt.counted(outcome), clock.elapsed() - attempt.began
+            call, ran = attempt.call, clock.elapsed() - attempt.began
+            counted = events.masked(attempt.counted(outcome), call.definition.name, call.readable)
             for each in told:
                 events.guarded(each, counted, ran)
         ended(outcome)

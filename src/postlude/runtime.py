@@ -72,7 +72,7 @@ class Runtime:
     ) -> None:
         self.settings: Settings = settings
         self.registry = registry
-        self.events: Events = Events()
+        self.events: Events = Events(lambda task, arguments: self.views.known.shown(task, arguments).text)
         self.events.subscribe(telemetry.log)
         if not settings.disabled:
             store_of(settings)  # which opens nothing yet, and refuses a URL that names no store
