@@ -39,7 +39,7 @@ async def test_what_the_application_raises_at_its_end_is_said(tmp_path: Path, ca
     @asynccontextmanager
     async def ends_badly(_: FastAPI) -> AsyncIterator[None]:
         yield
-        message = "the pool does not close"
+        message = "the pool does not close: postgresql://anna:hunter2@db"
         raise RuntimeError(message)
 
     caplog.set_level(logging.INFO, "postlude")
@@ -50,7 +50,8 @@ async def test_what_the_application_raises_at_its_end_is_said(tmp_path: Path, ca
     told.stop()
     assert await serving == FAILED
     assert "main:app could not be run" in caplog.text
-    assert "the pool does not close" in caplog.text
+    assert "the pool does not close: postgresql://anna:[masked]@db" in caplog.text
+    assert "hunter2" not in caplog.text
     assert caplog.text.count("told to end") == 1
 
 

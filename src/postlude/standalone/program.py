@@ -87,7 +87,7 @@ class Program:
                 self._health.stopping()
                 await lifespan.stop()
         except Exception as error:  # noqa: BLE001 - said, and the exit code says it too
-            _say(self._found.text, error)
+            _say(self._found, error)
             self._code = FAILED
         finally:
             unsubscribe()
@@ -173,12 +173,12 @@ def end_soon(code: int) -> None:
         threading.Thread(target=ending, name="postlude-exit", daemon=True).start()
 
 
-def _say(text: str, error: Exception) -> None:
+def _say(found: Found, error: Exception) -> None:
     if isinstance(error, PostludeError | LifespanFailed):
-        said = f"{text}: {error}"
+        said = f"{found.text}: {error}"
     else:
-        said = f"{text} could not be run:\n{''.join(traceback.format_exception(error)).rstrip()}"
-    telemetry.fail(said, f"check {text}")
+        said = f"{found.text} could not be run:\n{''.join(traceback.format_exception(error)).rstrip()}"
+    telemetry.fail(found.engine.views.known.masking.text(said), f"check {found.text}")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
