@@ -8,7 +8,7 @@ from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from postlude.errors import CallError, ClaimLost, LoopBlocking, NotInTask
-from postlude.executors.contract import storable
+from postlude.executors.contract import beginning, storable
 from postlude.job import Progress, Report
 from postlude.loglines import NewLines
 from postlude.loops import running_loop
@@ -273,7 +273,7 @@ def _checked(done: float, total: float | None, note: str | None) -> Progress:
         return Progress(
             done if type(done) in _NUMBERS else float(done),
             total if total is None or type(total) in _NUMBERS else float(total),
-            None if note is None else storable(str(note)[:MAX_NOTE]),
+            None if note is None else storable(beginning(str(note), MAX_NOTE)),
         )
     except (TypeError, ValueError):
         message = f"progress(done, total, note): expected numbers for the first two, got {done!r} and {total!r}."

@@ -8,7 +8,7 @@ import traceback
 from typing import TYPE_CHECKING, Final
 
 from postlude.context import running_job
-from postlude.executors.contract import storable
+from postlude.executors.contract import beginning, ending_of, storable
 from postlude.loglines import LogLine
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def _text_of(record: logging.LogRecord) -> str:
     except Exception as error:  # noqa: BLE001 - the caller only wanted to log; the handlers of the application say it too
         text = f"<a message that raised {type(error).__name__} when it was made into text: {type(record.msg).__name__}>"
     if len(text) > MAX_MESSAGE:
-        half = MAX_MESSAGE // 2
-        text = f"{text[:half]}\n[{len(text) - 2 * half:,} characters left out]\n{text[-half:]}"
+        first, last = beginning(text, MAX_MESSAGE // 2), ending_of(text, MAX_MESSAGE // 2)
+        text = f"{first}\n[{len(text) - len(first) - len(last):,} characters left out]\n{last}"
     return storable(text)
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from postlude.calls import Call, CallOptions, Chain, with_options
-from postlude.context import CurrentJob, cancel_requested, current_job, progress
+from postlude.context import MAX_NOTE, CurrentJob, _checked, cancel_requested, current_job, progress
 from postlude.control import Cancel, Retry, Snooze
 from postlude.errors import CallError, NotInTask
 from postlude.events import AttemptFailed, EphemeralFailed
@@ -390,3 +390,9 @@ async def test_a_function_in_a_thread_sees_that_somebody_asked_to_cancel(engine:
     record = await engine.record(call)
     assert (record.state, record.reason) == (JobState.CANCELLED, "enough")
     assert seen == [False]
+
+
+def test_a_note_that_is_too_long_ends_with_a_whole_word() -> None:
+    words = "x " * (MAX_NOTE // 2 - 4)
+    assert _checked(1, 2, f"{words}hunter2-and-more").note == words[:-1]
+    assert _checked(1, 2, "x" * 2 * MAX_NOTE).note == "x" * MAX_NOTE

@@ -643,3 +643,15 @@ def test_what_is_kept_of_a_failure_can_be_stored_and_is_no_longer_than_that() ->
     assert failure.message == "\\udce9" + "x" * (MESSAGE_LIMIT - 6)
     assert len(failure.traceback) == TRACEBACK_LIMIT
     assert failure.traceback.endswith("the end\n")
+
+
+def test_what_is_cut_off_leaves_no_part_of_a_word() -> None:
+    """A secret is known as a whole, or by the name before it: no part of one is."""
+    secret = "hunter2-and-more"
+    at_the_end = failure_of(ValueError("x " * (MESSAGE_LIMIT // 2 - 4) + secret))
+    assert at_the_end.message == "x " * (MESSAGE_LIMIT // 2 - 5) + "x"
+    behind = "y " * ((TRACEBACK_LIMIT - 8) // 2)
+    at_the_beginning = failure_of(ValueError(f"x x\npassword: {secret} z\n{behind}"))
+    assert at_the_beginning.traceback == behind + "\n"
+    in_one_line = failure_of(ValueError(f"x {secret} {behind}"))
+    assert in_one_line.traceback == behind + "\n"

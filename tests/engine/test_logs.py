@@ -149,6 +149,13 @@ async def test_a_record_that_cannot_be_made_into_text_harms_nobody(
     assert long.startswith("x" * 4000 + "\n[92,000 characters left out]\nxxx")
 
 
+def test_what_is_left_out_of_a_message_begins_and_ends_with_whole_words() -> None:
+    half = "x " * (MAX_MESSAGE // 4 - 4)
+    text = f"{half}hunter2-and-more {half * 2}token hunter2-and-more {half}"
+    kept = logs._text_of(logging.makeLogRecord({"msg": text}))
+    assert kept == f"{half[:-1]}\n[{len(text) - 2 * len(half) + 1:,} characters left out]\n{half}"
+
+
 @task(retries=2, backoff=0)
 async def fails_twice() -> None:
     logger.info("attempt %d", current_job().attempt)

@@ -110,13 +110,36 @@ def failure_of(error: BaseException) -> Failure:
     while start is not None and start.tb_next is not None and _ours(start.tb_frame.f_code.co_filename):
         start = start.tb_next
     text = "".join(traceback.TracebackException(kind, error, start, compact=True).format())
-    return Failure(name, storable(message)[:MESSAGE_LIMIT], storable(text)[-TRACEBACK_LIMIT:])
+    return Failure(name, beginning(storable(message), MESSAGE_LIMIT), ending_of(storable(text), TRACEBACK_LIMIT))
 
 
 def storable(text: str) -> str:
     """The text as every store can write it down: what is not valid Unicode is escaped."""
     # A lone surrogate has no UTF-8, and PostgreSQL's text has no NUL.
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
+def beginning(text: str, most: int) -> str:
+    """At most so many characters of a text: the first ones, without a word that is cut in two.
+
+    A part of a secret is not known for one. A word that takes half of what is kept is cut all the same.
+    """
+    if len(text) <= most:
+        return text
+    end = max(text.rfind(space, most // 2, most + 1) for space in " \n")
+    return text[: most if end < 0 else end]
+
+
+def ending_of(text: str, most: int) -> str:
+    """The same for the last ones: from the beginning of a line on, or at least of a word."""
+    if len(text) <= most:
+        return text
+    start, half = len(text) - most, len(text) - most // 2
+    for space in "\n ":
+        found = text.find(space, start - 1, half)
+        if found >= 0:
+            return text[found + 1 :]
+    return text[start:]
 
 
 _PACKAGE = __file__.removesuffix("contract.py").removesuffix("/").removesuffix("\\")
