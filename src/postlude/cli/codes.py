@@ -48,12 +48,10 @@ CODES: Final[Mapping[int, str]] = MappingProxyType(
             "it was not done, or not to all; a job that was waited for did not succeed; something needs a person; "
             "somebody said no"
         ),
-        MEANINGLESS: (
-            "the command line makes no sense, an argument does not fit the task, or there is no application or store"
-        ),
+        MEANINGLESS: "the command line makes no sense, an argument does not fit the task, or there is no application",
         NOT_THERE: "there is no such job, task or schedule",
         NOT_IN_TIME: "the job had not ended in the time that `--timeout` gave it",
-        NO_STORE: "the store cannot be opened, or does not answer",
+        NO_STORE: "there is no store, it cannot be opened, or it does not answer",
         CUT_OFF: "it was ended by Ctrl-C",
     }
 )
