@@ -1,6 +1,7 @@
 """`postlude jobs`, `queues`, `pause`, `schedules`, `workers`, `status` and `export`, on a store of each kind."""
 
 import json
+import time
 import uuid
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,6 +12,7 @@ from postlude.client import Jobs
 from postlude.errors import StoreUnavailable
 from postlude.job import Event, Failure, JobState, NewJob
 from postlude.stores.contract import Store
+from postlude.stores.seeing import WorkerReport
 from tests.cli.conftest import APP, Desk
 from tests.stores.making import claim_of, ended, queued, staged
 
@@ -157,6 +159,18 @@ def test_workers_and_schedules_and_tasks_are_shown(either: Desk) -> None:
     tasks = {each["name"]: each for each in either.answers("tasks", "list", "--app", APP)}
     assert {"shop.send", "shop.report", "shop.paint", "kiosk:plain_words"} <= tasks.keys()
     assert "queue mail" in either.says("tasks", "list", "--app", APP)
+
+
+def test_a_process_that_only_stores_jobs_has_no_free_slots(either: Desk) -> None:
+    only_stores = WorkerReport("1", "3", False, "off", {"loop": 100}, {"loop": 100}, 0, [], 0.0, 0)
+
+    async def report(store: Store) -> None:
+        await store.seeing.report_worker(await store.enlist(), only_stores, now=time.time())
+
+    either.on_store(report)
+    said = either.says("workers")
+    assert "none: it only stores jobs" in said
+    assert "loop 100" not in said
 
 
 def test_jobs_are_exported_as_lines(either: Desk) -> None:

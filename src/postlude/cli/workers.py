@@ -61,4 +61,5 @@ def _row(worker: WorkerView, now: float) -> tuple[str | Text, ...]:
     if report is None:
         return _place(worker), state, since, "-", "-", "-", "-"
     free = ", ".join(f"{name} {number}" for name, number in report.free.items())
+    free = free if report.runs_jobs else "none: it only stores jobs"
     return _place(worker), state, since, str(report.running), free, span(report.loop_lag), report.release
