@@ -45,6 +45,12 @@ DISABLED: Final = (
     "disabled by POSTLUDE_DISABLED: background tasks are FastAPI's own, and are kept nowhere; jobs that wait stay "
     "where they are until it is unset"
 )
+WITHOUT_LIFESPAN: Final = (
+    "no lifespan was started for this application: each request runs its own tasks before it is over, and nothing here "
+    "runs what comes later or was left by a process that died (delays, retries, schedules, interrupted jobs). Let the "
+    "server run the lifespan (uvicorn --lifespan on). An application that is mounted in another has none of its own: "
+    "Postlude(outer), and durable.install(this one). Or start `postlude worker` beside it"
+)
 _disabled: Final[weakref.WeakSet[client.Jobs]] = weakref.WeakSet()
 """Of which it was said. One may be installed in several applications."""
 
@@ -206,6 +212,8 @@ class Outer:
         self._desk = desk
         self._key = key_of(desk)
         self._inner = Marking(app, self._key)
+        self._begun = False
+        """Whether a lifespan was seen, or it was said that there is none."""
         order = _classes(installed_in)
         if order[:1] != [Outer] or order[-1:] != [Inner]:
             names = ", ".join(getattr(cls, "__name__", repr(cls)) for cls in order)
@@ -237,14 +245,25 @@ class Outer:
                 raise
         else:
             if exchange.tasks is not None:
+                if not self._begun and exchange.open_ids():
+                    self._miss_lifespan(scope)
                 await exchange.finish()
         finally:
             del scope[self._key]
         return None
 
+    def _miss_lifespan(self, scope: Scope) -> None:
+        """Say once that none was started, where that is no test, and is not what the settings ask for."""
+        if not _is_test(scope):
+            self._begun = True
+            if self._desk.settings.worker != "off":
+                telemetry.make_heard()
+                telemetry.warn(WITHOUT_LIFESPAN)
+
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Start when the application has started up, with all its routers, and stop before it shuts down."""
         running = False
+        self._begun = True
 
         async def stop() -> None:
             nonlocal running
@@ -281,6 +300,12 @@ class Outer:
             return getattr(dependency, "postlude", None) is desk
 
         await desk.started(coverage(self._installed_in, is_hook))
+
+
+def _is_test(scope: Scope) -> bool:
+    """Whether Starlette's `TestClient` asks, or the transport of httpx for tests: by the address that they pretend."""
+    host, *port = scope.get("client") or ("",)
+    return host == "testclient" or (host, *port) == ("127.0.0.1", 123)
 
 
 class Noting(Protocol):

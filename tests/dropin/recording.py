@@ -206,8 +206,9 @@ def request(app: ASGIApp, path: str = "/", method: str = "GET", **options: Any) 
 class Server:
     """Calls an application as a server does, and keeps what it sends."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, client: tuple[str, int] | None = ("testclient", 1)) -> None:
         self.app = app
+        self.client = client
         self.sent: list[Message] = []
         self.on_send: Callable[[Message], Awaitable[None] | None] = lambda _: None
 
@@ -225,7 +226,7 @@ class Server:
             "http_version": "1.1",
             "scheme": "http",
             "server": ("testserver", 80),
-            "client": ("testclient", 1),
+            "client": self.client,
             "root_path": "",
             "extensions": {},
             "state": {},

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, BackgroundTasks, FastAPI, Request
 from starlette.types import Message
 
 from postlude.errors import InstallError
-from postlude.fastapi import install
-from tests.dropin.recording import RecordingDesk, TestClient, adds, durable, request
+from postlude.fastapi import WITHOUT_LIFESPAN, install
+from postlude.settings import Settings
+from tests.dropin.recording import RecordingDesk, Server, TestClient, adds, durable, request
 
 
 def test_between_the_startup_and_the_shutdown_of_the_application() -> None:
@@ -168,3 +169,60 @@ def test_other_event_loop_in_a_request() -> None:
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [], "root_path": ""}
     with pytest.raises(InstallError, match="Postlude runs on asyncio"):
         _by_hand(app(scope, _answers({"type": "http.request", "body": b""}), _drop))
+
+
+# Where none runs
+
+
+async def answers(app: FastAPI, client: tuple[str, int] | None) -> None:
+    """Twice."""
+    for _ in range(2):
+        await Server(app, client).get()
+
+
+def missed(caplog: pytest.LogCaptureFixture) -> int:
+    return [record.getMessage() for record in caplog.records].count(WITHOUT_LIFESPAN)
+
+
+@pytest.mark.parametrize("client", [("203.0.113.9", 55123), None], ids=["with an address", "behind a socket"])
+async def test_a_server_that_starts_no_lifespan_is_told_once(
+    client: tuple[str, int] | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a process that died was at would stay undone there, without a word."""
+    app, desk = durable()
+    adds(app)
+    await answers(app, client)
+    assert desk.ran == ["job", "job"]
+    assert missed(caplog) == 1
+
+
+@pytest.mark.parametrize("client", [("testclient", 50000), ("127.0.0.1", 123)], ids=["TestClient", "httpx"])
+async def test_a_test_may_do_without(client: tuple[str, int], caplog: pytest.LogCaptureFixture) -> None:
+    app, _ = durable()
+    adds(app)
+    await answers(app, client)
+    assert missed(caplog) == 0
+
+
+async def test_so_may_what_leaves_its_jobs_to_others_and_a_request_without_tasks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app, _ = durable(RecordingDesk(Settings(worker="off")))
+    adds(app)
+    await answers(app, ("203.0.113.9", 55123))
+    without, _ = durable()
+
+    @without.get("/")
+    async def endpoint(tasks: BackgroundTasks) -> None:
+        pass
+
+    await answers(without, ("203.0.113.9", 55123))
+    assert missed(caplog) == 0
+
+
+async def test_where_one_runs_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    app, _ = durable()
+    adds(app)
+    with TestClient(app):
+        await answers(app, ("203.0.113.9", 55123))
+    assert missed(caplog) == 0
