@@ -291,6 +291,16 @@ def test_another_database_is_refused_without_showing_its_password() -> None:
 
 @pytest.mark.parametrize(
     "url",
+    ["postgresql//app:hunter2@db.internal/jobs", "app:hunter2@db.internal/jobs", "db.internal/jobs?password=hunter2"],
+)
+def test_a_server_without_its_scheme_is_not_taken_for_a_file_nor_its_password_shown(url: str) -> None:
+    problem = url_problem(url)
+    assert problem.startswith(f"url: expected {ALL_FORMS}; got ")
+    assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize(
+    "url",
     [
         "postgresql://app:hunter2@b@db/jobs",
         "postgresql://app:hunter2/b@db/jobs",

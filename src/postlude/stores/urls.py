@@ -84,5 +84,6 @@ def _as_sqlite(url: str) -> str | None:
     if re.fullmatch(r"sqlite(\+\w+)?", scheme, re.IGNORECASE) and separator:
         path = rest.removeprefix("//")
         return f"sqlite://{path}" if rest != path and path.startswith("/") else f"{PREFIX}{path}"
-    looks_like_a_path = "://" not in url and re.search(r"[./]|:memory:", url)
+    # What has a double slash or an @ is the URL of a server, however it is misspelt, and may have a password.
+    looks_like_a_path = not re.search(r"//|@|password=", url) and re.search(r"[./]|:memory:", url)
     return f"{PREFIX}{url}" if looks_like_a_path else None
