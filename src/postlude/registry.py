@@ -156,7 +156,7 @@ class Registry:
         if getattr(function, DECLARATION, None) is None and not belongs(module, self.root):
             public = _public_name(function, name)
             reason_text = f"it lies outside the application's source root ({self.root})"
-            return name, NotStorable(name, reason_text, f'To store its calls: Postlude(app, allow=["{public}"])')
+            return name, NotStorable(name, reason_text, f'To store its calls: Postlude(app, allow=["{public}"]).')
         return name, None
 
     def _resolve(self, name: str) -> TaskDefinition:

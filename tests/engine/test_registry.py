@@ -249,9 +249,9 @@ def test_a_function_outside_the_source_root_is_ephemeral_and_the_warning_has_the
     unstorable = registry.of(os.remove).unstorable
     assert str(unstorable) == (
         "The call of posix:remove cannot be stored: it lies outside the application's source root "
-        f'({ROOT}). To store its calls: Postlude(app, allow=["os:remove"])'
+        f'({ROOT}). To store its calls: Postlude(app, allow=["os:remove"]).'
     )
-    assert str(registry.of(shutil.rmtree).unstorable).endswith('Postlude(app, allow=["shutil:rmtree"])')
+    assert str(registry.of(shutil.rmtree).unstorable).endswith('Postlude(app, allow=["shutil:rmtree"]).')
 
 
 def test_what_is_allowed_is_a_task() -> None:
