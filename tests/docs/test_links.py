@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import PAGES, name
+from tests.docs.pages import PAGES, ROOT, name
 
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -25,3 +25,9 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(f"{path}#{anchor}" if anchor else path)
     assert not broken
+
+
+def test_the_readme_leads_to_every_page_of_the_documentation() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    pages = {name(page) for page in PAGES if name(page).startswith("docs/")}
+    assert {page for page in pages if f"]({page})" not in readme} == set()
