@@ -92,6 +92,20 @@ def test_the_sql_can_be_carried_out_by_somebody_else(place: Place) -> None:
     assert place.opens()
 
 
+def test_an_index_of_a_table_in_use_is_built_outside_of_a_transaction(postgres: str, tmp_path: Path) -> None:
+    place = Place(tmp_path, postgres)
+    assert "CONCURRENTLY" not in place.said("--sql"), "nobody is in the way yet"
+    place.said()
+    place.apply(f"DROP INDEX {place.schema}.jobs_of_key; DELETE FROM {place.schema}.migrations WHERE version = 5")
+    assert place.said("--dry-run").endswith("at migration 4; migration 5 is to come.\n")
+    script = place.said("--sql")
+    assert "CREATE INDEX CONCURRENTLY" in script
+    assert "BEGIN" not in script
+    place.apply(script)
+    assert place.said("--dry-run").endswith("up to date, at migration 5.\n")
+    assert place.opens()
+
+
 def test_what_the_environment_says_of_others_does_not_matter(place: Place) -> None:
     env = {"POSTLUDE_MIGRATE": "never", "POSTLUDE_NAMESPACE": "shop"}
     assert "now at migration" in place.said(**env)

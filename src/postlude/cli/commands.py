@@ -170,7 +170,7 @@ def migrate(
     Not needed where the application may do that itself, which is the default. Run it before the new release starts; the
     one before works on with the result. POSTLUDE_PASSWORD is heeded, POSTLUDE_MIGRATE is not.
 
-    Exit code: 0; 1 if it cannot be done, and nothing was changed then; 2 when the URL names no store.
+    Exit code: 0; 1 if it cannot be done, or not all of it (do it again); 2 when the URL names no store.
     """
     raise typer.Exit(bring_up_to_date(url, schema, dry_run=dry_run, sql=sql))
 

@@ -25,9 +25,9 @@ def bring_up_to_date(url: str | None, schema: str | None, *, dry_run: bool, sql:
     """
     look = dry_run or sql
     try:
-        settings = read_settings({"url": url, "schema": schema})
         work = migrating.lacking if look else migrating.migrate
-        found = asyncio.run(work(settings.url, schema=settings.schema, password=settings.password))
+        s = read_settings({"url": url, "schema": schema})
+        found = asyncio.run(work(s.url, direct_url=s.direct_url, schema=s.schema, password=s.password))
     except PostludeError as error:
         sys.stderr.write(f"{error}\n")
         return 2 if isinstance(error, SettingsError) else 1

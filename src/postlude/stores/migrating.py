@@ -25,34 +25,38 @@ class Lacking(NamedTuple):
     """SQL that carries out those that are missing; empty when none is."""
 
 
-async def lacking(url: str, *, schema: str | None = None, password: Password | None = None) -> Lacking:
+async def lacking(
+    url: str, *, direct_url: str | None = None, schema: str | None = None, password: Password | None = None
+) -> Lacking:
     """What is missing. Changes nothing.
 
     Raises:
         SettingsError: the URL names no store.
         StoreError: it cannot be looked at, or a later release has changed it beyond this one.
     """
-    check(url, schema=schema, password=password)
+    check(url, direct_url=direct_url, schema=schema, password=password)
     if not is_postgres(url):
         return Lacking(*lacking_in(url.removeprefix(PREFIX)))
-    location = postgres_at(url, schema=schema, password=password)
+    location = postgres_at(url, direct_url=direct_url, schema=schema, password=password)
     from postlude.stores.postgres.lacking import lacking_at  # noqa: PLC0415 - who keeps jobs in a file may not have it
 
     return Lacking(*await lacking_at(location))
 
 
-async def migrate(url: str, *, schema: str | None = None, password: Password | None = None) -> Lacking:
+async def migrate(
+    url: str, *, direct_url: str | None = None, schema: str | None = None, password: Password | None = None
+) -> Lacking:
     """Carry out what is missing; returns what was.
 
     Raises:
         SettingsError: the URL names no store.
-        StoreError: it cannot be done; nothing was changed then.
+        StoreError: it cannot be done; what was done before is whole, and the same again does the rest.
     """
-    found = await lacking(url, schema=schema, password=password)
+    found = await lacking(url, direct_url=direct_url, schema=schema, password=password)
     if found.script and is_postgres(url):
         from postlude.stores.postgres.lacking import migrate_at  # noqa: PLC0415 - as above
 
-        await migrate_at(postgres_at(url, schema=schema, password=password))
+        await migrate_at(postgres_at(url, direct_url=direct_url, schema=schema, password=password))
     elif found.script:
         await migrate_file(url.removeprefix(PREFIX))
     return found

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from postlude.stores.postgres.migrations import MIGRATIONS, migrate, missing, script_of, version_of
+from postlude.stores.postgres.migrations import (
+    CONNECT_WITHIN,
+    MIGRATIONS,
+    migrate,
+    missing,
+    version_of,
+    whole_script,
+)
 from postlude.stores.postgres.pooling import connected
-from postlude.stores.postgres.statements import sql
 from postlude.stores.postgres.trouble import translated
 
 if TYPE_CHECKING:
@@ -17,19 +23,14 @@ if TYPE_CHECKING:
 
     from postlude.stores.postgres.location import Location
 
-CONNECT_WITHIN: Final = 10.0
-"""Seconds."""
-
 
 async def lacking_at(location: Location) -> tuple[str, int, int, str]:
     """Where, at which migration it is, which is the last one, and the SQL of those that are missing."""
     async with _connected(location) as connection:
         found, _ = await version_of(connection, location.schema)
         steps = await missing(connection, location)
-    script = "".join(script_of(migration, location.schema) for migration in steps)
-    lock = sql("lock_migrations", location.schema).strip().replace("$1", f"'{location.schema}'")
-    whole = f"BEGIN;\n{lock};\n{script}COMMIT;\n" if script else ""
-    return f"{location.shown}, schema {location.schema!r}", found, MIGRATIONS[-1].version, whole
+    script = whole_script(steps, location.schema)
+    return f"{location.shown}, schema {location.schema!r}", found, MIGRATIONS[-1].version, script
 
 
 async def migrate_at(location: Location) -> None:

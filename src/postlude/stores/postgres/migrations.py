@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import asyncpg
 
-from postlude.errors import SchemaNotReady, SchemaTooNew
+from postlude.clock import pause
+from postlude.errors import SchemaNotReady, SchemaTooNew, StoreLocationError
+from postlude.stores.postgres.pooling import connected, shares_sessions
 from postlude.stores.postgres.statements import sql
 
 if TYPE_CHECKING:
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     from postlude.stores.postgres.location import Location
     from postlude.stores.postgres.session import Connection
 
+CONNECT_WITHIN: Final = 10.0
+"""Seconds, for a connection that builds an index."""
+LOOK_AGAIN: Final = 0.2
+"""Seconds between two looks at whether somebody else has built it."""
+
 
 class Migration(NamedTuple):
     """One step; its SQL is in the file of its number."""
@@ -26,9 +33,12 @@ class Migration(NamedTuple):
     version: int
     needs: int
     """The schema that a release must at least know to work on the result."""
+    beside: bool = False
+    """Whether it builds an index of a table that is in use, which must keep nobody from writing: each statement by
+    itself, outside of a transaction. The first removes what a build that was cut off has left."""
 
 
-MIGRATIONS: Final = tuple(Migration(version, needs=1) for version in (1, 2, 3, 4, 5))
+MIGRATIONS: Final = (*(Migration(version, needs=1) for version in (1, 2, 3, 4)), Migration(5, needs=1, beside=True))
 
 
 async def migrate(connection: Connection, location: Location, migrations: Sequence[Migration] = MIGRATIONS) -> None:
@@ -38,17 +48,53 @@ async def migrate(connection: Connection, location: Location, migrations: Sequen
         SchemaTooNew: a later release changed it beyond what this one can work with.
         SchemaNotReady: the role may not do that.
     """
-    # Only who finds something to do waits for the others that do it. Each step by itself: one that locks the jobs and
-    # then the workers would wait for claims that wait for it.
-    while await missing(connection, location, migrations):
-        async with connection.transaction(isolation="read_committed"):
-            await connection.execute(sql("lock_migrations", location.schema), location.schema)
-            steps = await missing(connection, location, migrations)
-            try:
-                if steps:
-                    await connection.execute(script_of(steps[0], location.schema))
-            except asyncpg.InsufficientPrivilegeError as error:
-                raise _not_ready(location, steps, f"this role may not change that ({error})") from error
+    # Only who finds something to do waits for the others that do it.
+    while steps := await missing(connection, location, migrations):
+        try:
+            if _at_once(steps):
+                await _together(connection, location, migrations)
+            else:
+                await _beside(location, migrations)
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise _not_ready(location, steps, f"this role may not change that ({error})") from error
+
+
+async def _together(connection: Connection, location: Location, migrations: Sequence[Migration]) -> None:
+    """Carry out what is next in one transaction."""
+    async with connection.transaction(isolation="read_committed"):
+        await connection.execute(sql("lock_migrations", location.schema), location.schema)
+        steps = _at_once(await missing(connection, location, migrations))
+        if steps:
+            await connection.execute("".join(script_of(step, location.schema) for step in steps))
+
+
+async def _beside(location: Location, migrations: Sequence[Migration]) -> None:
+    """Build an index, while everybody else goes on.
+
+    Raises:
+        StoreLocationError: there is only a way through a pooler that shares sessions.
+    """
+    straight = location.straight
+    if await shares_sessions(straight.options(), within=CONNECT_WITHIN):
+        message = (
+            f"{straight.shown} leads through a pooler that gives each transaction another session, and an index has to "
+            "be built in one: give POSTLUDE_DIRECT_URL the address of the database itself."
+        )
+        raise StoreLocationError(message)
+    # It takes as long as the table is long, and as the oldest transaction in the database stays open.
+    builder = await connected(straight.options(), within=CONNECT_WITHIN, answers_within=None)
+    try:
+        await builder.execute("SET statement_timeout = 0; SET lock_timeout = 0")
+        # Asked for again and again: who waited for it in a statement would be waited for by who builds. And it is
+        # another lock than that of the other steps, for which others may be waiting in such a way.
+        while not await builder.fetchval(sql("try_lock_building", location.schema), location.schema):
+            await pause(LOOK_AGAIN)
+        steps = await missing(builder, location, migrations)
+        if steps and not _at_once(steps):
+            for statement in filter(None, script_of(steps[0], location.schema).split(";\n")):
+                await builder.execute(statement)
+    finally:
+        await builder.close()  # and the lock falls
 
 
 async def check(connection: Connection, location: Location, migrations: Sequence[Migration] = MIGRATIONS) -> None:
@@ -75,11 +121,37 @@ async def missing(
     return [migration for migration in migrations if migration.version > found]
 
 
+def _at_once(steps: Sequence[Migration]) -> Sequence[Migration]:
+    """Those of the missing steps that are carried out in the next transaction; none, if the next has none.
+
+    All of them where nothing is there yet: nobody is in the way. Else one by itself: one that locks the jobs and then
+    the workers would wait for claims that wait for it.
+    """
+    if steps and steps[0].version == 1:
+        return [step._replace(beside=False) for step in steps]
+    return [step for step in steps[:1] if not step.beside]
+
+
 def script_of(migration: Migration, schema: str) -> str:
-    """All statements of one step; the first one makes the schema, too."""
+    """All statements of one step, each at the end of a line; the first step makes the schema, too."""
     create = sql("create_schema", schema) if migration.version == 1 else ""
+    statements = sql(f"migrations/{migration.version:04}", schema)
+    if not migration.beside:
+        statements = statements.replace(" CONCURRENTLY", "")
     note = sql("add_migration", schema).replace("$1", str(migration.version)).replace("$2", str(migration.needs))
-    return f"{create}{sql(f'migrations/{migration.version:04}', schema)}\n{note.rstrip()};\n"
+    return f"{create}{statements}\n{note.rstrip()};\n"
+
+
+def whole_script(steps: Sequence[Migration], schema: str) -> str:
+    """All that `migrate` would do, for a person to carry out: statements outside of a transaction where it has none."""
+    lock = sql("lock_migrations", schema).strip().replace("$1", f"'{schema}'")
+    script = ""
+    while steps:
+        together = _at_once(steps)
+        statements = "".join(script_of(step, schema) for step in together or steps[:1])
+        script += f"BEGIN;\n{lock};\n{statements}COMMIT;\n" if together else statements
+        steps = steps[len(together or steps[:1]) :]
+    return script
 
 
 async def version_of(connection: Connection, schema: str) -> tuple[int, int]:

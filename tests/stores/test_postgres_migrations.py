@@ -1,0 +1,110 @@
+"""An index of a table that is in use is built beside all writes, whatever happens meanwhile."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from postlude.errors import StoreError
+from postlude.stores.contract import Store
+from postlude.stores.postgres import PostgresStore
+from postlude.stores.postgres.lacking import migrate_at
+from postlude.stores.postgres.location import Location
+from tests.stores.making import queued
+from tests.stores.places import HASTY
+
+BUILDING = """
+SELECT pid FROM pg_stat_activity
+WHERE wait_event_type = 'Lock' AND query ILIKE '%CREATE INDEX%' AND position($1 in query) > 0
+"""
+VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)"
+
+
+@pytest.fixture
+async def admin(postgres: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(postgres)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def place(postgres: str, admin: asyncpg.Connection) -> AsyncIterator[Location]:
+    location = Location(postgres, f"s{uuid.uuid4().hex}")
+    yield location
+    await admin.execute(f"DROP SCHEMA {location.schema} CASCADE")
+
+
+@pytest.fixture
+async def store(place: Location, admin: asyncpg.Connection) -> AsyncIterator[Store]:
+    """Of a process of a release that does not know the last migration, which runs."""
+    store = PostgresStore(place, patience=HASTY)
+    await store.open()
+    await store.insert([queued()])
+    await admin.execute(f"DROP INDEX {place.schema}.jobs_of_key")
+    await admin.execute(f"DELETE FROM {place.schema}.migrations WHERE version = 5")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def held_up(postgres: str, place: Location, store: Store) -> AsyncIterator[asyncpg.Connection]:
+    """A transaction that has written, and stays open until its connection is closed."""
+    connection = await asyncpg.connect(postgres)
+    await connection.execute(f"BEGIN; UPDATE {place.schema}.jobs SET run_at = 2")
+    yield connection
+    await connection.close()
+
+
+async def builder(admin: asyncpg.Connection, place: Location) -> int:
+    """The process of the server that builds the index, when it waits."""
+    async with asyncio.timeout(10):
+        while True:
+            pid: int | None = await admin.fetchval(BUILDING, place.schema)
+            if pid is not None:
+                return pid
+
+
+async def versions(admin: asyncpg.Connection, place: Location) -> list[int]:
+    return [row[0] for row in await admin.fetch(f"SELECT version FROM {place.schema}.migrations ORDER BY version")]
+
+
+async def test_jobs_are_added_while_it_is_built(
+    store: Store, place: Location, admin: asyncpg.Connection, held_up: asyncpg.Connection
+) -> None:
+    building = asyncio.create_task(migrate_at(place))
+    await builder(admin, place)
+    await asyncio.wait_for(store.insert([queued()]), 5)
+    assert not building.done()
+    await held_up.close()
+    await asyncio.wait_for(building, 10)
+    assert await admin.fetchval(VALID, f"{place.schema}.jobs_of_key")
+    assert await versions(admin, place) == [1, 2, 3, 4, 5]
+
+
+async def test_one_that_was_cut_off_is_built_again(
+    store: Store, place: Location, admin: asyncpg.Connection, held_up: asyncpg.Connection
+) -> None:
+    building = asyncio.create_task(migrate_at(place))
+    await admin.execute("SELECT pg_terminate_backend($1)", await builder(admin, place))
+    with pytest.raises(StoreError):
+        await building
+    assert await admin.fetchval(VALID, f"{place.schema}.jobs_of_key") is False, "that is what is left of it"
+    assert await versions(admin, place) == [1, 2, 3, 4]
+    await held_up.close()
+    await migrate_at(place)
+    assert await admin.fetchval(VALID, f"{place.schema}.jobs_of_key")
+    assert await versions(admin, place) == [1, 2, 3, 4, 5]
+
+
+async def test_of_many_that_start_at_once_one_builds_it(
+    store: Store, place: Location, admin: asyncpg.Connection, held_up: asyncpg.Connection
+) -> None:
+    starting = [asyncio.create_task(migrate_at(place)) for _ in range(4)]
+    await builder(admin, place)
+    assert len(await admin.fetch(BUILDING, place.schema)) == 1
+    await held_up.close()
+    await asyncio.wait_for(asyncio.gather(*starting), 10)
+    assert await admin.fetchval(VALID, f"{place.schema}.jobs_of_key")
+    assert await versions(admin, place) == [1, 2, 3, 4, 5]
