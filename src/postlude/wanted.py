@@ -41,7 +41,8 @@ class Wanted(TypedDict, total=False):
     ended_since: Moment | None
     """Ended then or later."""
     text: str | None
-    """With this text in the arguments, the failure or the reason, whatever the case of the letters A to Z."""
+    """With this text in the arguments, the failure or the reason, as they are stored and with nothing masked, whatever
+    the case of the letters A to Z."""
 
 
 _NAMES: Final = tuple(Wanted.__annotations__)

@@ -24,6 +24,8 @@ from postlude.stores.gate import AuditLine
 from postlude.stores.seeing import WorkerReport
 from postlude.testing import Worker, worker
 from postlude.views import Argument, Need, Views
+from postlude.views.jobs import JobPage
+from postlude.views.texts import PORTION, PORTIONS
 from postlude.views.values import readable
 from tests.face.conftest import Make, ended
 from tests.stores.making import queued, staged
@@ -307,6 +309,54 @@ async def test_a_search_finds_what_is_shown_and_no_secret(durable: Postlude, wor
     assert await found("refused") == [failed.id]
     assert await found("hunter2") == []
     assert await found(SECRET) == []
+
+
+async def test_what_a_search_says_is_the_same_whatever_is_masked(durable: Postlude, work: Worker) -> None:
+    """The page, where it goes on, and the numbers: a guess that is right is answered as one that is wrong."""
+    await durable.enqueue_many(sign_in, [("anna", SECRET)] * 60)
+    views = views_of(durable)
+
+    async def said(text: str) -> tuple[object, ...]:
+        page = await views.jobs(Filter(text=text), limit=10)
+        counts = await views.counts(Filter(text=text))
+        return [row.id for row in page.rows], page.older, page.newer, page.partial, counts
+
+    for right, wrong in (
+        (SECRET, "hunter3"),
+        (SECRET[:3], "xyz"),
+        (f'"{SECRET[0]}', '"q'),
+        ('"args": ["anna", "h', "zz"),
+    ):
+        assert await said(right) == await said(wrong)
+    rows, *_, counts = await said("masked")
+    assert (len(rows), counts.total) == (10, 60), "that is shown of each, whatever it is"  # type: ignore[arg-type, attr-defined]
+
+
+async def test_a_search_for_text_goes_through_all_there_and_back(durable: Postlude, work: Worker) -> None:
+    jobs = await durable.enqueue_many(
+        sign_in, [(f"{'odd' if number % 7 else 'seven'} {number}", "x") for number in range(250)]
+    )
+    views, wanted = views_of(durable), Filter(text="SEVEN")
+    expected = [job.id for number, job in enumerate(jobs) if not number % 7][::-1]
+    pages: list[JobPage] = []
+    place: str | None = None
+    while not pages or place is not None:
+        pages.append(await views.jobs(wanted, limit=10, place=place))
+        place = pages[-1].older
+    assert [row.id for page in pages for row in page.rows] == expected
+    back = await views.jobs(wanted, limit=10, place=pages[2].newer, newer=True)
+    assert back.rows == pages[1].rows
+    assert await views.ids(wanted) == expected
+
+
+async def test_a_search_for_text_looks_at_so_many_at_a_time(durable: Postlude, work: Worker) -> None:
+    await durable.enqueue(sign_in, "first", "x")
+    await durable.enqueue_many(sign_in, [("other", "x")] * PORTION * PORTIONS)
+    views, wanted = views_of(durable), Filter(text="first")
+    page, counts = await views.jobs(wanted), await views.counts(wanted)
+    assert (page.rows, page.partial, counts.text()) == ([], True, "0+")
+    (row,) = (await views.jobs(wanted, place=page.older)).rows
+    assert [row.id] == await views.ids(wanted)
 
 
 async def test_counts_for_people(durable: Postlude, work: Worker) -> None:

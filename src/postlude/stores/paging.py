@@ -98,10 +98,10 @@ class Search(NamedTuple):
         elif edge is not None:
             ahead = edge - 1 if self.newer else edge + 1
         behind = self._behind(jobs)
-        records = [record for _, record in jobs]
         if self.newer:
-            return Found(records[::-1], self._written(behind), self._written(ahead))
-        return Found(records, self._written(ahead), self._written(behind))
+            jobs, ahead, behind = jobs[::-1], behind, ahead
+        places = [self._place(number) for number, _ in jobs]
+        return Found([record for _, record in jobs], self._written(ahead), self._written(behind), places)
 
     def _behind(self, jobs: Sequence[tuple[int, Record]]) -> int | None:
         if self.place is None:
@@ -111,8 +111,9 @@ class Search(NamedTuple):
         return self.place + 1 if self.newer else self.place - 1
 
     def _written(self, number: int | None) -> Place | None:
-        if number is None:
-            return None
+        return None if number is None else self._place(number)
+
+    def _place(self, number: int) -> Place:
         return f"{'i' if self.ways[0].by_id else 's'}{number:x}"
 
 

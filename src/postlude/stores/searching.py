@@ -5,6 +5,7 @@ Searching
         or from an end, and gives at most `limit` of those that match: the newest, or with `newer` the nearest that are
         newer than the place. They come newest first either way. `Found.older` and `Found.newer` are where the pages
         beside it begin; None says that there is nothing more on that side. A page may be empty and have one beside it.
+        One that ended with any of its records would have the page beside it begin at that one's place (`Found.places`).
     55. **Every job once.** Whoever goes on from `Found.older` until it is None has seen each job that matches and was
         there when the first page was read, once, whatever was added or removed meanwhile, unless it changed so that it
         matches no more. So has who goes the other way.
@@ -44,6 +45,9 @@ class Found(NamedTuple):
     """Where the page of older jobs begins; None: there are none."""
     newer: Place | None
     """Where the page of newer jobs ends; None: there are none, as far as was known when the search began."""
+    places: Sequence[Place] = ()
+    """Of each record: where the page of older jobs begins if this is the last of its page, and that of newer ones ends
+    if it is the first."""
 
 
 class Tally(NamedTuple):

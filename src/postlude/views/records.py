@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from postlude.context import read_origin
 from postlude.errors import UnknownTask
@@ -121,14 +122,18 @@ def view_of(found: All, known: Known) -> JobView:
 
 
 def text_shown(record: Record, known: Known) -> str:
-    """All that a search for a text may find of a job: what is shown."""
+    """Where a search looks for a text in a job: what is shown of it, arguments as JSON."""
     shown = known.shown(record.task, record.arguments)
     arguments, _ = _arguments(record, shown)
     failure = record.failure
-    parts = [f"{each.name} {each.value}" for each in arguments]
+    parts = [f"{each.name} {_as_text(each.value)}" for each in arguments]
     parts += [] if failure is None else [failure.type, shown.text(failure.message), shown.text(failure.traceback)]
     parts += [] if record.reason is None else [shown.text(record.reason)]
     return "\n".join(parts)
+
+
+def _as_text(value: Any) -> str:  # noqa: ANN401 - JSON
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _note(record: Record, shown: Shown) -> str | None:

@@ -16,10 +16,11 @@ from postlude.views.jobs import Counts, JobPage
 from postlude.views.overview import Overview
 from postlude.views.places import ScheduleView, WorkersView, WorkerView
 from postlude.views.queues import queues_view
-from postlude.views.records import All, Known, row_of, text_shown
+from postlude.views.records import All, Known, row_of
 from postlude.views.records import view_of as job_view
 from postlude.views.tasks import About, limits_of
 from postlude.views.tasks import view_of as task_view
+from postlude.views.texts import search_shown
 from postlude.wanted import id_of
 
 if TYPE_CHECKING:
@@ -124,19 +125,17 @@ class Views:
         if not is_whole(limit, 1, MOST_ROWS):
             message = f"limit: expected a whole number from 1 to {MOST_ROWS:,}, got {limit!r}."
             raise UnknownValue(message)
-        searching = (await self._store()).searching
         backwards = newer and place is not None
-        found = await searching.search(wanted, limit=limit, place=place, newer=backwards)
+        found = await self._found(wanted, limit, place, newer=backwards)
         if backwards and found.newer is None:
             backwards = False  # the first page, and a full one
-            found = await searching.search(wanted, limit=limit)
-        records = self._that_show(wanted, found)
+            found = await self._found(wanted, limit)
         ahead = found.newer if backwards else found.older
         return JobPage(
-            rows=[row_of(record, self._known) for record in records],
+            rows=[row_of(record, self._known) for record in found.records],
             older=found.older,
             newer=found.newer,
-            partial=len(records) < limit and ahead is not None,
+            partial=len(found.records) < limit and ahead is not None,
         )
 
     async def ids(self, wanted: Filter) -> list[UUID]:
@@ -155,24 +154,21 @@ class Views:
             place = page.older
 
     async def counts(self, wanted: Filter = EVERYTHING, *, most: int = MOST) -> Counts:
-        """How many match in each state, up to a number; with a text up to 1,000 together."""
-        searching = (await self._store()).searching
+        """How many match in each state, up to a number; with a text, of the newest that one page looks at."""
         states = [state for state in JobState if not wanted.states or state in wanted.states]
         if wanted.text is None:
-            tally = await searching.tally(wanted, most=most)
+            tally = await (await self._store()).searching.tally(wanted, most=most)
             return Counts({state: tally.counts.get(state, 0) for state in states}, tally.more)
-        # What the store counts would tell whether a secret is there.
-        found = await searching.search(wanted, limit=MOST_ROWS)
-        seen = [record.state for record in self._that_show(wanted, found)]
+        found = await self._found(wanted, MOST_ROWS)
+        seen = [record.state for record in found.records]
         more = frozenset(states) if found.older is not None else frozenset()
         return Counts({state: seen.count(state) for state in states}, more)
 
-    def _that_show(self, wanted: Filter, found: Found) -> list[Record]:
-        """Those in which a text is found that is asked for: in what is shown of them."""
+    async def _found(self, wanted: Filter, limit: int, place: str | None = None, *, newer: bool = False) -> Found:
+        searching = (await self._store()).searching
         if wanted.text is None:
-            return [*found.records]
-        text = wanted.text.lower()
-        return [record for record in found.records if text in text_shown(record, self._known).lower()]
+            return await searching.search(wanted, limit=limit, place=place, newer=newer)
+        return await search_shown(searching, wanted, self._known, limit=limit, place=place, newer=newer)
 
     async def job(self, job_id: UUID | str) -> JobView:
         """All that is known of a job.

@@ -147,6 +147,12 @@ async def test_clause_54_there_and_back(store: Store, shelf: Shelf) -> None:
     second = await search(Filter(), limit=10, place=first.older)
     third = await search(Filter(), limit=10, place=second.older)
     assert ids(first) + ids(second) + ids(third) == [job.id for job in shelf.that()][:30]
+    for wanted in (Filter(), Filter(since=START)):
+        whole = await search(wanted, limit=60)
+        page = await search(wanted, limit=5, place=whole.places[9])
+        assert (page.records, page.places) == (whole.records[10:15], whole.places[10:15])
+        page = await search(wanted, limit=5, place=whole.places[9], newer=True)
+        assert (page.records, page.places) == (whole.records[4:9], whole.places[4:9])
     back = await search(Filter(), limit=10, place=third.newer, newer=True)
     assert ids(back) == ids(second)
     again = await search(Filter(), limit=10, place=back.older)
