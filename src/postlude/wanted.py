@@ -66,15 +66,32 @@ def filter_of(wanted: Wanted, registry: Registry, now: float) -> Filter:
     task, chain = wanted.get("task"), wanted.get("chain")
     return Filter(
         _states(wanted.get("state", ())),
-        None if task is None else registry.name_of(task),
+        text_of("task", None if task is None else registry.name_of(task)),
         None if chain is None else id_of(chain),
-        queue=_text("queue", wanted.get("queue")),
-        key=_text("key", wanted.get("key")),
+        queue=text_of("queue", wanted.get("queue")),
+        key=text_of("key", wanted.get("key")),
         since=_moment("since", wanted.get("since"), now),
         until=_moment("until", wanted.get("until"), now),
         ended_since=_moment("ended_since", wanted.get("ended_since"), now),
-        text=_text("text", wanted.get("text")) or None,
+        text=text_of("text", wanted.get("text")) or None,
     )
+
+
+def text_of(name: str, value: object) -> str | None:
+    """The text that is given, as stores of every kind can be asked for it; None stays None.
+
+    Args:
+        name: what it is called.
+        value: what is given.
+
+    Raises:
+        UnknownValue: it is none.
+    """
+    if value is None or (isinstance(value, str) and "\0" not in value):
+        return value
+    expected = "text without the character NUL" if isinstance(value, str) else "text"
+    message = f"{name}: expected {expected}, got {value!r}."
+    raise UnknownValue(message)
 
 
 def id_of(job_id: UUID | str) -> UUID:
@@ -99,13 +116,6 @@ def _states(state: JobState | str | Iterable[JobState | str]) -> frozenset[JobSt
             message = f"Expected one of {', '.join(repr(known.value) for known in JobState)}, got {each!r}."
             raise UnknownValue(message)
     return frozenset(map(JobState, given))
-
-
-def _text(name: str, value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    message = f"{name}: expected text, got {value!r}."
-    raise UnknownValue(message)
 
 
 def _moment(name: str, value: object, now: float) -> float | None:

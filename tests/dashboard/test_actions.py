@@ -136,6 +136,7 @@ def test_queues_tasks_and_everything_are_paused_and_resumed(visited: Visited) ->
         assert said(visited, visited.post("queues/resume", **what)) == f"Not paused any more: {named}."
     assert "it is not known here" in said(visited, visited.post("queues/pause", task="acted:mial", page="tasks"))
     assert "Expected queue=" in said(visited, visited.post("queues/resume"))
+    assert visited.post("queues/pause", task="a\0b").status_code == 400
     done = [(what, named) for named in ("queue mail", "everything") for what in ("pause", "resume")]
     assert written(visited) == [("ada", *each) for each in done]
 

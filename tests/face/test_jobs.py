@@ -284,6 +284,9 @@ async def test_what_is_no_moment_or_no_text(closing: Closing) -> None:
         assert str(raised.value) == f"since: expected {expected}, got {moment!r}."
     with pytest.raises(UnknownValue, match=r"queue: expected text, got 5\."):
         await durable.jobs.count(queue=5)  # type: ignore[arg-type]
+    for name in ("task", "queue", "key", "text"):
+        with pytest.raises(UnknownValue, match=rf"{name}: expected text without the character NUL, got 'a\\x00b'\."):
+            await durable.jobs.list(**{name: "a\0b"})  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"staet is no option: did you mean state\?"):
         await durable.jobs.list(staet="queued")  # type: ignore[call-arg]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from postlude.wanted import text_of
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -27,12 +29,20 @@ class Asked(NamedTuple):
     """What the form had; empty where nothing is changed."""
 
     def query(self, name: str) -> str:
-        """A value from the address; empty if there is none."""
-        return self.request.query_params.get(name, "").strip()[:ANYTHING]
+        """A value from the address; empty if there is none.
+
+        Raises:
+            UnknownValue: no store can have it.
+        """
+        return _text(name, self.request.query_params.get(name, ""))
 
     def field(self, name: str) -> str:
-        """A value of the form; empty if there is none."""
-        return next(iter(self.form.get(name, ())), "").strip()[:ANYTHING]
+        """A value of the form; empty if there is none.
+
+        Raises:
+            UnknownValue: no store can have it.
+        """
+        return _text(name, next(iter(self.form.get(name, ())), ""))
 
     def path(self, name: str) -> str:
         """A part of the address."""
@@ -45,3 +55,7 @@ class Page(NamedTuple):
     path: str
     answer: Callable[[Asked], Awaitable[Response]]
     changes: bool = False
+
+
+def _text(name: str, value: str) -> str:
+    return (text_of(name, value) or "").strip()[:ANYTHING]
