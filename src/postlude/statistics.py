@@ -5,6 +5,7 @@ A histogram is a count for each of `BOUNDS`, and one for what is above the last.
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -66,8 +67,10 @@ class Tallies:
     """
 
     def __init__(self) -> None:
+        # Always the same list: whoever has it at hand while others add up what is in it appends to no other.
         self._noted: list[tuple[str, str, float, float | None, float | None]] = []
         self._rows: dict[tuple[int, str], list[int]] = {}
+        self._adding_up = threading.Lock()
         self.told: Callable[[str, str, float | None, float | None], object] | None = None
         """Told at once of each thing that is noted, but not of when; in the same thread. None: nobody asks for that."""
 
@@ -84,13 +87,18 @@ class Tallies:
         self._noted.append((task, measure, at, waited, took))
         if self.told is not None:
             self.told(task, measure, waited, took)
-        if len(self._noted) >= _FOLDED_AT:
-            self._fold()
+        # Whoever adds up already leaves what comes meanwhile to the next.
+        if len(self._noted) >= _FOLDED_AT and self._adding_up.acquire(blocking=False):
+            try:
+                self._add_up()
+            finally:
+                self._adding_up.release()
 
     def take(self) -> list[Minute]:
         """All that was counted; from now on it counts anew."""
-        self._fold()
-        rows, self._rows = self._rows, {}
+        with self._adding_up:
+            self._add_up()
+            rows, self._rows = self._rows, {}
         return [
             Minute(moment, task, {name: count for name, count in zip(_NAMES, row, strict=True) if count})
             for (moment, task), row in rows.items()
@@ -98,13 +106,15 @@ class Tallies:
 
     def put_back(self, minutes: list[Minute]) -> None:
         """What was taken, and could not be written down."""
-        for minute in minutes:
-            row = self._row(minute.moment, minute.task)
-            for name, count in minute.counts.items():
-                row[_PLACES[name]] += count
+        with self._adding_up:
+            for minute in minutes:
+                row = self._row(minute.moment, minute.task)
+                for name, count in minute.counts.items():
+                    row[_PLACES[name]] += count
 
-    def _fold(self) -> None:
-        noted, self._noted = self._noted, []
+    def _add_up(self) -> None:
+        noted = self._noted[:]
+        del self._noted[: len(noted)]
         for task, measure, at, waited, took in noted:
             row = self._row(int(at) // 60 * 60, task)
             row[_PLACES[measure]] += 1

@@ -1,6 +1,9 @@
 """What a process writes down of itself: what its jobs came to, and a report every few seconds."""
 
 import asyncio
+import sys
+import threading
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +46,29 @@ def test_what_could_not_be_written_is_added_to_what_comes() -> None:
     tallies.note("app:a", "succeeded", MINUTE)
     tallies.put_back(taken)
     assert tallies.take() == [Minute(MINUTE, "app:a", {"succeeded": 2})]
+
+
+def test_what_is_noted_in_several_threads_at_once_is_counted_once() -> None:
+    tallies, threads, each = Tallies(), 4, 10_000
+    taken: list[Minute] = []
+
+    def note() -> None:
+        for _ in range(each):
+            tallies.note("app:a", "succeeded", MINUTE, 0.01, 0.01)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        noting = [threading.Thread(target=note) for _ in range(threads)]
+        for thread in noting:
+            thread.start()
+        while any(thread.is_alive() for thread in noting):
+            taken += tallies.take()
+    finally:
+        sys.setswitchinterval(before)
+    taken += tallies.take()
+    sums = sum((Counter(minute.counts) for minute in taken), Counter[str]())
+    assert sums == {"succeeded": threads * each, "start:1": threads * each, "run:1": threads * each}
 
 
 def test_calls_without_a_job_are_counted_from_what_is_told() -> None:
