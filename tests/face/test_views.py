@@ -21,9 +21,10 @@ from postlude.masking import MASKED
 from postlude.pauses import Pause
 from postlude.stores.contract import Filter, Store
 from postlude.stores.gate import AuditLine
-from postlude.stores.seeing import WorkerReport
+from postlude.stores.seeing import Waiting, WorkerReport, WorkerRow
 from postlude.testing import Worker, worker
 from postlude.views import Argument, Need, Views
+from postlude.views.attention import needs_in
 from postlude.views.jobs import JobPage
 from postlude.views.texts import PORTION, PORTIONS
 from postlude.views.values import readable
@@ -463,6 +464,26 @@ async def test_a_command_that_looks_is_no_worker(durable: Postlude, work: Worker
     store = await store_of(durable)
     await store.insert([queued(run_at=work.now.timestamp() - 1)])
     assert "no_worker" in {need.kind for need in await views_of(durable).needs()}
+
+
+async def test_one_of_a_former_release_may_run_anything(durable: Postlude, work: Worker) -> None:
+    store, views = await store_of(durable), views_of(durable)
+    (row,) = await store.seeing.workers()
+    facts = await views._facts(store)
+    waits = [Waiting("default", "other:gone", due=1, due_since=facts.now - 400), Waiting("default", f"{NAME}:refuse")]
+    former = row._replace(reports=False)
+
+    def needs(*workers: WorkerRow) -> set[str]:
+        return {need.kind for need in needs_in(facts._replace(waiting=waits, workers=workers))}
+
+    assert (row.reports, former.report) == (True, None)
+    assert needs(row) == {"no_worker", "unresolvable"}
+    # Whether it knows a task cannot be told: what is not known here either is said to be nobody's.
+    assert needs(former) == {"unresolvable"}
+    waits[0] = waits[0]._replace(task=f"{NAME}:refuse")
+    assert needs(former) == {"waiting"}
+    assert needs(former, row._replace(report=REPORT._replace(unknown=[f"{NAME}:refuse"]))) == {"waiting"}
+    assert needs(former._replace(alive=False)) == needs(former._replace(stopping=True)) == {"no_worker"}
 
 
 async def test_workers(durable: Postlude, work: Worker) -> None:

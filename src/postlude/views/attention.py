@@ -55,6 +55,11 @@ class Facts(NamedTuple):
 
     @property
     def reports(self) -> list[WorkerReport]:
+    @property
+    def mute(self) -> int:
+        """How many live of a release that says nothing of itself: they may run jobs, and of any task."""
+        return sum(row.alive and not row.stopping and not row.reports for row in self.workers)
+
         """What the living workers have said lately."""
         rows = (row for row in self.workers if row.alive and not is_silent(row, self.now))
         return [row.report for row in rows if row.report is not None]
@@ -62,8 +67,8 @@ class Facts(NamedTuple):
     def unresolvable(self) -> set[str]:
         """The tasks with jobs that wait, and that no living worker knows."""
         names = {each.task for each in self.waiting if each.due or each.later or each.behind}
-        if not self.living:
-            return {name for name in names if not self.knows(name)}
+        if self.mute or not self.living:
+            names = {name for name in names if not self.knows(name)}
         return {name for name in names if all(name in report.unknown for report in self.living)}
 
 
@@ -105,7 +110,7 @@ def needs_in(facts: Facts) -> list[Need]:
 
 def _no_worker(facts: Facts) -> Iterator[Need]:
     due = sum(each.due for each in facts.waiting)
-    if due and not facts.living:
+    if due and not facts.living and not facts.mute:
         since = min((each.due_since for each in facts.waiting if each.due_since is not None), default=None)
         text = f"{_jobs(due)} could run, and no worker is alive."
         yield Need("no_worker", text, "postlude worker main:app", count=due, since=since, grave=True)
@@ -157,7 +162,7 @@ def _by_task(records: Sequence[Record], kind: str, text: str) -> Iterator[Need]:
 def _late(facts: Facts) -> Iterator[Need]:
     """Where workers live and something has been due for long; not for what is paused."""
     pauses, unresolvable = Pauses(facts.pauses), facts.unresolvable()
-    for each in facts.waiting if facts.living else ():
+    for each in facts.waiting if facts.living or facts.mute else ():
         if each.due_since is None or facts.now - each.due_since <= LATE_AFTER or each.task in unresolvable:
             continue
         if not pauses.cover(each.queue, each.task):

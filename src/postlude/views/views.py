@@ -104,7 +104,7 @@ class Views:
             oldest_due=min((each.due_since for each in facts.waiting if each.due_since is not None), default=None),
             running=running[:MOST_RUNNING],
             running_count=sum(report.running for report in facts.reports),
-            workers=len(facts.living),
+            workers=len(facts.living) + facts.mute,
             needs=needs_in(facts),
         )
 

@@ -107,6 +107,7 @@ async def test_clause_59_the_last_report(store: Store, owner: int) -> None:
     await store.announce_stop(owner)
     (row,) = await store.seeing.workers()
     assert row == silent._replace(report=REPORT, reported_at=NOW, stopping=True)
+    assert row.reports
     await store.seeing.report_worker(owner + 1, REPORT, now=NOW)
     assert len(await store.seeing.workers()) == 1
 

@@ -103,6 +103,7 @@ def _worker_of(row: asyncpg.Record) -> WorkerRow:
         row["reported_at"],
         report_of(row["report"]),
         alive=row["alive"],
+        reports=row["report"] is not None,
     )
 
 

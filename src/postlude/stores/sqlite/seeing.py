@@ -75,7 +75,15 @@ class Seeing:
         rows: list[Row] = connection.execute(sql("seeing/workers")).fetchall()
         return [
             WorkerRow(
-                worker, host, pid, since, bool(stopping), at, report_of(text), alive=not self._liveness.is_dead(worker)
+                worker,
+                host,
+                pid,
+                since,
+                bool(stopping),
+                at,
+                report_of(text),
+                alive=not self._liveness.is_dead(worker),
+                reports=text is not None,
             )
             for worker, host, pid, since, stopping, at, text in rows
         ]
