@@ -54,12 +54,12 @@ class Facts(NamedTuple):
         return [row.report for row in rows if row.report is not None and row.report.runs_jobs]
 
     @property
-    def reports(self) -> list[WorkerReport]:
-    @property
     def mute(self) -> int:
         """How many live of a release that says nothing of itself: they may run jobs, and of any task."""
         return sum(row.alive and not row.stopping and not row.reports for row in self.workers)
 
+    @property
+    def reports(self) -> list[WorkerReport]:
         """What the living workers have said lately."""
         rows = (row for row in self.workers if row.alive and not is_silent(row, self.now))
         return [row.report for row in rows if row.report is not None]
