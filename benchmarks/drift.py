@@ -18,7 +18,6 @@ from benchmarks.rounds import Figure, column
 from postlude import schedule
 from postlude.clock import wait
 from postlude.enlistment import Enlistment
-from postlude.events import Events
 from postlude.job import JobState
 from postlude.places import Places
 from postlude.process import Process
@@ -29,6 +28,7 @@ from postlude.settings import Concurrency
 from postlude.statistics import Tallies
 from postlude.stores import open_store
 from postlude.stores.contract import Filter
+from postlude.telling import Events
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from postlude.admitted import Ended
     from postlude.calls import Call
     from postlude.clock import Clock
-    from postlude.events import Events
     from postlude.job import Outcome
     from postlude.places import Places
     from postlude.settling import Settling
     from postlude.stores.contract import Store
+    from postlude.telling import Events
 
 
 class Attempts:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from postlude.calls import Call
-    from postlude.events import Events
+    from postlude.telling import Events
 
 MAX_CARRIED: Final = 4_096
 """Bytes of one value as JSON: it is stored with every job."""

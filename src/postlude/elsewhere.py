@@ -23,7 +23,6 @@ from postlude.clock import SystemClock, machine_time
 from postlude.context import CARRY, CurrentJob, enter
 from postlude.dependencies import Resolver
 from postlude.errors import CallError, InstallError, TaskDeclarationError, UnknownTask
-from postlude.events import Events
 from postlude.executors.completed import CompletedExecutor, completed
 from postlude.executors.contract import Sent, Work, failed, resolve
 from postlude.executors.futures import WAITING
@@ -35,6 +34,7 @@ from postlude.executors.threads import ThreadExecutor, call
 from postlude.registry import Registry, attribute, import_tasks
 from postlude.stacks import answer
 from postlude.tasks import importable_name, is_async
+from postlude.telling import Events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

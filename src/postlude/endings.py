@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from postlude.admitted import Admitted
     from postlude.calls import Call
     from postlude.clock import Clock
-    from postlude.events import Events
     from postlude.job import Claim, Outcome, Settlement
     from postlude.settling import Settling
+    from postlude.telling import Events
 
 GIVEN_BACK: Final = Interrupted("it was given back, for another process or for later")
 

@@ -19,8 +19,8 @@ from postlude.loops import in_background
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from postlude.events import Events
     from postlude.stores.contract import Store
+    from postlude.telling import Events
 
 WAIT_FOR: Final = 2.0
 """Seconds that whoever needs the new id waits at most for somebody else who is about to get it."""

@@ -1,19 +1,13 @@
-"""What happened, said once: the engine emits, logs and metrics subscribe."""
+"""What happened, said once, in values: the engine emits them, and logs and metrics hear of them by `telling.py`."""
 
 # Not with annotations as text, as in `job.py`.
 
-import traceback
-from collections import Counter
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple
 from uuid import UUID
 
 from postlude.job import Failure, Outcome
-
-T = TypeVar("T", bound=tuple[Any, ...])
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class AttemptFailed(NamedTuple):
@@ -319,96 +313,3 @@ Told = Callable[[Outcome, float], None]
 """Told what an attempt came to, and the seconds that it ran. Not told of one that could not begin after all."""
 Observer = Callable[[Begun], Told]
 """Looks at each attempt from its beginning to its end, on the event loop."""
-
-
-Mask = Callable[[str, str | None], Callable[[str], str]]
-"""Gives what masks a text of a job, for the name of its task, and the arguments of its call as they are stored."""
-
-
-class Events:
-    """Where events are emitted and heard.
-
-    Args:
-        mask: gives what masks the texts of events and outcomes; None: they stay as they are.
-    """
-
-    def __init__(self, mask: Mask | None = None) -> None:
-        self._mask = mask
-        self._subscribers: list[Callable[[Event], object]] = []
-        self.observers: tuple[Observer, ...] = ()
-        """Those who look at each attempt. Most often there are none, and then an attempt costs nothing more."""
-        self.counts: Counter[str] = Counter()
-        """How many events of each kind there were in this process, by the name of their class.
-
-        `SubscriberFailed` counts how often telling a subscriber, or an observer, raised.
-        """
-
-    def subscribe(self, subscriber: Callable[[Event], object]) -> Callable[[], None]:
-        """Hear every event, in the thread that emits it; the returned function ends that."""
-        self._subscribers.append(subscriber)
-        return lambda: self._subscribers.remove(subscriber)
-
-    def observe(self, observer: Observer) -> None:
-        """Look at each attempt that begins from now on; once, however often the same observer asks."""
-        if observer not in self.observers:
-            self.observers = (*self.observers, observer)
-
-    def subscribe_to_attempts(self, subscriber: Callable[[Event], object]) -> None:
-        """Hear every event, and `AttemptEnded` among them."""
-        self.subscribe(subscriber)
-        self.observe(self._say_its_end)
-
-    def _say_its_end(self, begun: Begun) -> Told:
-        def told(outcome: Outcome, ran: float) -> None:
-            kind = type(outcome).__name__.lower()
-            self.emit(
-                AttemptEnded(
-                    begun.job_id, begun.task, begun.attempt, kind, begun.waited, ran, begun.stored, begun.origin
-                )
-            )
-
-        return told
-
-    def emit(self, event: Event, arguments: str | None = None) -> None:
-        """Count it, and tell every subscriber. One that raises keeps nobody else, and no job, from going on.
-
-        What they are told is masked as a page would show it, but for an exception itself.
-
-        Args:
-            event: what happened.
-            arguments: of the job that it is about, as they are stored: its texts may repeat their secrets.
-        """
-        self.counts[type(event).__name__] += 1
-        event = self.masked(event, getattr(event, "task", ""), arguments)
-        for subscriber in tuple(self._subscribers):
-            self.guarded(subscriber, event)
-
-    def masked(self, told: T, task: str, arguments: str | None) -> T:
-        """An event or an outcome whose reason and failure are masked, for those who look from outside."""
-        if self._mask is None or not (hasattr(told, "reason") or hasattr(told, "failure")):
-            return told
-        found = self.guarded(lambda mask: _masked(told, mask(task, arguments)), self._mask)
-        return _masked(told, _unreadable) if found is None else found
-
-    def guarded(self, told: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
-        """What `told` returns; None if it raised, which harms nobody."""
-        try:
-            return told(*args, **kwargs)
-        except Exception:  # noqa: BLE001 - it may be the log itself that fails: what is left is stderr
-            self.counts["SubscriberFailed"] += 1
-            traceback.print_exc()
-            return None
-
-
-def _masked(told: T, mask: Callable[[str], str]) -> T:
-    changed: dict[str, Any] = {}
-    for name in ("reason", "failure", "message", "traceback"):
-        found = getattr(told, name, None)
-        if found is not None:
-            changed[name] = _masked(found, mask) if isinstance(found, Failure) else mask(found)
-    masked: T = told._replace(**changed)  # type: ignore[attr-defined]  # a named tuple of any class
-    return masked
-
-
-def _unreadable(_: str) -> str:
-    return "[what was said here could not be masked]"

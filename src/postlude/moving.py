@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from postlude.clock import pause
 from postlude.errors import StoreError, StoreUnavailable
-from postlude.events import Events
 from postlude.job import ENDS, JobState
 from postlude.relay import Relay
 from postlude.rescue import Rescue
 from postlude.stores.moving import PROBLEMS_SHOWN, TAKEN_BACK, Departure, MoveElsewhere, MoveRefused, Stage
+from postlude.telling import Events
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence

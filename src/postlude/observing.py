@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from postlude.admitted import Admitted
     from postlude.clock import Clock
-    from postlude.events import Events
     from postlude.job import Outcome
+    from postlude.telling import Events
 
 
 def observed(

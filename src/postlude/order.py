@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from postlude.calls import Call
     from postlude.clock import Clock
-    from postlude.events import Events
     from postlude.job import Claim, Outcome, Settlement
     from postlude.places import Places
     from postlude.stores.contract import Store
+    from postlude.telling import Events
 
 
 async def run_all(attempts: Attempts, calls: Sequence[Call]) -> bool:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from postlude.admitted import Admitted
     from postlude.clock import Clock
-    from postlude.events import Events
     from postlude.stores.contract import Store
+    from postlude.telling import Events
 
 RECORD_AFTER: Final = 1.0
 """Seconds after which a staged attempt that still runs is recorded as started, and a call that still waits for a slot

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from postlude.calls import Call
     from postlude.clock import Clock
     from postlude.enlistment import Enlistment
-    from postlude.events import Events
     from postlude.job import NewJob, Settlement
     from postlude.places import Places
     from postlude.recording import Standing
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from postlude.stores.contract import Description, Store
     from postlude.stores.notifying import Change
     from postlude.stores.seeing import WorkerReport
+    from postlude.telling import Events
 
 SETTLE_WITHIN = 2.0
 """Seconds that the last outcomes have to reach the store when the process stops, the last withdrawals too, and then the

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from postlude.admitted import Admitted
     from postlude.clock import Clock
     from postlude.duty import Duty
-    from postlude.events import Event, Events
+    from postlude.events import Event
     from postlude.settings import Concurrency, Settings
     from postlude.statistics import Tallies
     from postlude.stores.contract import Store
+    from postlude.telling import Events
     from postlude.worker import Worker
 
 LOOK_EVERY: Final = 1.0

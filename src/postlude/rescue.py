@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from postlude.clock import Clock
-    from postlude.events import Events
     from postlude.stores.contract import Store
+    from postlude.telling import Events
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at who is still alive."""

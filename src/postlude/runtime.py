@@ -13,7 +13,7 @@ from postlude import telemetry
 from postlude.adding import Adding
 from postlude.client import Jobs
 from postlude.errors import PostludeError, StoreError
-from postlude.events import CallsDiscarded, CallsUnsaved, Events, StoreFailed
+from postlude.events import CallsDiscarded, CallsUnsaved, StoreFailed
 from postlude.grace import Grace
 from postlude.handle import Job
 from postlude.job import JobState
@@ -23,6 +23,7 @@ from postlude.registry import import_tasks
 from postlude.staging import Staging, unstage
 from postlude.statistics import tallies_of
 from postlude.stores import store_of
+from postlude.telling import Events
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from postlude.clock import Clock
-    from postlude.events import Events
     from postlude.job import NewJob
     from postlude.registry import Registry
     from postlude.scheduling import ScheduledTask
     from postlude.stores.contract import Store
+    from postlude.telling import Events
 
 LOOK_EVERY: Final = 30.0
 """Seconds between two looks at most: when the system's clock is set forward, nothing else tells of it."""

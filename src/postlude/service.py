@@ -11,7 +11,7 @@ from postlude.events import ServiceFailed, StoreFailed, StoreRecovered
 from postlude.executors.contract import failure_of
 
 if TYPE_CHECKING:
-    from postlude.events import Events
+    from postlude.telling import Events
 
 RETRY_AFTER = 1.0
 """Seconds until a service that failed tries again."""

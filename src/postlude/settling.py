@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from uuid import UUID
 
-    from postlude.events import Events
     from postlude.job import Settlement
     from postlude.stores.contract import Store
+    from postlude.telling import Events
 
 FIRST_RETRY: Final = 0.1
 LAST_RETRY: Final = 2.0

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from postlude.calls import Chain
     from postlude.clock import Clock
     from postlude.definition import TaskDefinition
-    from postlude.events import Events
     from postlude.job import Terms
     from postlude.registry import Registry
+    from postlude.telling import Events
 
 _LIBRARIES = ("postlude", "fastapi", "starlette", "anyio", "asyncio", "threading", "concurrent")
 

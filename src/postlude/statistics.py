@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from postlude.clock import Clock
-    from postlude.events import Event, Events
+    from postlude.events import Event
+    from postlude.telling import Events
 
 MEASURES: Final = (
     "succeeded",

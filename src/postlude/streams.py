@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from postlude.clock import Clock
-    from postlude.events import Events
     from postlude.loglines import LogLine
     from postlude.stores.contract import Store
     from postlude.stores.watching import Glance
+    from postlude.telling import Events
     from postlude.waiting import Waiters
 
 T = TypeVar("T")

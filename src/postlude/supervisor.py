@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from postlude.clock import Clock
-    from postlude.events import Events
+    from postlude.telling import Events
 
 STEADY_AFTER: Final = 10.0
 """Seconds after which a child that ends is started again at once: it did not end because it cannot run."""

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from postlude.attempts import Attempts
     from postlude.clock import Clock
-    from postlude.events import Events
     from postlude.job import Claim, Outcome
     from postlude.limits import Limit
     from postlude.registry import Registry
     from postlude.settling import Settling
     from postlude.stores.contract import Store
     from postlude.tasks import ExecutorName
+    from postlude.telling import Events
 
 POLL: Final = 1.0
 """Seconds between two looks into the queue for what other processes put there: nothing else tells of it for sure."""

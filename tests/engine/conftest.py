@@ -9,7 +9,6 @@ import pytest
 from postlude.attempts import Attempts
 from postlude.calls import Call, CallOptions, Chain
 from postlude.elsewhere import Setup
-from postlude.events import Events
 from postlude.executors.registered import Executors
 from postlude.job import Record, Settlement
 from postlude.places import Places
@@ -19,6 +18,7 @@ from postlude.settling import Settling
 from postlude.staging import Staging
 from postlude.stores import open_store
 from postlude.stores.contract import Store
+from postlude.telling import Events
 from postlude.worker import Worker
 from tests.engine.fakes import FakeClock, FaultyStore, Heard
 

@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from postlude.events import Event, Events
+from postlude.events import Event
 from postlude.stores.contract import Store
 from postlude.stores.notifying import Change
+from postlude.telling import Events
 
 T = TypeVar("T")
 

@@ -11,10 +11,11 @@ from postlude.calls import CallOptions, Chain
 from postlude.carry import Carry
 from postlude.context import current_job
 from postlude.errors import SettingsError
-from postlude.events import Events, ValueNotCarried
+from postlude.events import ValueNotCarried
 from postlude.registry import Registry
 from postlude.staging import Staging
 from postlude.tasks import task
+from postlude.telling import Events
 from tests.engine.conftest import Engine
 from tests.engine.fakes import FakeClock, Heard, until
 

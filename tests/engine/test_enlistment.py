@@ -16,13 +16,14 @@ from postlude.calls import Call, CallOptions, Chain
 from postlude.clock import SystemClock
 from postlude.enlistment import Enlistment
 from postlude.errors import StoreUnavailable
-from postlude.events import Events, OutcomeRefused, StoreFailed, WorkerReplaced
+from postlude.events import OutcomeRefused, StoreFailed, WorkerReplaced
 from postlude.process import Process
 from postlude.registry import Registry
 from postlude.runtime import Runtime
 from postlude.settings import Settings, WorkerMode
 from postlude.stores import open_store
 from postlude.stores.contract import Store
+from postlude.telling import Events
 from tests.engine.fakes import FaultyStore, Heard, until
 
 ROOT = Path(__file__).parents[2]

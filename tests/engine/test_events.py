@@ -22,7 +22,6 @@ from postlude.events import (
     ClockSetBack,
     EphemeralFailed,
     Event,
-    Events,
     ExecutorFailed,
     ExecutorRecovered,
     LoopBlocked,
@@ -41,6 +40,7 @@ from postlude.events import (
 )
 from postlude.ids import new_job_id
 from postlude.job import Failure
+from postlude.telling import Events
 
 JOB = new_job_id()
 FAILURE = Failure("ValueError", "no", "Traceback (most recent call last):\nValueError: no\n")

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from postlude import Postlude, Snooze, task
-from postlude.events import CallsDiscarded, CallsUnsaved, Events, LoopBlocked
+from postlude.events import CallsDiscarded, CallsUnsaved, LoopBlocked
 from postlude.recording import WRITE_EVERY, Recording
 from postlude.statistics import BOUNDS, MEASURES, Minute, Tallies, tallies_of
 from postlude.stores import open_store
 from postlude.stores.contract import Store
 from postlude.stores.seeing import Sum, WorkerReport
+from postlude.telling import Events
 from postlude.testing import worker
 from tests.engine.fakes import FakeClock
 

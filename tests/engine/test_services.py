@@ -7,10 +7,11 @@ import pytest
 
 import postlude.service
 from postlude.errors import StoreUnavailable
-from postlude.events import Events, ServiceFailed, StoreFailed, StoreRecovered
+from postlude.events import ServiceFailed, StoreFailed, StoreRecovered
 from postlude.rescue import Rescue
 from postlude.scheduler import Scheduler
 from postlude.service import Service, Turn
+from postlude.telling import Events
 from tests.engine.conftest import Engine
 from tests.engine.fakes import Heard, turns
 

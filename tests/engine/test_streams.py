@@ -10,13 +10,14 @@ import pytest
 
 from postlude import streams
 from postlude.errors import StoreUnavailable
-from postlude.events import Events, ServiceFailed, StoreFailed, StoreRecovered
+from postlude.events import ServiceFailed, StoreFailed, StoreRecovered
 from postlude.ids import new_job_id
 from postlude.job import Claim, Event, JobState, Progress, Report
 from postlude.loglines import LogLine
 from postlude.stores.contract import Store
 from postlude.stores.watching import Glance
 from postlude.streams import EVERY, Hub, News
+from postlude.telling import Events
 from postlude.waiting import Waiters
 from tests.engine.fakes import FakeClock, FaultyStore, Heard, turns, until
 from tests.stores.making import claim_of, ended, queued, staged

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from postlude.events import Events, WorkerEnded
+from postlude.events import WorkerEnded
 from postlude.executors.processes import importable_from
 from postlude.supervisor import STEADY_AFTER, Supervisor
+from postlude.telling import Events
 from tests.engine.fakes import FakeClock, Heard
 
 

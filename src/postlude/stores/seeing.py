@@ -129,9 +129,10 @@ class WorkerRow(NamedTuple):
     alive: bool = True
     """Whether its proof of life is there, as far as can be told here."""
 
-
     reports: bool = True
     """Whether it is of a release that says what it does: if it has not, it does nothing yet, or only adds jobs."""
+
+
 class FormerWorker(NamedTuple):
     """A worker that died."""
 
