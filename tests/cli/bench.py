@@ -49,7 +49,7 @@ async def on_loop_of_child(gate: str) -> None:
 @task(name="bench.counted")
 def counted(gate: str) -> dict[str, str]:
     logging.getLogger("bench").warning("first line")
-    progress(1, 2, "half")
+    progress(1, 2, "half, token=hunter2")
     wait_for(gate)
     logging.getLogger("bench").warning("last line, token=hunter2")
     return {"gate": "open", "token": "hunter2"}

@@ -110,3 +110,39 @@ def test_a_store_that_is_not_there_is_not_made(desk: Desk, tmp_path: Path) -> No
     assert done.exit_code == 5
     assert "There is no store at" in done.stderr
     assert not (tmp_path / "other.db").exists()
+
+
+VAULT = f"{Path(__file__).with_name('vault.py')}:app"
+ACCOUNT = '{"login": "anna", "door": "front-door-7", "age": "old"}'
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--account", ACCOUNT), 'got {"login": "anna", "door": "[masked]", "age": "old"}'),
+        (("--account", ACCOUNT[:-1]), "got [masked]"),
+        (("--account", "front-door-7"), "got [masked]"),
+        (("--pin", "front-door-7"), "got [masked]"),
+        (("--pin", "1.5"), "got [masked]"),
+        (("--token", "front-door-7"), "token: Value error, [masked] is too short, got [masked]"),
+        (("--customer-number", "front-door-7"), "got [masked]"),
+        (("--url", "https://anna:front-door-7@host"), 'got "https://anna:[masked]@host"'),
+        (("--count", "password=front-door-7"), 'got "password=[masked]"'),
+        (("--count", "many"), "got 'many'"),
+        (("--codes", "[7, 8]"), "got [masked]"),
+    ],
+)
+def test_what_does_not_fit_is_masked(desk: Desk, given: tuple[str, ...], said: str) -> None:
+    account = () if "--account" in given else ("--account", '{"login": "anna", "door": "d"}')
+    refused = desk.refuses("enqueue", "--app", VAULT, "vault.enter", *account, *given, code=2)
+    assert f"vault.enter: {given[0][2:].replace('-', '_')}: " in refused
+    assert refused.endswith(said)
+    assert "front-door-7" not in refused
+
+
+def test_the_help_of_a_task_shows_no_secret(desk: Desk) -> None:
+    said = desk.says("enqueue", "--app", VAULT, "vault.enter", "--help")
+    assert "(default: 3)" in said
+    assert "https://anna:[masked]@host" in said
+    for known in ("4711", "xxxx", "12345678", "hunter2"):
+        assert known not in said

@@ -16,6 +16,7 @@ from typing import IO
 import pytest
 
 from postlude.cli import looking, waiting
+from postlude.cli.describing import progress_text
 from postlude.job import NewJob
 from postlude.stores.contract import Store
 from tests.cli.conftest import APP, Desk, new_desk
@@ -113,9 +114,13 @@ def test_waiting_ends_with_the_result_or_with_the_failure(bench: Desk, tmp_path:
     assert r"ValueError: no such \x1b[31mcolour" in shown
 
 
-def test_waiting_has_an_end_in_time(bench: Desk, tmp_path: Path) -> None:
+def test_waiting_has_an_end_in_time(bench: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(waiting._Bar, "show", lambda _, row: shown.append(progress_text(row.progress)))
     job_id = add(bench, "bench.counted", "--gate", str(tmp_path / "gate"))
+    wait_until(lambda: bench.record(job_id).progress is not None, "it has come somewhere", seconds=30)
     assert "after 0.2 s" in bench.refuses("jobs", "wait", job_id, "--timeout", "0.2", code=4)
+    assert {*shown} == {"1/2 half, token=[masked]"}
     (tmp_path / "gate").touch()
     assert bench.says("jobs", "wait", job_id).startswith("succeeded in ")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import inspect
+import json
 from inspect import Parameter
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,12 +21,14 @@ from postlude.cli.opened import application_of, look_up, opened
 from postlude.cli.printing import Output, in_line
 from postlude.cli.running import ended, fields_of, take
 from postlude.cli.spans import duration
-from postlude.cli.values import arguments_of, read_call
+from postlude.cli.values import arguments_of, json_or, read_call
 from postlude.cli.waiting import wait_and_tell
 from postlude.errors import CallError, PostludeError
+from postlude.masking import MASKED, NO_SECRETS, Masking, secrets_in
+from postlude.views.records import Known
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from postlude.calls import CallOptions
     from postlude.cli.opened import Place
@@ -125,7 +128,8 @@ enqueue.callback()(_enqueue)
 def _command_of(place: Place, definition: TaskDefinition, before: Asked) -> Any:  # noqa: ANN401 - as above
     """A command whose options are the parameters of the task."""
     arguments = arguments_of(definition)
-    parameters = [_parameter(at, each) for at, each in enumerate(arguments)]
+    masking = Masking(place.settings.mask)
+    parameters = [_parameter(at, each, masking) for at, each in enumerate(arguments)]
     own = [each for each in fields_of(Asked) if each.name not in {argument.name for argument in arguments}]
 
     def command(**given: Any) -> None:
@@ -140,10 +144,10 @@ def _command_of(place: Place, definition: TaskDefinition, before: Asked) -> Any:
     return typer.main.get_command(app)
 
 
-def _parameter(at: int, argument: Argument) -> Parameter:
+def _parameter(at: int, argument: Argument, masking: Masking) -> Parameter:
     """The option, or for what has no name the argument, through which it is given."""
     dashed = argument.name.replace("_", "-")
-    said = " ".join(filter(None, (argument.said, "" if argument.required else _default(argument))))
+    said = " ".join(filter(None, (argument.said, "" if argument.required else _default(argument, masking))))
     annotation: Any = bool if argument.flag else list[str] if argument.several else str
     if argument.by_position:
         info: Any = typer.Argument(metavar=argument.name.upper(), help=said, show_default=False)
@@ -161,15 +165,40 @@ def _parameter(at: int, argument: Argument) -> Parameter:
     )
 
 
-def _default(argument: Argument) -> str:
-    return "" if argument.default is Parameter.empty else f"(default: {in_line(repr(argument.default))[:60]})"
+def _default(argument: Argument, masking: Masking) -> str:
+    if argument.default is Parameter.empty:
+        return ""
+    hidden = argument.default is not None and (masking.hides(argument.name) or secrets_in(argument.annotation).whole)
+    default = MASKED if hidden else masking.text(in_line(repr(argument.default)))
+    return f"(default: {default[:60]})"
+
+
+def _said(
+    problems: Sequence[tuple[Argument, str]], values: Mapping[str, Any], known: Known, definition: TaskDefinition
+) -> Iterator[str]:
+    """What is wrong with the arguments, and what was given for them, masked as those of a job are."""
+    given = {
+        name: [json_or(each) for each in value] if isinstance(value, list) else json_or(value)
+        for name, value in values.items()
+        if value is not None and not isinstance(value, bool)
+    }
+    shown = known.shown(definition.name, json.dumps({"args": [], "kwargs": given}))
+    for argument, why in problems:
+        name, secrets = argument.name, secrets_in(argument.annotation)
+        # What was to be JSON and is none has its secrets somewhere.
+        hidden = known.masking.hides_value(name, given[name]) or (secrets != NO_SECRETS and given[name] == values[name])
+        masked = MASKED if hidden else shown.json(given[name], secrets)
+        got = " ".join(map(repr, values[name])) if isinstance(values[name], list) else repr(values[name])
+        if masked != given[name]:
+            got = MASKED if masked == MASKED else json.dumps(masked, ensure_ascii=False)
+        yield f"{name}: {shown.text(why)}, got {got}"
 
 
 def _run(place: Place, definition: TaskDefinition, asked: Asked, values: Mapping[str, Any], out: Output) -> int:
     arguments = arguments_of(definition)
     args, kwargs, problems = read_call(arguments, values)
     if problems:
-        for problem in problems:
+        for problem in _said(problems, values, Known(place.registry, Masking(place.settings.mask)), definition):
             out.note(f"{definition.name}: {problem}")
         return MEANINGLESS
     options = asked.call_options()

@@ -94,7 +94,7 @@ class Argument:
 
     def _read(self, text: str) -> Any:  # noqa: ANN401
         if self.annotation is Any:
-            return _json_or(text)
+            return json_or(text)
         try:
             return self._adapter.validate_strings(text)
         except ValidationError as plainly:
@@ -112,7 +112,7 @@ class Argument:
             return self._adapter.validate_python(texts)
         except ValidationError as plainly:
             try:
-                return self._adapter.validate_json(json.dumps([_json_or(each) for each in texts]))
+                return self._adapter.validate_json(json.dumps([json_or(each) for each in texts]))
             except ValidationError:
                 raise plainly from None
 
@@ -140,10 +140,10 @@ def _objects_of(annotation: Any) -> Any:  # noqa: ANN401 - an annotation is any 
 
 def read_call(
     arguments: Sequence[Argument], given: Mapping[str, str | list[str] | bool | None]
-) -> tuple[tuple[Any, ...], dict[str, Any], list[str]]:
-    """The positional and the named arguments that a command line means, and all that is wrong with them."""
+) -> tuple[tuple[Any, ...], dict[str, Any], list[tuple[Argument, str]]]:
+    """The positional and the named arguments that a command line means, and which of them do not fit, and why."""
     read: dict[str, Any] = {}
-    problems: list[str] = []
+    problems: list[tuple[Argument, str]] = []
     for each in arguments:
         value = given.get(each.name)
         if value is None or value == []:
@@ -151,7 +151,7 @@ def read_call(
         try:
             read[each.name] = value if isinstance(value, bool) else each.read(value)
         except Misfit as misfit:
-            problems.append(f"{each.name}: {misfit}, got {_shown(value)}")
+            problems.append((each, str(misfit)))
     return *_placed(arguments, read), problems
 
 
@@ -171,10 +171,6 @@ def _placed(arguments: Sequence[Argument], read: Mapping[str, Any]) -> tuple[tup
         elif each.name in read:
             kwargs[each.name] = read[each.name]
     return tuple(args), kwargs
-
-
-def _shown(value: object) -> str:
-    return " ".join(map(repr, value)) if isinstance(value, list) else repr(value)
 
 
 def _core(annotation: Any) -> Any:  # noqa: ANN401 - an annotation is any object
@@ -201,7 +197,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _json_or(text: str) -> Any:  # noqa: ANN401 - whatever JSON can say
+def json_or(text: str) -> Any:  # noqa: ANN401 - whatever JSON can say
     """What it says as JSON; the text itself if it is none."""
     try:
         return json.loads(text)

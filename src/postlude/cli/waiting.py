@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from postlude.cli.opened import Opened
-    from postlude.handle import Job
+    from postlude.views import JobRow
 
 LOOK_AGAIN: Final = 0.5
 """Seconds between two looks at the progress."""
@@ -35,7 +35,7 @@ class _Bar(NamedTuple):
     shown: Progress
     line: TaskID
 
-    def show(self, job: Job[Any]) -> None:
+    def show(self, job: JobRow) -> None:
         """As it is now."""
         total = done = None
         if job.progress is not None:
@@ -57,7 +57,7 @@ async def wait_and_tell(opened: Opened, job_id: UUID | str, seconds: float | Non
         with _bar(opened) as bar:
             impatient_at = opened.clock.elapsed() + PATIENCE
             while not waiting.done():
-                now = await opened.jobs.get(job.id)
+                now = (await opened.views.job(job.id)).row
                 bar.show(now)
                 if now.state is JobState.QUEUED and opened.clock.elapsed() > impatient_at:
                     impatient_at = inf
