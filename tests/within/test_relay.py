@@ -67,7 +67,8 @@ async def there(store: Store) -> set[UUID]:
 def break_one(path: Path) -> None:
     """Leave something in the outbox that is no job."""
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("INSERT INTO postlude_outbox SELECT 'broken', store, '{}' FROM postlude_outbox")
+        text = '{"arguments": "hunter2"}'
+        connection.execute("INSERT INTO postlude_outbox SELECT 'broken', store, ? FROM postlude_outbox", (text,))
         connection.commit()
 
 
@@ -241,7 +242,8 @@ async def test_what_is_no_job_stays_and_is_named_once(
     for _ in range(3):
         await relay.look()
     (said,) = refused
-    assert re.search(r"expected a job .* correct the row with the id broken", str(said))
+    assert re.search(r"expected a job .* \(KeyError: 'id'\).* correct the row with the id broken", str(said))
+    assert "hunter2" not in str(said)
     assert await there(store) == set(ids)
     assert left(own) == 1
 

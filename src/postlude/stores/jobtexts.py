@@ -56,7 +56,8 @@ def job_of(text: str) -> NewJob:
     try:
         return _job(json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        message = f"expected a job as Postlude writes it, got {text[:200]!r} ({type(error).__name__}: {error})"
+        # Not the text itself: it has the arguments.
+        message = f"expected a job as Postlude writes it, got something else ({type(error).__name__}: {error})"
         raise StoreError(message) from error
 
 
