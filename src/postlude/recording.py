@@ -1,4 +1,7 @@
-"""Writing down what this process has counted, and what it says of itself: every few seconds, beside all jobs."""
+"""Writing down what this process has counted, and what it says of itself: every few seconds, beside all jobs.
+
+A process in which nothing runs and nothing changes says so once a minute.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ if TYPE_CHECKING:
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at how late the event loop is."""
 WRITE_EVERY: Final = 5.0
-"""Seconds between two writes."""
+"""Seconds between two writes while something goes on."""
+IDLE_WRITE_EVERY: Final = 60.0
+"""Seconds between two reports that say the same of a process in which nothing runs: each costs the disk a sync."""
 MAX_JOBS: Final = 20
 """Running attempts that a report names."""
 MAX_UNKNOWN: Final = 100
@@ -55,7 +60,7 @@ def standing_of(settings: Settings, duty: Duty | None) -> Standing:
 
 
 class Recording:
-    """Writes what was counted, and a report, every few seconds.
+    """Writes what was counted, and a report, every few seconds while there is something to say.
 
     Args:
         store: where.
@@ -83,6 +88,8 @@ class Recording:
         self._report = report
         self._looked: float | None = None
         self._written = clock.elapsed() - WRITE_EVERY
+        self._said: tuple[int, WorkerReport] | None = None
+        self._said_at = 0.0
         self._lag = 0.0
         self._events = events
         self._service = Service("recording", self, events)
@@ -114,13 +121,13 @@ class Recording:
             self._lag = max(self._lag, event.seconds)
 
     async def run_once(self) -> float | None:
-        """See how late the loop comes back here, and write if it is time."""
+        """See how late the loop comes back here, and write if it is time, and there is something to say."""
         now = self._clock.elapsed()
         if self._looked is not None:
             self._lag = max(self._lag, now - self._looked - LOOK_EVERY)
         if now - self._written >= WRITE_EVERY:
             self._written = now
-            await self.write()
+            await self._write(now, anyway=False)
         self._looked = self._clock.elapsed()
         return LOOK_EVERY
 
@@ -130,10 +137,20 @@ class Recording:
         Raises:
             StoreError: the store did not take it: it is written the next time.
         """
-        report, self._lag = self._report(self._lag), 0.0
+        await self._write(self._clock.elapsed(), anyway=True)
+
+    async def _write(self, elapsed: float, *, anyway: bool) -> None:
+        owner, report = self._owner(), self._report(self._lag)
+        report = report._replace(next_within=WRITE_EVERY if report.running else IDLE_WRITE_EVERY)
+        # A delay is told in full, and is news from 50 ms on.
+        said = owner, report._replace(loop_lag=round(report.loop_lag, 1))
+        is_due = elapsed - self._said_at >= IDLE_WRITE_EVERY
         now, minutes = self._clock.now(), self._tallies.take()
         try:
-            await self._store.seeing.report_worker(self._owner(), report, now=now)
+            if anyway or is_due or report.running or said != self._said:
+                self._lag = 0.0
+                await self._store.seeing.report_worker(owner, report, now=now)
+                self._said, self._said_at = said, elapsed
             if minutes:
                 await self._store.seeing.add_statistics(minutes, now=now)
         except BaseException:

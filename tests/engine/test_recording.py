@@ -12,7 +12,7 @@ import pytest
 
 from postlude import Postlude, Snooze, task
 from postlude.events import CallsDiscarded, CallsUnsaved, LoopBlocked
-from postlude.recording import WRITE_EVERY, Recording
+from postlude.recording import IDLE_WRITE_EVERY, WRITE_EVERY, Recording
 from postlude.statistics import BOUNDS, MEASURES, Minute, Tallies, tallies_of
 from postlude.stores import open_store
 from postlude.stores.contract import Store
@@ -95,13 +95,14 @@ class Recorded:
     def __init__(self, store: Any, owner: int) -> None:
         self.clock, self.events, self.tallies = FakeClock(), Events(), Tallies()
         self.lags: list[float] = []
+        self.running = 0
         self.recording = Recording(
             store, self.tallies, self.clock, self.events, owner=lambda: owner, report=self._report
         )
 
     def _report(self, lag: float) -> WorkerReport:
         self.lags.append(lag)
-        return WorkerReport("1", "3", True, "embedded", {}, {}, 0, [], lag, 0)
+        return WorkerReport("1", "3", True, "embedded", {}, {}, self.running, [], lag, 0)
 
 
 async def test_a_turn_writes_every_few_seconds_and_measures_the_loop(store: Store) -> None:
@@ -122,6 +123,39 @@ async def test_a_turn_writes_every_few_seconds_and_measures_the_loop(store: Stor
     assert (row.report.loop_lag, row.reported_at) == (0.25, made.clock.now())
     (sum_,) = await store.seeing.statistics(since=0, step=60)
     assert sum_ == Sum(made.clock.now() // 60 * 60, "app:a", "succeeded", 1)
+
+
+async def test_a_process_in_which_nothing_changes_says_so_once_a_minute(store: Store) -> None:
+    made = Recorded(store, await store.enlist())
+    written: list[float] = []
+
+    async def seconds(number: int) -> list[float]:
+        """When it wrote in the next so many seconds."""
+        written.clear()
+        for _ in range(number):
+            before = await reported()
+            await made.recording.run_once()
+            if await reported() != before:
+                written.append(made.clock.now() - begin)
+            made.clock.advance(1.0)
+        return [*written]
+
+    async def reported() -> float | None:
+        (row,) = await store.seeing.workers()
+        return row.reported_at
+
+    begin = made.clock.now()
+    assert await seconds(180) == [0, 60, 120]
+    made.running = 1
+    assert await seconds(13) == [180, 185, 190]
+    made.running = 0
+    assert await seconds(70) == [195, 255]
+    (row,) = await store.seeing.workers()
+    assert row.report is not None
+    assert row.report.next_within == IDLE_WRITE_EVERY
+    made.tallies.note("app:a", "succeeded", made.clock.now())
+    assert await seconds(5) == []
+    assert len(await store.seeing.statistics(since=0, step=60)) == 1, "what is counted does not wait"
 
 
 async def test_nothing_is_lost_when_the_store_does_not_answer(store: Store) -> None:

@@ -486,6 +486,14 @@ async def test_one_of_a_former_release_may_run_anything(durable: Postlude, work:
     assert needs(former._replace(alive=False)) == needs(former._replace(stopping=True)) == {"no_worker"}
 
 
+async def test_who_promises_a_report_within_a_minute_is_not_silent_before(durable: Postlude, work: Worker) -> None:
+    views, store, now = views_of(durable), await store_of(durable), work.now.timestamp()
+    (row,) = await store.seeing.workers()
+    for age, state in ((84, "idle"), (86, "silent")):
+        await store.seeing.report_worker(row.id, REPORT._replace(next_within=60.0), now=now - age)
+        assert [view.state for view in (await views.workers()).workers] == [state]
+
+
 async def test_workers(durable: Postlude, work: Worker) -> None:
     views, store = views_of(durable), await store_of(durable)
     (idle,) = (await views.workers()).workers

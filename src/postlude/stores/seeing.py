@@ -85,7 +85,7 @@ class RunningJob(NamedTuple):
 
 
 class WorkerReport(NamedTuple):
-    """What a process says of itself, every `REPORT_EVERY` seconds."""
+    """What a process says of itself, every few seconds while that changes."""
 
     release: str
     """The version of Postlude."""
@@ -112,6 +112,8 @@ class WorkerReport(NamedTuple):
     """Those it claims from; empty: all."""
     counts: Mapping[str, int] = {}
     """How many events of each kind there were in it, by the names of their classes."""
+    next_within: float = 5.0
+    """Seconds in which it says something again, if it is well."""
 
 
 class WorkerRow(NamedTuple):

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from postlude.stores.seeing import Sum, Waiting, WorkerReport, WorkerRow
     from postlude.views.places import ScheduleView
 
-SILENT_AFTER: Final = 30.0
-"""Seconds without a report after which a worker is said to be silent."""
+SILENT_AFTER: Final = 25.0
+"""Seconds by which a report may be late before its worker is said to be silent."""
+_NEXT_WITHIN: Final = 5.0
+"""Seconds between the reports of a release that does not say when the next one comes."""
 LATE_AFTER: Final = 300.0
 """Seconds for which a job may be due before that needs a person."""
 LAGGING: Final = 1.0
@@ -73,8 +75,9 @@ class Facts(NamedTuple):
 
 
 def is_silent(row: WorkerRow, now: float) -> bool:
-    """Whether a worker has said nothing for a while."""
-    return row.reported_at is not None and now - row.reported_at > SILENT_AFTER
+    """Whether a worker has said nothing for a while, and would have."""
+    next_within = _NEXT_WITHIN if row.report is None else row.report.next_within
+    return row.reported_at is not None and now - row.reported_at > next_within + SILENT_AFTER
 
 
 def problems_of(row: WorkerRow, now: float) -> list[str]:
