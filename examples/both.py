@@ -19,6 +19,7 @@ START = """<!doctype html>
       h1 { font-size: 1.4rem }
       dt { margin-top: 1.25rem; font-size: 1.1rem; font-weight: 600 }
       dd { margin: 0 }
+      code { white-space: nowrap }
     </style>
   </head>
   <body>
