@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 from rich.text import Text
 
-from postlude.cli.noting import me, note, note_in
+from postlude.cli.noting import me, note
 from postlude.cli.opened import application_of, look_up
 from postlude.cli.printing import Output
 from postlude.cli.running import ended, on_store
@@ -71,7 +71,6 @@ async def _serve(found: Found, port: int, out: Output) -> None:
     with _bound(port) as listening:
         try:
             token = await pages.site.tokens.new_link(who=me())
-            await note_in(await engine.store(), engine.clock.now(), "dashboard-link", me(), role="act")
             link = f"http://{HOST}:{listening.getsockname()[1]}/sign-in?token={token}"
             out.show(None, Text(f"{link}\n(works once, within {LINK_SECONDS / 60:.0f} minutes; Ctrl-C ends it)"))
             await server.serve(sockets=[listening])
