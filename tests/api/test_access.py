@@ -162,3 +162,9 @@ async def test_the_requested_job_outside_of_these_routes(place: str) -> None:
 
     with pytest.raises(CallError, match=r"durable\.router"):
         await Answer(app, "/01900000-0000-7000-8000-000000000000").end()
+
+
+async def test_the_overrides_of_the_application_hold(site: Site) -> None:
+    where = await site.add("waits", user="ann")
+    site.app.dependency_overrides[signed_in] = lambda: "ann"
+    assert (await site.ask(where, user=None).end()).status == 200
