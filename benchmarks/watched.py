@@ -93,13 +93,14 @@ def _looking(port: int) -> Iterator[list[float]]:
     told = events.getresponse()
 
     def follow() -> None:
-        page = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        with contextlib.closing(page), contextlib.suppress(http.client.HTTPException, OSError):
+        with contextlib.suppress(http.client.HTTPException, OSError):  # it ends in the middle of something
             for line in told:
                 if line.startswith(b"event: changed"):
                     begin = time.perf_counter()
-                    page.request("GET", "/postlude/")
-                    page.getresponse().read()
+                    # Anew each time: the server closes one that was quiet for five seconds.
+                    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as page:
+                        page.request("GET", "/postlude/")
+                        page.getresponse().read()
                     shown.append(time.perf_counter() - begin)
 
     thread = threading.Thread(target=follow)
