@@ -69,7 +69,9 @@ class Dashboard(FastAPI):
         """Answer as a part of the application it is mounted in: the dependencies, and their overrides, are of that."""
         scope[STORE], outer = self.site.store, scope.get("app", self)
         scope[OUTER] = outer
-        self.dependency_overrides = getattr(outer, "dependency_overrides", {})
+        self.dependency_overrides: dict[Callable[..., Any], Callable[..., Any]] = getattr(
+            outer, "dependency_overrides", {}
+        )
         await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
