@@ -18,7 +18,7 @@ from reports.settings import settings
 from reports.status import Status, problem, status
 from reports.storage import Data, Folder
 from reports.table import opened
-from reports.tasks import Application, make_report, make_report_on_cluster, remove_upload
+from reports.tasks import make_report, make_report_on_cluster, remove_upload
 
 TASKS = {"make-report", "make-report-on-cluster"}
 NONE_SUCH = "There is no such report, or none any more."
@@ -33,7 +33,6 @@ def reports(durable: Postlude) -> APIRouter:
     Args:
         durable: that of the application, before it starts.
     """
-    Application.jobs = durable.jobs
     if settings().reports_cluster:
         durable.executors.register("cluster", _cluster)
     return router

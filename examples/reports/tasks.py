@@ -6,6 +6,8 @@ import os
 from datetime import timedelta
 from uuid import UUID
 
+from fastapi import Depends
+
 from postlude import JobNotFound, Jobs, current_job, schedule, task
 from reports import storage
 from reports.answer import Answer, answer
@@ -74,21 +76,15 @@ def remove_upload(report: UUID) -> None:
     storage.remove(report)
 
 
-class Application:
-    """The one that this process serves, or works for, for a task that looks after jobs; see `service.reports`."""
-
-    jobs: Jobs
-
-
 @schedule(every=timedelta(minutes=10))
 @task(name="remove-leftovers")
-async def remove_leftovers() -> list[UUID]:
+async def remove_leftovers(jobs: Jobs = Depends()) -> list[UUID]:
     """Remove the uploads whose report has failed or was cancelled, or whose request was never answered."""
     removed = []
     waiting = await asyncio.to_thread(storage.waiting_uploads, timedelta(seconds=settings().reports_keep_seconds))
     for report in waiting:
         try:
-            over = (await Application.jobs.get(report)).state.finished
+            over = (await jobs.get(report)).state.finished
         except JobNotFound:
             over = True
         if over:

@@ -27,6 +27,7 @@ from postlude import client, telemetry
 from postlude.background import PlainTasks, adopt
 from postlude.calls import CallOptions
 from postlude.coverage import coverage, first_endpoint
+from postlude.dependencies import given_to_tasks
 from postlude.errors import InstallError
 from postlude.request.conversation import Conversation
 from postlude.request.exchange import NOT_ASYNCIO, Exchange
@@ -123,8 +124,9 @@ def is_disabled(app: FastAPI) -> bool:
     return any(mark in _disabled for mark in _marks(app))
 
 
+@given_to_tasks(client.Jobs)
 async def _jobs_here(connection: HTTPConnection) -> client.Jobs:
-    """What an endpoint or a dependency gets by the annotation `Jobs`."""
+    """What an endpoint or a dependency gets by the annotation `Jobs`; a task is given those of its application."""
     app = connection.scope["app"]
     mark = next(iter(_marks(app)), None)
     if mark is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from postlude.dependencies import Resolver
 from postlude.elsewhere import Setup, perform_submitted, sent
@@ -17,7 +18,7 @@ from postlude.executors.threads import ThreadExecutor
 from postlude.line import Line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextvars import Context
 
     from postlude.admitted import Admitted
@@ -54,12 +55,17 @@ class Places(NamedTuple):
 
     @classmethod
     def of(
-        cls, settings: Settings, registry: Registry, overrides: Callable[[], Overrides], carry: Carry | None
+        cls,
+        settings: Settings,
+        registry: Registry,
+        overrides: Callable[[], Overrides],
+        carry: Carry | None,
+        given: Mapping[Any, Any],
     ) -> Self:
         """The places of an application; see `made`."""
         root = None if registry.root is None else str(registry.root)
         setup = Setup(root, settings.allow, settings.tasks, () if carry is None else carry.places())
-        return cls.made(settings.concurrency, overrides, setup, registry.executors, carry)
+        return cls.made(settings.concurrency, overrides, setup, registry.executors, carry, given)
 
     @classmethod
     def made(
@@ -71,6 +77,7 @@ class Places(NamedTuple):
         carry: Carry | None = None,
     ) -> Self:
         """Places of their own, with so many slots.
+        given: Mapping[Any, Any] = MappingProxyType({}),
 
         Args:
             concurrency: the slots.
@@ -80,12 +87,13 @@ class Places(NamedTuple):
             carry: the context variables that come along.
         """
         # A thread for every attempt there may be: one that closes its session must not wait for one that wants one.
+            given: what tasks are given by its class.
         for_dependencies = ThreadExecutor(concurrency.loop + concurrency.threads)
         text = setup.dumps()
         return cls(
             ThreadExecutor(concurrency.threads),
             concurrency,
-            Resolver(for_dependencies, overrides),
+            Resolver(for_dependencies, overrides, given),
             ProcessExecutor(concurrency.most_processes, text),
             Executors() if executors is None else executors,
             {},

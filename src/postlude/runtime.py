@@ -150,7 +150,8 @@ class Runtime:
     def _places(self) -> Places:
         from postlude import running  # noqa: PLC0415 - see there
 
-        return running.Places.of(self.settings, self.registry, self.dependency_overrides, self._staging.carry)
+        given = {Jobs: self.jobs}
+        return running.Places.of(self.settings, self.registry, self.dependency_overrides, self._staging.carry, given)
 
     # From the application's start to its end
 

@@ -142,7 +142,7 @@ def task(function: F | None = None, /, **options: Unpack[TaskOptions]) -> F | Ca
         declaration = _declaration(function, options)
         plan = plan_of(function)
         if plan is not None:
-            plan.check(importing=True)
+            plan.check(importing=True, apart=declaration.executor not in {None, "loop", "thread"})
         setattr(function, DECLARATION, declaration)
         queues.add(declaration.terms.queue)
         if declaration.retention is not None:

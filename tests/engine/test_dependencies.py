@@ -32,6 +32,7 @@ from fastapi.requests import HTTPConnection
 from fastapi.security import OAuth2PasswordBearer, SecurityScopes
 from typing_extensions import TypeAliasType
 
+from postlude import Jobs
 from postlude.control import Snooze
 from postlude.dependencies import Plan, plan_of
 from postlude.errors import TaskDeclarationError
@@ -775,6 +776,19 @@ async def test_an_override_that_needs_what_it_overrides_leads_back_to_itself(run
         return a
 
     with pytest.raises(TaskDeclarationError, match="leads back to itself"):
+        await run(send, overrides={plain: other})
+
+
+async def test_what_an_application_gives_is_missed_by_name_where_there_is_none(run: Run) -> None:
+    """Of a task in another process it is told when it is declared; of an override only when it runs."""
+
+    def other(jobs: Jobs) -> str:
+        return str(jobs)
+
+    async def send(a: str = Depends(plain)) -> str:
+        return a
+
+    with pytest.raises(TaskDeclarationError, match="jobs is the application's Jobs, and its executor"):
         await run(send, overrides={plain: other})
 
 

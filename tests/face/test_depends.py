@@ -11,7 +11,7 @@ import pytest
 from fastapi import Depends, Request
 from fastapi.testclient import TestClient
 
-from postlude import BackgroundTasks, Cancel, JobState, Snooze, current_job, task
+from postlude import BackgroundTasks, Cancel, Jobs, JobState, Snooze, current_job, task
 from postlude.errors import CallError, TaskDeclarationError
 from tests.face.conftest import Make, Serve, ended
 
@@ -83,6 +83,22 @@ def who(request: Request) -> str:
 
 def greet(name: str, sender: str = Depends(who)) -> None:
     ran.append((name, sender))
+
+
+async def look_at_itself(jobs: Jobs) -> None:
+    ran.append((jobs, (await jobs.get(current_job().id)).id == current_job().id))
+
+
+def say_which_jobs(jobs: Jobs = Depends()) -> None:
+    ran.append((jobs, True))
+
+
+async def get_jobs(jobs: Jobs) -> Jobs:
+    return jobs
+
+
+async def look_by_a_dependency(found: Any = Depends(get_jobs)) -> None:
+    await look_at_itself(found)
 
 
 @pytest.mark.parametrize("function", [add_user, add_user_on_the_loop])
@@ -168,6 +184,30 @@ def test_a_value_that_is_given_is_used_and_not_stored(make: Make, serve: Serve) 
         client.post("/")
     assert ran[0] == "settings in a thread of the server"
     assert ran[1:] == [("anna", "open", "blue", 1), "committed"]
+
+
+@pytest.mark.parametrize("function", [look_at_itself, say_which_jobs, look_by_a_dependency])
+def test_the_annotation_of_endpoints_gives_a_task_the_jobs_of_its_application(
+    make: Make, serve: Serve, function: Any
+) -> None:
+    app, durable = make()
+    task(function)
+
+    @app.post("/")
+    async def endpoint(tasks: BackgroundTasks) -> str:
+        return str(tasks.add_task(function).id)
+
+    with serve(app) as client:
+        (job,) = ended(durable, client.post("/").json())
+    assert (job.state, job.ephemeral) == (JobState.SUCCEEDED, False)
+    assert ran == [(durable.jobs, True)]
+
+
+@pytest.mark.parametrize("executor", ["process", "cluster"])
+@pytest.mark.parametrize("function", [look_at_itself, look_by_a_dependency])
+def test_where_a_task_may_run_without_its_application_it_asks_for_no_jobs(function: Any, executor: str) -> None:
+    with pytest.raises(TaskDeclarationError, match=r"jobs is the application's Jobs, and its executor .* `durable`"):
+        task(executor=executor)(function)
 
 
 def test_what_needs_a_request_is_refused_where_it_is_declared(make: Make) -> None:

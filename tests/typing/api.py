@@ -534,7 +534,12 @@ async def more_of_a_job(job: Job[str]) -> None:
 
 async def all_jobs(jobs: Jobs) -> None:
     assert_type(durable.jobs, Jobs)
+async def looks(name: str, jobs: Jobs = Depends()) -> None:
+    assert_type(await jobs.get(name), Job[Any])
+
+
     one = await jobs.get("01890000-0000-7000-8000-000000000000")
+    assert_type(await durable.enqueue(looks, "a"), Job[None])
     assert_type(one, Job[Any])
     assert_type(await jobs.get(one.id), Job[Any])
     found = await jobs.list(state="failed", task="main:f", chain=one.id, limit=5, before=one.id)

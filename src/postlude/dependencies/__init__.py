@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from postlude.dependencies.finding import Overrides
+from postlude.dependencies.finding import Overrides, given_to_tasks
 from postlude.dependencies.plan import Plan, Resolver, names_for_callers, plan_of
 
-__all__ = ["Overrides", "Plan", "Resolver", "names_for_callers", "plan_of"]
+__all__ = ["Overrides", "Plan", "Resolver", "given_to_tasks", "names_for_callers", "plan_of"]

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from inspect import Parameter
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 from fastapi import params
 from fastapi.security import SecurityScopes
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 Function = Callable[..., Any]
 Overrides = Mapping[Function, Function]
 Trail = tuple[Function, ...]
-Kind = Literal["plain", "coroutine", "generator", "async generator"]
+Kind = Literal["plain", "coroutine", "generator", "async generator", "given"]
+F = TypeVar("F", bound=Function)
 
 _OF_A_REQUEST: Final = (HTTPConnection, Response, BackgroundTasks, SecurityScopes)
 """What FastAPI gives by annotation alone; a `Request` and a `WebSocket` are kinds of `HTTPConnection`."""
 _NONE: Final = "and when a task runs there is none"
 _CURE: Final = "Let the endpoint read what the task needs and hand it on as an argument"
 _VARIADIC: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+_GIVEN: Final = "__postlude_given__"
 
 
 class Dependency(NamedTuple):
@@ -41,10 +43,24 @@ class Dependency(NamedTuple):
     declared: Function
     """What `Depends` names; a value is shared by all who name the same."""
     call: Function
-    """What is called: that, or what overrides it."""
+    """What is called: that, or what overrides it; of kind "given" the class of which the application has one."""
     kind: Kind
     use_cache: bool
     needs: tuple[Dependency, ...]
+
+
+def given_to_tasks(kind: type) -> Callable[[F], F]:
+    """Mark a dependency that reads a request, and that is not called for a task.
+
+    Args:
+        kind: the class of which the application that runs a task has one, which the task is given instead.
+    """
+
+    def mark(dependency: F) -> F:
+        setattr(dependency, _GIVEN, kind)
+        return dependency
+
+    return mark
 
 
 class NotYet(TaskDeclarationError):
@@ -64,8 +80,12 @@ class Slot(NamedTuple):
     @property
     def depends(self) -> list[params.Depends]:
         """Every `Depends` that is written on it."""
-        said = (*self.metadata, self.parameter.default)
-        return [each for each in said if isinstance(each, params.Depends)]
+        said = [each for each in self.metadata if isinstance(each, params.Depends)]
+        default = self.parameter.default
+        # `jobs: Jobs = Depends()` says nothing more, but to checkers: that callers may leave it out.
+        if isinstance(default, params.Depends) and (not said or default.dependency is not None):
+            said.append(default)
+        return said
 
     @property
     def asks(self) -> bool:
@@ -109,6 +129,9 @@ def dependency_of(slot: Slot, trail: Trail, steps: tuple[str, ...], overrides: O
         reason = f"{declared!r} is nothing that can be called and that has a hash"
         raise _refusal(steps, reason, "Write Depends(f) with what gives the value")
     call = overrides.get(declared, declared)
+    given: type | None = getattr(call, _GIVEN, None)
+    if given is not None:
+        return Dependency(slot.parameter.name, declared, given, "given", use_cache=True, needs=())
     if call in trail:
         raise _refusal((*steps, _name(call)), "that leads back to itself", "Let one of them do without the other")
     if getattr(call, "__globals__", {}).get("__name__") == "contextlib":

@@ -13,15 +13,16 @@ import functools
 import inspect
 from contextlib import AsyncExitStack, asynccontextmanager
 from inspect import BoundArguments, Parameter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from postlude.codec.signatures import inspected
 from postlude.dependencies.finding import NotYet, dependency_of, is_required, slots
-from postlude.dependencies.resolving import Resolution
+from postlude.dependencies.resolving import Resolution, elsewhere
 from postlude.errors import TaskDeclarationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from postlude.dependencies.finding import Dependency, Function, Overrides, Slot
     from postlude.executors.completed import Complete
@@ -64,18 +65,22 @@ class Plan:
         """What callers are asked for: dependencies by keyword only, and none of them required."""
         self._found = self._find({})
 
-    def check(self, *, importing: bool = False) -> None:
+    def check(self, *, importing: bool = False, apart: bool = False) -> None:
         """Nothing, if every dependency can be resolved without a request.
 
         Args:
             importing: leave out what the rest of the module may still mend: names that are defined further down.
+            apart: it runs in an executor that may be in another process.
 
         Raises:
             TaskDeclarationError: one cannot; the message says why, what leads there, and what to do.
         """
         for found in self._found.values():
-            if not (importing and isinstance(found, NotYet)):
-                _usable(found)
+            if importing and isinstance(found, NotYet):
+                continue
+            given = [each for each in _all_in(_usable(found)) if each.kind == "given"]
+            if apart and given:
+                raise elsewhere(given[0])
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> BoundArguments:
         """Which parameter each argument goes to; dependencies that are not given are not in it.
@@ -108,6 +113,7 @@ class Plan:
         *,
         threads: Executor,
         overrides: Overrides | None = None,
+        given: Mapping[Any, Any] = MappingProxyType({}),
     ) -> AsyncIterator[tuple[tuple[Any, ...], dict[str, Any]]]:
         """The arguments together with what the dependencies gave; those are cleaned up at exit, the last one first.
 
@@ -120,20 +126,21 @@ class Plan:
             threads: runs sync dependencies. It must have a thread for every attempt there may be: an attempt uses one
                 at a time, and if closing a session had to wait for those that wait for a session, nothing would move.
             overrides: the application's `dependency_overrides`.
+            given: what the application gives to its tasks, by its class.
 
         Raises:
-            TaskDeclarationError: a dependency, or what overrides it, needs a request.
+            TaskDeclarationError: a dependency, or what overrides it, needs a request, or an application that is here.
         """
         try:
             bound = self.bind(args, kwargs)
         except TypeError:
             bound = None  # a wrapper that supplies arguments itself: what it is given is no call of what it wraps
-        given = kwargs if bound is None else bound.arguments
+        by_caller = kwargs if bound is None else bound.arguments
         found = self._find(overrides) if overrides else self._found
         failure: BaseException | None = None
         async with AsyncExitStack() as stack:
-            value = Resolution(stack, threads).value
-            values = {name: await value(_usable(found[name])) for name in self._slots if name not in given}
+            value = Resolution(stack, threads, given).value
+            values = {name: await value(_usable(found[name])) for name in self._slots if name not in by_caller}
             try:
                 if bound is None:
                     yield args, {**kwargs, **values}
@@ -162,6 +169,13 @@ def _usable(found: Dependency | TaskDeclarationError) -> Dependency:
     return found
 
 
+def _all_in(dependency: Dependency) -> Iterator[Dependency]:
+    """Itself, and what it depends on."""
+    yield dependency
+    for each in dependency.needs:
+        yield from _all_in(each)
+
+
 def _for_callers(own: inspect.Signature, dependencies: Mapping[str, Slot]) -> inspect.Signature:
     rest = [each for each in own.parameters.values() if each.kind is Parameter.VAR_KEYWORD]
     asked = [each for each in own.parameters.values() if each not in rest and each.name not in dependencies]
@@ -175,12 +189,19 @@ class Resolver:
     Args:
         threads: runs sync dependencies; see `Plan.completed` for how many there must be.
         overrides: gives the application's `dependency_overrides`, as they are at that moment.
+        given: what the application gives to its tasks, by its class.
     """
 
-    def __init__(self, threads: ThreadExecutor, overrides: Callable[[], Overrides]) -> None:
+    def __init__(
+        self,
+        threads: ThreadExecutor,
+        overrides: Callable[[], Overrides],
+        given: Mapping[Any, Any] = MappingProxyType({}),
+    ) -> None:
         self.threads = threads
         self._overrides = overrides
+        self._given = given
 
     def complete(self, plan: Plan) -> Complete:
         """What completes the arguments of one attempt."""
-        return functools.partial(plan.completed, threads=self.threads, overrides=self._overrides())
+        return functools.partial(plan.completed, threads=self.threads, overrides=self._overrides(), given=self._given)

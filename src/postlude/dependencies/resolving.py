@@ -9,10 +9,11 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
+from postlude.errors import TaskDeclarationError
 from postlude.executors.contract import CannotStart, Work, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from contextvars import Context
 
     from postlude.dependencies.finding import Dependency, Function, Kind
@@ -23,15 +24,30 @@ _UNSET: Final = object()
 
 
 class Resolution:
-    """The values of one attempt's dependencies, and on the stack what is to be closed after it."""
+    """The values of one attempt's dependencies, and on the stack what is to be closed after it.
 
-    def __init__(self, stack: AsyncExitStack, threads: Executor) -> None:
+    Args:
+        stack: closed after the attempt.
+        threads: run sync dependencies.
+        given: what the application gives to its tasks, by its class.
+    """
+
+    def __init__(self, stack: AsyncExitStack, threads: Executor, given: Mapping[Any, Any]) -> None:
         self._stack = stack
         self._threads = threads
+        self._given = given
         self._values: dict[Function, Any] = {}
 
     async def value(self, dependency: Dependency) -> Any:  # noqa: ANN401 - whatever the dependency gives
-        """Its value, made now or already made for another that names the same."""
+        """Its value, made now or already made for another that names the same.
+
+        Raises:
+            TaskDeclarationError: the application would give it, and is in another process.
+        """
+        if dependency.kind == "given":
+            if dependency.call not in self._given:
+                raise elsewhere(dependency)
+            return self._given[dependency.call]
         if dependency.use_cache and dependency.declared in self._values:
             return self._values[dependency.declared]
         arguments = {each.parameter: await self.value(each) for each in dependency.needs}
@@ -47,7 +63,7 @@ class Resolution:
                 return await self._stack.enter_async_context(asynccontextmanager(call)())
             case "generator":
                 return await self._opened(call)
-            case "plain":
+            case _:
                 return await self._in_thread(call, copy_context())
 
     async def _opened(self, call: Callable[[], Iterator[Any]]) -> Any:  # noqa: ANN401 - as above
@@ -91,6 +107,16 @@ class Resolution:
         if cancelled is not None:
             raise cancelled
         return result.result()
+
+
+def elsewhere(dependency: Dependency) -> TaskDeclarationError:
+    """What to say of one that only the application's own process can give."""
+    kind = dependency.call.__name__
+    return TaskDeclarationError(
+        f"{dependency.parameter} is the application's {kind}, and its executor runs the task in another process, or "
+        "may, where there is no application. Let it run on the loop or in a thread; or import the application's "
+        "`durable` in the task and use that, which opens the store there, too."
+    )
 
 
 def _adopt(context: Context) -> None:
