@@ -138,11 +138,11 @@ class CurrentJob:
 
         It takes the place of what was saved before. What JSON has no form for comes back as what it writes instead: a
         tuple as a list, the keys of a mapping as text. An ephemeral call has no next attempt, so nothing is written.
+        While the store is away this waits, and tries again, for as long as the task may run: that is no failure of it.
 
         Raises:
             CallError: JSON cannot write it, or it takes more than 16,384 bytes.
             ClaimLost: this attempt has ended, or its job was given to another one.
-            StoreUnavailable: the write is not known to have succeeded.
         """
         text = _state_text(state)
         if self._closed:

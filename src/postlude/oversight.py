@@ -5,9 +5,12 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from postlude.errors import ClaimLost
-from postlude.events import AttemptGoesOn, AttemptSlow
+from postlude.clock import pause
+from postlude.control import Cancel
+from postlude.errors import ClaimLost, StoreUnavailable
+from postlude.events import AttemptGoesOn, AttemptSlow, StoreFailed, StoreRecovered
 from postlude.job import JobState, Report
+from postlude.settling import FIRST_RETRY, LAST_RETRY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,6 +61,8 @@ class Oversight:
         """Those that may run for a limited time, and have not been told to end."""
         self._asked: frozenset[UUID] = frozenset()
         self._look = False
+        self._unsaved: set[UUID] = set()
+        """Those that wait for the store to write down their state."""
         self._told: dict[UUID, float] = {}
         """Since when each that can be made to end has been told to, on the clock that never goes backwards."""
 
@@ -198,14 +203,40 @@ class Oversight:
     async def save(self, job_id: UUID, text: str) -> None:
         """Write the state of an attempt that runs; on any event loop.
 
+        That the store does not answer is no fault of the task: it waits for it, as what it comes to would.
+
         Raises:
             ClaimLost: the job is not its own any more.
-            StoreUnavailable: the write is not known to have succeeded.
+            Cancel: it was told to end, and cannot save.
         """
+        delay = 0.0
+        try:
+            while not await self._saved(job_id, text):
+                delay = min(max(FIRST_RETRY, delay * 2), LAST_RETRY)
+                await pause(delay)
+        finally:
+            self._unsaved.discard(job_id)
+        if delay and not self._unsaved:
+            self._events.emit(StoreRecovered("saving the state of a task"))
+
+    async def _saved(self, job_id: UUID, text: str) -> bool:
+        """Try to write it; returns whether that has succeeded."""
         attempt = self._running.get(job_id)
         claim = None if attempt is None else attempt.call.claim
-        if claim is None or await self._store.report({claim: Report(saved=text)}):
+        if attempt is None or claim is None:
             raise ClaimLost(job_id)
+        try:
+            refused = await self._store.report({claim: Report(saved=text)})
+        except StoreUnavailable as error:
+            if attempt.cancelled_because is not None:  # a thread is told in no other way
+                raise Cancel(attempt.cancelled_because) from error
+            if not self._unsaved:
+                self._events.emit(StoreFailed("saving the state of a task", str(error)))
+            self._unsaved.add(job_id)
+            return False
+        if refused:
+            raise ClaimLost(job_id)
+        return True
 
     async def _tell_cancelled(self) -> None:
         """Read who was asked to cancel, and tell those that run."""

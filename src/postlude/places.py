@@ -75,9 +75,9 @@ class Places(NamedTuple):
         setup: Setup = Setup(),  # noqa: B008 - it does not change
         executors: Executors | None = None,
         carry: Carry | None = None,
+        given: Mapping[Any, Any] = MappingProxyType({}),
     ) -> Self:
         """Places of their own, with so many slots.
-        given: Mapping[Any, Any] = MappingProxyType({}),
 
         Args:
             concurrency: the slots.
@@ -85,9 +85,9 @@ class Places(NamedTuple):
             setup: what other processes have to know of the application.
             executors: what it has registered; None: nothing.
             carry: the context variables that come along.
+            given: what tasks are given by its class.
         """
         # A thread for every attempt there may be: one that closes its session must not wait for one that wants one.
-            given: what tasks are given by its class.
         for_dependencies = ThreadExecutor(concurrency.loop + concurrency.threads)
         text = setup.dumps()
         return cls(

@@ -191,6 +191,23 @@ def test_51_run_unsaved(serve: Serve, outage: Outage) -> None:
     assert len(server.effects("started")) == 4
 
 
+@pytest.mark.parametrize("outage", ["file size limit", "database gone"], indirect=True)
+def test_51_a_task_that_saves_waits_for_the_store(serve: Serve, outage: Outage) -> None:
+    """The outage is not its failure: the same attempt goes on when there is a store again."""
+    with serve(uvicorn("gated"), POSTLUDE_URL=outage.url).start() as server:
+        server.post("/add/saves/a")
+        server.await_effect("started", "a")
+        outage.begin(server)
+        server.open_gate("a")
+        wait_until(lambda: server.says("saving the state of a task"), "it cannot save")
+        outage.end(server)
+        server.await_effect("ended", "a")
+        with Look.into(server) as look:
+            wait_until(lambda: look.job().state.finished, "it has ended")
+            job = look.job()
+    assert (job.state, job.attempts, job.saved) == (JobState.SUCCEEDED, 1, "a")
+
+
 def test_51_told_to_end_while_the_disk_is_full(serve: Serve, outage: Outage) -> None:
     """SIGTERM while no commit succeeds: the process ends in time all the same, after what runs has had its grace.
 

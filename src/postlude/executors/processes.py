@@ -20,6 +20,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from postlude.control import Cancel
 from postlude.errors import PostludeError
 from postlude.executors import logs
 from postlude.executors.contract import CannotStart, failed
@@ -144,7 +145,7 @@ class ProcessRunning:
         """Save the state; returns why it was not, None if it was."""
         try:
             self._sent.save(json.loads(state))
-        except PostludeError as error:
+        except (PostludeError, Cancel) as error:  # the second: it was told to end, and is killed
             return [type(error).__name__, str(error)]
         return None
 

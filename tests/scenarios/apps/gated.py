@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import BackgroundTasks, Depends, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 
-from postlude import Postlude, task
+from postlude import Postlude, current_job, task
 from tests.scenarios.apps.effects import block, note, pass_gate, pass_gate_async
 
 app = FastAPI()
@@ -38,6 +38,13 @@ async def charge_card(name: str) -> None:
     note("ended", name)
 
 
+async def saves(name: str) -> None:
+    note("started", name)
+    await pass_gate_async(name)
+    await current_job().save(name)
+    note("ended", name)
+
+
 async def poison(name: str) -> None:
     note("started", name)
     os._exit(1)
@@ -54,7 +61,7 @@ def three_seconds(name: str) -> None:
 
 
 TASKS: dict[str, Callable[[str], object]] = {
-    function.__name__: function for function in (in_thread, on_loop, charge_card, poison, selfish, three_seconds)
+    function.__name__: function for function in (in_thread, on_loop, charge_card, saves, poison, selfish, three_seconds)
 }
 
 
