@@ -51,8 +51,8 @@ class SMTPSender:
                     await before_data()
                     lost = "unknown"
                     rest = _answer(*await client.data(content))
-        except SMTPResponseException as refusal:
-            rest = _answer(refusal.code, refusal.message)
+        except SMTPResponseException as refusal:  # with a code below 0 what was said is no answer at all
+            rest = Answer(lost, refusal.message) if refusal.code < 0 else _answer(refusal.code, refusal.message)
         except (SMTPException, OSError) as error:
             rest = Answer(lost, f"{self._options['hostname']}: {error or type(error).__name__}")
         return {each: answers.get(each, rest) for each in recipients}

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from notifications.messages import Mail, compose
 from notifications.sending import Answers, Sender, sender
 from notifications.settings import settings
-from postlude import RetryPolicy, current_job, task
+from postlude import Jobs, RetryPolicy, current_job, task
 from postlude.errors import StoreUnavailable
 from postlude.retries import Exponential
 
@@ -47,14 +47,14 @@ class Progress(BaseModel):
 
     accepted: dict[str, str] = {}
     refused: dict[str, str] = {}
-    in_data: bool = False
-    """DATA was begun, and what the server made of it is not known."""
+    in_data: int = 0
+    """The attempt that has begun DATA, as long as it is not known what the server made of it; 0: none."""
 
-    def after(self, answers: Answers) -> "Progress":
+    def after(self, attempt: int, answers: Answers) -> "Progress":
         return Progress(
             accepted=self.accepted | {to: words for to, (said, words) in answers.items() if said == "accepted"},
             refused=self.refused | {to: words for to, (said, words) in answers.items() if said == "refused"},
-            in_data=any(said == "unknown" for said, _ in answers.values()),
+            in_data=attempt if any(said == "unknown" for said, _ in answers.values()) else 0,
         )
 
 
@@ -84,22 +84,23 @@ async def take_turn(to: str) -> None:
     key=once,
     key_period=ONCE,
 )
-async def send_mail(mail: Mail, by: Sender = Depends(sender)) -> Delivery:
+async def send_mail(mail: Mail, by: Sender = Depends(sender), jobs: Jobs = Depends()) -> Delivery:
     """Send it to those who have not got it yet. May run twice: see the README."""
     job = current_job()
     known = Progress.model_validate(job.saved or {})
-    if known.in_data and settings().mail_interrupted == "hold":
-        await job.save(known.model_copy(update={"in_data": False}).model_dump())  # who retries it by hand wants it sent
-        advice = f"the server may have it: look for Message-ID {job.id} there, and retry the job if it has not"
-        raise PerhapsSent(advice)
+    if known.in_data:
+        if settings().mail_interrupted == "hold" and not await _was_decided(jobs, job.id, since=known.in_data):
+            advice = f"the server may have it: look for Message-ID {job.id} there, and retry the job if it has not"
+            raise PerhapsSent(advice)
+        logger.warning("sent once more: the server may have it already, under the same Message-ID")
 
     async def before_data() -> None:
-        await job.save(known.model_copy(update={"in_data": True}).model_dump())
+        await job.save(known.model_copy(update={"in_data": job.attempt}).model_dump())
 
     message = compose(mail, job.id)
     missing = [each for each in mail.recipients if each not in known.accepted | known.refused]
     answers = await by.send(message, missing, key=str(job.id), before_data=before_data)
-    known = known.after(answers)
+    known = known.after(job.attempt, answers)
     if later := [f"{to}: {words}" for to, (said, words) in answers.items() if said in {"later", "unknown"}]:
         await job.save(known.model_dump())
         raise NotYet("; ".join(later))
@@ -108,6 +109,16 @@ async def send_mail(mail: Mail, by: Sender = Depends(sender)) -> Delivery:
     for to, words in known.refused.items():
         logger.warning("refused for %s: %s", to, words)
     return Delivery(message_id=message["Message-ID"], accepted=known.accepted, refused=known.refused)
+
+
+async def _was_decided(jobs: Jobs, mail: UUID, *, since: int) -> bool:
+    """Whether a person has decided that it is sent, since that attempt.
+
+    Only a retry by hand comes after a `PerhapsSent`, and the history has that from the very commit of the failure. A
+    mark of our own would be on disk before it, and a process that dies in between would be taken for a decision.
+    """
+    held = f"{PerhapsSent.__module__}.{PerhapsSent.__qualname__}"
+    return any(each.number >= since and each.failure and each.failure.type == held for each in await jobs.history(mail))
 
 
 @task(name="notifications.acknowledge", queue="mail", retries=True, key=lambda key: key, key_period=ONCE)

@@ -50,6 +50,8 @@ class MailServer:
         """So many times it hangs up in the middle of the next messages."""
         self.silent = False
         """Whether it takes messages and never says so."""
+        self.babbles = False
+        """Whether it says so in words that are no answer of SMTP."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
@@ -108,6 +110,8 @@ class MailServer:
         assert isinstance(envelope.content, bytes)
         message = message_from_bytes(envelope.content, policy=default)
         self.received.append(Received(str(envelope.mail_from), list(envelope.rcpt_tos), message))
+        if self.babbles:
+            return "ok, taken"
         if self.silent:
             await asyncio.Event().wait()  # until the connection is lost
         return "250 taken"

@@ -234,7 +234,7 @@ async def test_a_connection_that_is_lost_in_data_is_repeated_under_the_same_id(s
     server.drops = 1
     async with working(to(server)) as at:
         job = await sent(MAIL, at)
-        assert (job.state, job.saved["in_data"]) == ("queued", True)
+        assert (job.state, job.saved["in_data"]) == ("queued", 1)
         await at.advance(MINUTE)
         await job.refresh()
     assert (job.state, job.attempts) == ("succeeded", 2)
@@ -256,6 +256,32 @@ async def test_it_is_held_for_a_person_where_that_is_asked_for(server: MailServe
         await job.refresh()
     assert job.state == "succeeded"
     assert [mail.id for mail in server.received] == [job.result.message_id]
+
+
+@pytest.mark.usefixtures("held")
+async def test_a_person_is_asked_again_when_it_is_lost_again(server: MailServer) -> None:
+    server.drops = 2
+    async with working(to(server)) as at:
+        job = await sent(MAIL, at)
+        await at.advance(MINUTE)
+        await job.retry()
+        await at.run_pending()  # what the person wanted is lost, too
+        await at.advance(5 * MINUTE)
+        await job.refresh()
+        assert (job.state, job.attempts, server.received) == ("failed", 4, [])
+        assert job.error is not None
+        assert job.error.type == "notifications.tasks.PerhapsSent"
+        await job.retry()
+        await at.run_pending()
+        await job.refresh()
+    assert (job.state, len(server.received)) == ("succeeded", 1)
+
+
+async def test_an_answer_that_is_none_is_no_acceptance(server: MailServer) -> None:
+    server.babbles = True
+    async with working(to(server)) as at:
+        job = await sent(MAIL, at)
+    assert (job.state, job.saved["in_data"], job.saved["accepted"]) == ("queued", 1, {})
 
 
 @pytest.mark.usefixtures("held")

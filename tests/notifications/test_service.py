@@ -143,6 +143,61 @@ def test_a_mail_of_which_nobody_knows_is_repeated_or_held(tmp_path: Path, interr
                 assert (len(mails.received), acknowledged(server)) == (1, [])
 
 
+DYING = uvicorn("tests.notifications.dying:app", "--app-dir", str(ROOT / "examples"))
+
+
+@pytest.mark.parametrize("interrupted", ["rerun", "hold"])
+def test_whenever_the_service_dies_it_is_sent_as_often_as_was_promised(tmp_path: Path, interrupted: str) -> None:
+    """Killed at each of the points between which something is saved, and again where the mails are about to be held.
+
+    The first service dies with one mail right before its mark is saved, one right after that, and one that the mail
+    server has accepted and that is not settled. The second dies before it can write down what it holds.
+    """
+    with MailServer() as mails:
+        env = {"MAIL_URL": f"smtp://127.0.0.1:{mails.port}", "MAIL_API_KEY": KEY, "MAIL_INTERRUPTED": interrupted}
+        with Server(tmp_path, DYING, env) as server:
+            server.env["DIES"] = "sending"
+            server.start()
+            points = ("unmarked", "marked", "accepted")
+            jobs = {
+                point: json.loads(ask(server, MAIL | {"to": f"{point}@example.com"}, key=KEY).body) for point in points
+            }
+            server.wait()
+            assert arrived(mails) == {"accepted": 1}
+            if interrupted == "hold":
+                server.env["DIES"] = "holding"
+                server.launch().wait()
+                assert arrived(mails) == {"accepted": 1}
+            server.env["DIES"] = ""
+            server.start()
+            with Look.into(server) as look:
+                wait_until(
+                    lambda: all(job.state.finished for job in look.jobs() if "send" in job.task), "all is decided"
+                )
+                states = {str(job.id): job.state for job in look.jobs()}
+            if interrupted == "rerun":
+                assert arrived(mails) == {"unmarked": 1, "marked": 1, "accepted": 2}
+                assert len({mail.id for mail in mails.received}) == 3
+                return
+            assert arrived(mails) == {"unmarked": 1, "accepted": 1}
+            assert [states[jobs[point]["id"]] for point in points] == ["succeeded", "failed", "failed"]
+            assert by_hand(server, jobs["marked"]["id"]) == 202
+            wait_until(lambda: "marked" in arrived(mails), "what a person wants is sent")
+            assert arrived(mails) == {"unmarked": 1, "marked": 1, "accepted": 1}
+
+
+def arrived(mails: MailServer) -> dict[str, int]:
+    return Counter(to.partition("@")[0] for mail in mails.received for to in mail.recipients)
+
+
+def by_hand(server: Server, job_id: str) -> int:
+    connection = server.connect()
+    connection.request("POST", f"/jobs/{job_id}/retry", headers={"X-API-Key": KEY})
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
 class Caller(threading.Thread):
     """Asks for its share of the mails, each as often as it takes to get an answer."""
 
