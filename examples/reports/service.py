@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from postlude import BackgroundTasks, Job, JobNotFound, Jobs, JobState, Postlude
+from postlude.executors import Processes
 from reports import storage
 from reports.answer import Answer, as_csv
 from reports.asking import BODY, Asking, AskingOf
@@ -18,9 +19,11 @@ from reports.settings import settings
 from reports.status import Status, problem, status
 from reports.storage import Data, Folder
 from reports.table import opened
-from reports.tasks import make_report, make_report_on_cluster, remove_upload
+from reports.tasks import CHILDREN, make_report, make_report_on_cluster, remove_upload
 
 TASKS = {"make-report", "make-report-on-cluster"}
+AFTER_REQUESTS = 15
+"""How willingly the processes of reports let others have the processor (0 to 19): requests are answered first."""
 NONE_SUCH = "There is no such report, or none any more."
 
 router = APIRouter(tags=["reports"])
@@ -33,6 +36,7 @@ def reports(durable: Postlude) -> APIRouter:
     Args:
         durable: that of the application, before it starts.
     """
+    durable.executors.register(CHILDREN, Processes(nice=AFTER_REQUESTS))
     if settings().reports_cluster:
         durable.executors.register("cluster", _cluster)
     return router

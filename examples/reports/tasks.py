@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import os
 from datetime import timedelta
 from uuid import UUID
 
@@ -19,8 +18,8 @@ from reports.storage import Data
 
 TIMEOUT = timedelta(minutes=10)
 SAME_FOR = timedelta(days=1)
-AFTER_REQUESTS = 15
-"""How willingly a child lets others have the processor (0 to 19), so that requests are answered first."""
+CHILDREN = "reports"
+"""The executor of the reports, which `service.reports` registers: processes that have no other tasks."""
 
 
 def same(data: Data, question: Question) -> str:
@@ -32,7 +31,7 @@ def same(data: Data, question: Question) -> str:
 # fells DuckDB fells nothing else. Only what another machine may get over is tried again; a wrong file stays wrong.
 @task(
     name="make-report",
-    executor="process",
+    executor=CHILDREN,
     queue="reports",
     key=same,
     key_period=SAME_FOR,
@@ -43,7 +42,6 @@ def same(data: Data, question: Question) -> str:
 )
 def make_report(data: Data, question: Question) -> Answer:
     """Answer the question."""
-    os.setpriority(os.PRIO_PROCESS, 0, AFTER_REQUESTS)
     job = current_job()
     files = storage.files_of(data, job.id)
     # DuckDB is asked for its progress by a thread, and that knows no current job.

@@ -52,6 +52,7 @@ def main() -> None:
     if first is not None:
         sys.argv[:] = first["argv"]
         logs.set_levels(first["levels"])
+        os.nice(first["nice"])  # before there is another thread: on Linux each has a niceness of its own
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # nobody is there to be told
             Attending(wire, first["setup"]).serve()
 

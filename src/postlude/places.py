@@ -13,7 +13,7 @@ from postlude.executors.contract import Work
 from postlude.executors.futures import FuturesExecutor
 from postlude.executors.loop import LoopExecutor
 from postlude.executors.processes import ProcessExecutor
-from postlude.executors.registered import Executors
+from postlude.executors.registered import SLOTS, Executors, Processes
 from postlude.executors.threads import ThreadExecutor
 from postlude.line import Line
 
@@ -44,7 +44,7 @@ class Places(NamedTuple):
     """Runs tasks in child processes, which are started when they are first needed."""
     executors: Executors
     """What the application has registered."""
-    made_here: dict[str, FuturesExecutor]
+    made_here: dict[str, FuturesExecutor | ProcessExecutor]
     """Of those, the ones that were needed."""
     setup: str
     """What another process has to know of the application: `Setup.dumps()`."""
@@ -112,12 +112,15 @@ class Places(NamedTuple):
             return Line(self.threads, self.concurrency.threads, room=self.threads)
         if name == "process":
             return Line(self.processes, self.concurrency.most_processes, elsewhere=True)
-        registered = self.executors[name]
+        registered, slots = self.executors[name]
         executor = self.made_here.get(name)
-        if executor is None:
-            executor = FuturesExecutor(name, registered, self.setup, perform_submitted)
-            executor = self.made_here.setdefault(name, executor)
-        return Line(executor, registered.slots, elsewhere=True)
+        if isinstance(registered, Processes):
+            slots = slots or self.concurrency.most_processes
+            executor = executor or ProcessExecutor(slots, self.setup, nice=registered.nice)
+        else:
+            slots = slots or SLOTS
+            executor = executor or FuturesExecutor(name, registered, slots, self.setup, perform_submitted)
+        return Line(self.made_here.setdefault(name, executor), slots, elsewhere=True)
 
     def placed(self, attempt: Admitted, job: CurrentJob, context: Context) -> tuple[Executor, Work]:
         """Where an attempt runs, and what runs there.

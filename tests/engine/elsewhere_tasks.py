@@ -52,6 +52,23 @@ async def writes_async(path: str) -> None:
     tell(path, str(os.getpid()))
 
 
+@task(name="niceness", executor="process")
+def niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, 0)
+
+
+@task(executor="gentle")
+def niceness_of_its_own(path: str) -> int:
+    if path:
+        dies_or_waits(path)
+    return niceness()
+
+
+def dies_or_waits(path: str) -> None:
+    tell(path, str(os.getpid()))
+    never.wait()
+
+
 @task(executor="process", retries=1, backoff=60, retry_on=Flaky)
 def raises(kind: str) -> Never:
     if kind == "flaky":

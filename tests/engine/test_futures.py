@@ -12,7 +12,7 @@ import pytest
 
 from postlude.errors import TaskDeclarationError, UnknownTask
 from postlude.events import AttemptFailed, ExecutorFailed, ExecutorRecovered
-from postlude.executors.registered import Executors
+from postlude.executors.registered import Executors, Processes
 from postlude.job import JobState, Progress
 from tests.engine import elsewhere_tasks as tasks
 from tests.engine.conftest import Engine
@@ -222,10 +222,11 @@ def not_an_executor() -> None: ...
         ("process", not_an_executor, 1, "the name 'process' is taken"),
         ("pool", 3, 1, "expected a concurrent.futures.Executor, or a function without arguments"),
         ("pool", Future, 1, "expected a concurrent.futures.Executor"),
+        ("pool", Processes(20), 1, r"Processes\(nice=\) must be a whole number from 0 to 19, got 20"),
         ("pool", not_an_executor, 0, "slots must be a whole number, 1 or more, got 0"),
     ],
 )
-def test_nonsense_is_refused(name: str, executor: Callable[[], Executor], slots: int, message: str) -> None:
+def test_nonsense_is_refused(name: str, executor: Callable[[], Executor] | Processes, slots: int, message: str) -> None:
     with pytest.raises(TaskDeclarationError, match=message):
         Executors().register(name, executor, slots=slots)
 

@@ -12,7 +12,7 @@ import pytest
 
 from postlude.calls import Call
 from postlude.events import AttemptFailed, AttemptInterrupted
-from postlude.executors import logs, processes
+from postlude.executors import Processes, logs, processes
 from postlude.executors.wire import Wire
 from postlude.job import JobState, Progress
 from postlude.settings import Concurrency
@@ -71,6 +71,25 @@ async def test_what_goes_wrong_in_hearing_a_child_is_not_taken_for_the_next_atte
     assert (await engine.record(call)).state == JobState.FAILED
     call = await ran(engine, await engine.staged(tasks.raises, "x"))
     assert (await engine.record(call)).state == JobState.FAILED, "the end of the one before is not the end of this one"
+
+
+async def test_children_of_their_own_have_their_own_priority_and_change_that_of_no_others(
+    engine: Engine, tmp_path: Path
+) -> None:
+    engine.executors.register("gentle", Processes(nice=7), slots=1)
+    here = os.getpriority(os.PRIO_PROCESS, 0)
+    gently = await ran(engine, await engine.staged(tasks.niceness_of_its_own, ""))
+    beside = await ran(engine, await engine.staged(tasks.niceness))
+    assert (await engine.record(gently)).result == str(min(here + 7, 19))
+    assert (await engine.record(beside)).result == str(here)
+    begun = tmp_path / "begun"
+    call = await engine.staged(tasks.niceness_of_its_own, str(begun))
+    end = asyncio.ensure_future(engine.attempts.run(call))
+    await until(begun.exists)
+    await engine.attempts.stop(0)
+    await end
+    assert (await engine.record(call)).state == JobState.QUEUED, "it is killed as any other child"
+    await until(lambda: not alive(int(begun.read_text())))
 
 
 async def test_a_coroutine_runs_there_too(engine: Engine, tmp_path: Path) -> None:

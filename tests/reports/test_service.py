@@ -1,10 +1,12 @@
 """A report from its question to its end: its progress, its key, its limits, its cancellation, and its files."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 from reports.main import durable
+from tests.engine.elsewhere_tasks import niceness
 from tests.reports.conftest import LONG, Service, many_parts
 from tests.scenarios.waiting import wait_until
 
@@ -23,6 +25,12 @@ def test_202_and_where_to_look(service: Service) -> None:
     assert answer["sentence"] == SENTENCE
     assert [(group["names"], group["values"]) for group in answer["groups"]] == [(["south"], [5]), (["north"], [3])]
     assert answer["data"] == "sales.csv"
+
+
+def test_a_report_lowers_the_priority_of_no_other_task(service: Service) -> None:
+    service.answer(service.send(BY_SHOP, SMALL + b"south,2\n"))
+    beside = durable.blocking.enqueue(niceness)
+    assert durable.blocking.jobs.wait(beside.id, timeout=LONG).result == os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def test_an_upload_is_removed_behind_its_report(service: Service) -> None:

@@ -76,6 +76,7 @@ from postlude.errors import (
     WaitTimeout,
 )
 from postlude.events import AttemptEnded, Event
+from postlude.executors import Processes
 from postlude.job import Attempt, Failure, Progress
 from postlude.jobpolicy import JobPolicy
 from postlude.loglines import LogLine
@@ -141,6 +142,7 @@ def make_pool() -> ThreadPoolExecutor:
 
 durable.executors.register("pool", ThreadPoolExecutor())
 durable.executors.register("made", make_pool, slots=4)
+durable.executors.register("gentle", Processes(nice=15), slots=1)
 durable.executors.register("wrong", "pool")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 Postlude(concurrency=10, shutdown_grace=2.5, url="sqlite:///jobs.db")
 Postlude(mode="stock")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -532,14 +534,14 @@ async def more_of_a_job(job: Job[str]) -> None:
     await job.wait(timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-async def all_jobs(jobs: Jobs) -> None:
-    assert_type(durable.jobs, Jobs)
 async def looks(name: str, jobs: Jobs = Depends()) -> None:
     assert_type(await jobs.get(name), Job[Any])
 
 
-    one = await jobs.get("01890000-0000-7000-8000-000000000000")
+async def all_jobs(jobs: Jobs) -> None:
     assert_type(await durable.enqueue(looks, "a"), Job[None])
+    assert_type(durable.jobs, Jobs)
+    one = await jobs.get("01890000-0000-7000-8000-000000000000")
     assert_type(one, Job[Any])
     assert_type(await jobs.get(one.id), Job[Any])
     found = await jobs.list(state="failed", task="main:f", chain=one.id, limit=5, before=one.id)

@@ -19,7 +19,7 @@ from postlude.job import Cancelled, Interrupted
 
 if TYPE_CHECKING:
     from postlude.executors.contract import Sent
-    from postlude.executors.registered import Registered
+    from postlude.executors.registered import Factory
     from postlude.executors.threads import Ended
     from postlude.job import Outcome
 
@@ -35,16 +35,17 @@ class FuturesExecutor:
     Args:
         name: of the executor.
         registered: the executor, or what makes it.
+        slots: how many attempts it is given at once.
         setup: see `ProcessExecutor`.
         perform: runs an attempt, in whatever process the executor has; see `elsewhere.perform_submitted`.
     """
 
-    def __init__(self, name: str, registered: Registered, setup: str, perform: Perform) -> None:
+    def __init__(self, name: str, registered: Executor | Factory, slots: int, setup: str, perform: Perform) -> None:
         self._name = name
         self._registered = registered
         self._setup = setup
         self._perform = perform
-        self._threads = ThreadExecutor(registered.slots, name=f"postlude-{name}")
+        self._threads = ThreadExecutor(slots, name=f"postlude-{name}")
         self._lock = threading.Lock()
         self._made: Executor | None = None
 
@@ -91,11 +92,11 @@ class FuturesExecutor:
             return Interrupted(f"the executor {self._name!r} broke: {error}", begun=True)
 
     def _executor(self) -> Executor:
-        if isinstance(self._registered.executor, Executor):
-            return self._registered.executor
+        if isinstance(self._registered, Executor):
+            return self._registered
         with self._lock:
             if self._made is None:
-                made = self._registered.executor()
+                made = self._registered()
                 if not isinstance(made, Executor):
                     message = f"its factory must return a concurrent.futures.Executor, and returned {made!r}"
                     raise TypeError(message)

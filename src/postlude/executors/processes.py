@@ -55,10 +55,12 @@ class ProcessExecutor:
     Args:
         size: how many at once.
         setup: what a child has to know of the application, as JSON; see `elsewhere.Setup`.
+        nice: see `registered.Processes`.
     """
 
-    def __init__(self, size: int, setup: str) -> None:
+    def __init__(self, size: int, setup: str, *, nice: int = 0) -> None:
         self._setup = setup
+        self._nice = nice
         self._threads = ThreadExecutor(size, name="postlude-process", serve=self._serve)
 
     def begin(self, work: Work, ended: Ended) -> ProcessRunning:
@@ -75,7 +77,7 @@ class ProcessExecutor:
         self._threads.close()
 
     def _serve(self, waiting: Waiting) -> None:
-        child = Child(self._setup)
+        child = Child(self._setup, self._nice)
         try:
             while (item := waiting.get()) is not None:
                 work, ended, returns = item
@@ -155,13 +157,15 @@ class Child:
 
     Args:
         setup: see `ProcessExecutor`.
+        nice: see `registered.Processes`.
     """
 
     _process: subprocess.Popen[bytes] | None
     _wire: Wire
 
-    def __init__(self, setup: str) -> None:
+    def __init__(self, setup: str, nice: int) -> None:
         self._setup = setup
+        self._nice = nice
         self._process = None
         self._attempts = 0
         self._lock = threading.Lock()
@@ -198,7 +202,8 @@ class Child:
         self._wire = Wire(ours)
         self._attempts, self._killed = 0, False
         with contextlib.suppress(OSError):  # it has ended already: that is found when it is given something to do
-            self._wire.send({"setup": self._setup, "levels": logs.levels(), "argv": sys.argv})
+            known = {"setup": self._setup, "levels": logs.levels(), "argv": sys.argv, "nice": self._nice}
+            self._wire.send(known)
 
     def perform(self, text: str, hear: Callable[[dict[str, Any]], dict[str, Any] | None]) -> dict[str, Any] | None:
         """What the attempt came to, as `outcomes.packed` gave it; None: the process has died.

@@ -18,13 +18,22 @@ OWN: Final = ("loop", "thread", "process")
 """The executors that are always there."""
 SLOTS: Final = 16
 """How many attempts a registered executor is given at once, unless its registration says otherwise."""
+MOST_NICE: Final = 19
+
+
+class Processes(NamedTuple):
+    """Children as those of `executor="process"`, for tasks that share them with no others; see `Executors.register`."""
+
+    nice: int = 0
+    """By how much their priority is below that of the server, from 0 to 19: for work that lets requests go first."""
 
 
 class Registered(NamedTuple):
     """An executor under a name."""
 
-    executor: Executor | Factory
-    slots: int
+    executor: Executor | Factory | Processes
+    slots: int | None
+    """None: as many as there are of its kind by default."""
 
 
 class Executors:
@@ -33,15 +42,16 @@ class Executors:
     def __init__(self) -> None:
         self._registered: dict[str, Registered] = {}
 
-    def register(self, name: str, executor: Executor | Factory, *, slots: int = SLOTS) -> None:
+    def register(self, name: str, executor: Executor | Factory | Processes, *, slots: int | None = None) -> None:
         """Let tasks run in an executor: `@task(executor=name)`.
 
         Args:
             name: an identifier, and none of `"loop"`, `"thread"` and `"process"`.
             executor: any `concurrent.futures.Executor`, which stays yours to shut down; or a function without
                 arguments that makes one: it is called in each process when the first task needs it, and what it made
-                is shut down with Postlude.
-            slots: how many attempts it is given at once, by one process. Default: 16.
+                is shut down with Postlude; or `Processes()`, children of Postlude's own for these tasks alone.
+            slots: how many attempts it is given at once, by one process. Default: 16, and of `Processes` as many as
+                there are children for `executor="process"`.
 
         Raises:
             TaskDeclarationError: the name is taken or none, or the rest makes no sense.
@@ -51,10 +61,13 @@ class Executors:
             problems.append(f"a name must be an identifier, such as 'dask', got {name!r}")
         elif name in self:
             problems.append(f"the name {name!r} is taken")
-        if not isinstance(executor, Executor) and not _makes_one(executor):
-            expected = "a concurrent.futures.Executor, or a function without arguments that makes one"
+        if isinstance(executor, Processes):
+            if not is_whole(executor.nice, 0) or executor.nice > MOST_NICE:
+                problems.append(f"Processes(nice=) must be a whole number from 0 to {MOST_NICE}, got {executor.nice!r}")
+        elif not isinstance(executor, Executor) and not _makes_one(executor):
+            expected = "a concurrent.futures.Executor, or a function without arguments that makes one, or Processes()"
             problems.append(f"expected {expected}, got {executor!r}")
-        if not is_whole(slots, 1):
+        if slots is not None and not is_whole(slots, 1):
             problems.append(f"slots must be a whole number, 1 or more, got {slots!r}")
         if problems:
             message = f"executors.register: {'; '.join(problems)}."
