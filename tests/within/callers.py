@@ -1,21 +1,27 @@
 """Every kind of connection and session that jobs can be added with, behind one face.
 
-The table `notes (text)` is the application's own.
+The table `notes (text)` is the application's own. It is in a file, named by its path, or in PostgreSQL, named by a URL.
 """
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import aiosqlite
 import apsw
+import asyncpg
+import psycopg
+import psycopg.rows
 import sqlalchemy
+import sqlalchemy.orm
 import sqlmodel
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession as SQLModelAsyncSession
 
+Place = Path | str
 NOTE: Final = "INSERT INTO notes (text) VALUES ('written')"
 
 
@@ -47,7 +53,7 @@ def new_database(folder: Path) -> Path:
     return path
 
 
-def notes(path: Path, kind: str = "sqlite3") -> int:
+def notes(path: Place, kind: str = "sqlite3") -> int:
     """How many rows the application has written."""
     return look(path, "SELECT count(*) FROM notes", kind)
 
@@ -58,8 +64,13 @@ def left(path: Path, kind: str = "sqlite3") -> int:
     return look(path, "SELECT count(*) FROM postlude_outbox", kind) if there else 0
 
 
-def look(path: Path, statement: str, kind: str) -> int:
+def look(path: Place, statement: str, kind: str = "sqlite3") -> int:
     """A number; read by the library that those who write use, since two must not have one file open in one process."""
+    if isinstance(path, str):
+        with psycopg.connect(path, autocommit=True) as server:
+            row = server.execute(statement.encode()).fetchone()
+            assert row is not None
+            return int(row[0])
     if kind == "apsw":
         with closing(apsw.Connection(str(path))) as connection:
             return int(connection.execute(statement).get)
@@ -83,24 +94,37 @@ def of_apsw(path: Path) -> Iterator[Blocking]:
 
 
 @contextmanager
-def of_connection(path: Path) -> Iterator[Blocking]:
-    engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+def of_psycopg(dsn: str) -> Iterator[Blocking]:
+    with psycopg.connect(dsn, row_factory=psycopg.rows.dict_row, cursor_factory=psycopg.ClientCursor) as own:
+        yield Blocking(own, lambda: own.execute(NOTE), own.commit, own.rollback)
+
+
+def _url(place: Place, on_file: str, on_server: str) -> str:
+    """As SQLAlchemy spells it, with the driver for either."""
+    if isinstance(place, Path):
+        return f"sqlite{on_file}:///{place}"
+    return place.replace("postgresql:", f"postgresql+{on_server}:")
+
+
+@contextmanager
+def of_connection(place: Place) -> Iterator[Blocking]:
+    engine = sqlalchemy.create_engine(_url(place, "", "psycopg"))
     with engine.connect() as own:
         yield Blocking(own, lambda: own.execute(sqlalchemy.text(NOTE)), own.commit, own.rollback)
     engine.dispose()
 
 
 @contextmanager
-def of_session(path: Path) -> Iterator[Blocking]:
-    engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+def of_session(place: Place) -> Iterator[Blocking]:
+    engine = sqlalchemy.create_engine(_url(place, "", "psycopg"))
     with sqlalchemy.orm.Session(engine) as own:
         yield Blocking(own, lambda: own.execute(sqlalchemy.text(NOTE)), own.commit, own.rollback)
     engine.dispose()
 
 
 @contextmanager
-def of_sqlmodel(path: Path) -> Iterator[Blocking]:
-    engine = sqlmodel.create_engine(f"sqlite:///{path}")
+def of_sqlmodel(place: Place) -> Iterator[Blocking]:
+    engine = sqlmodel.create_engine(_url(place, "", "psycopg"))
     with sqlmodel.Session(engine) as own:
         yield Blocking(own, lambda: own.connection().execute(sqlalchemy.text(NOTE)), own.commit, own.rollback)
     engine.dispose()
@@ -114,24 +138,49 @@ async def of_aiosqlite(path: Path) -> AsyncIterator[Awaited]:
 
 
 @asynccontextmanager
-async def of_async_connection(path: Path) -> AsyncIterator[Awaited]:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+async def of_asyncpg(dsn: str) -> AsyncIterator[Awaited]:
+    own = await asyncpg.connect(dsn)
+    transaction = own.transaction()
+    await transaction.start()
+    yield Awaited(own, lambda: own.execute(NOTE), transaction.commit, transaction.rollback)
+    await own.close()
+
+
+@asynccontextmanager
+async def of_pool(dsn: str) -> AsyncIterator[Awaited]:
+    async with asyncpg.create_pool(dsn, min_size=1) as pool, pool.acquire() as own:
+        # As applications do that store JSON.
+        await own.set_type_codec("json", encoder=repr, decoder=repr, schema="pg_catalog")
+        transaction = own.transaction(isolation="serializable")
+        await transaction.start()
+        yield Awaited(own, lambda: own.execute(NOTE), transaction.commit, transaction.rollback)
+
+
+@asynccontextmanager
+async def of_async_psycopg(dsn: str) -> AsyncIterator[Awaited]:
+    async with await psycopg.AsyncConnection.connect(dsn, row_factory=psycopg.rows.dict_row) as own:
+        yield Awaited(own, lambda: own.execute(NOTE), own.commit, own.rollback)
+
+
+@asynccontextmanager
+async def of_async_connection(place: Place) -> AsyncIterator[Awaited]:
+    engine = create_async_engine(_url(place, "+aiosqlite", "asyncpg"))
     async with AsyncConnection(engine) as own:
         yield Awaited(own, lambda: own.execute(sqlalchemy.text(NOTE)), own.commit, own.rollback)
     await engine.dispose()
 
 
 @asynccontextmanager
-async def of_async_session(path: Path) -> AsyncIterator[Awaited]:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+async def of_async_session(place: Place, on_server: str = "asyncpg") -> AsyncIterator[Awaited]:
+    engine = create_async_engine(_url(place, "+aiosqlite", on_server))
     async with AsyncSession(engine) as own:
         yield Awaited(own, lambda: own.execute(sqlalchemy.text(NOTE)), own.commit, own.rollback)
     await engine.dispose()
 
 
 @asynccontextmanager
-async def of_sqlmodel_async(path: Path) -> AsyncIterator[Awaited]:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+async def of_sqlmodel_async(place: Place) -> AsyncIterator[Awaited]:
+    engine = create_async_engine(_url(place, "+aiosqlite", "asyncpg"))
     async with SQLModelAsyncSession(engine) as own:
 
         async def note() -> None:
@@ -141,29 +190,47 @@ async def of_sqlmodel_async(path: Path) -> AsyncIterator[Awaited]:
     await engine.dispose()
 
 
-BLOCKING: Final[dict[str, Callable[[Path], AbstractContextManager[Blocking]]]] = {
-    "sqlite3": of_sqlite3,
-    "apsw": of_apsw,
-    "Connection": of_connection,
-    "Session": of_session,
-    "SQLModel": of_sqlmodel,
-}
-AWAITED: Final[dict[str, Callable[[Path], AbstractAsyncContextManager[Awaited]]]] = {
-    "aiosqlite": of_aiosqlite,
+class Kinds(NamedTuple):
+    """Those that one kind of database has."""
+
+    blocking: Mapping[str, Callable[[Any], AbstractContextManager[Blocking]]]
+    awaited: Mapping[str, Callable[[Any], AbstractAsyncContextManager[Awaited]]]
+
+    @property
+    def names(self) -> list[str]:
+        return [*self.blocking, *self.awaited]
+
+
+_BLOCKING_MAPPERS: Final = {"Connection": of_connection, "Session": of_session, "SQLModel": of_sqlmodel}
+_AWAITED_MAPPERS: Final = {
     "AsyncConnection": of_async_connection,
     "AsyncSession": of_async_session,
     "SQLModel async": of_sqlmodel_async,
 }
+ON_FILES: Final = Kinds(
+    {"sqlite3": of_sqlite3, "apsw": of_apsw, **_BLOCKING_MAPPERS}, {"aiosqlite": of_aiosqlite, **_AWAITED_MAPPERS}
+)
+ON_SERVERS: Final = Kinds(
+    {"psycopg": of_psycopg, **_BLOCKING_MAPPERS},
+    {
+        "asyncpg": of_asyncpg,
+        "asyncpg's pool": of_pool,
+        "psycopg async": of_async_psycopg,
+        "AsyncSession, psycopg": partial(of_async_session, on_server="psycopg"),
+        **_AWAITED_MAPPERS,
+    },
+)
 
 
 @asynccontextmanager
-async def caller(kind: str, place: Path) -> AsyncIterator[Awaited]:
+async def caller(kind: str, place: Place) -> AsyncIterator[Awaited]:
     """Any kind, with everything awaited, in a transaction."""
-    if kind in AWAITED:
-        async with AWAITED[kind](place) as awaited:
+    kinds = ON_FILES if isinstance(place, Path) else ON_SERVERS
+    if kind in kinds.awaited:
+        async with kinds.awaited[kind](place) as awaited:
             yield awaited
         return
-    with BLOCKING[kind](place) as blocking:
+    with kinds.blocking[kind](place) as blocking:
         note, commit, rollback = map(_awaited, (blocking.note, blocking.commit, blocking.rollback))
         yield Awaited(blocking.within, note, commit, rollback)
 

@@ -9,15 +9,7 @@ from fastapi.testclient import TestClient
 
 from postlude import Postlude
 from tests.face.holding import ran
-from tests.stores.places import server
 from tests.within.callers import new_database
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """A PostgreSQL server that all tests of a run share."""
-    with server() as dsn:
-        yield dsn
 
 
 @pytest.fixture

@@ -15,14 +15,14 @@ from fastapi.testclient import TestClient
 
 from postlude import Postlude
 from postlude.stores.outbox import OutboxFile
-from tests.within.callers import BLOCKING, Write, of_a_mapper, of_the_standard_library
+from tests.within.callers import ON_FILES, Write, of_a_mapper, of_the_standard_library
 from tests.within.tasks import note
 
 
 def commit_and_die(url: str, path: str, kind: str) -> None:
     """The first of three jobs is rolled back."""
     durable = Postlude(url=url, worker="off")
-    with BLOCKING[kind](Path(path)) as transaction:
+    with ON_FILES.blocking[kind](Path(path)) as transaction:
         durable.blocking.options(within=transaction.within).enqueue(note, "never")
         transaction.rollback()
         if kind == "apsw":
@@ -41,7 +41,7 @@ def die_between_the_two_files(url: str, path: str, kind: str) -> None:
 
     OutboxFile.remove = remove  # type: ignore[method-assign]  # where the process is to end
     durable = Postlude(url=url, worker="off")
-    with BLOCKING[kind](Path(path)) as transaction:
+    with ON_FILES.blocking[kind](Path(path)) as transaction:
         job = durable.blocking.options(within=transaction.within).enqueue(note, "one")
         transaction.commit()
         durable.blocking.jobs.get(job.id)

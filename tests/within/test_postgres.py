@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,17 +22,8 @@ from postlude.stores.postgres import PostgresStore
 from postlude.stores.postgres.location import Location
 from tests.face.holding import ran
 from tests.stores.places import new_namespace, open_place
-from tests.within.callers import NOTE, new_database, of_sqlite3
-from tests.within.servers import AWAITED, BLOCKING, caller, look, of_asyncpg
-from tests.within.tasks import note
-
-KINDS = [*BLOCKING, *AWAITED]
-
-
-@task(key="one")
-def note_once(what: str) -> str:
-    ran.append(what)
-    return what
+from tests.within.callers import NOTE, ON_SERVERS, caller, look, new_database, notes, of_asyncpg, of_sqlite3
+from tests.within.tasks import note, note_once
 
 
 @task(queue="slow", priority=3, max_running=1)
@@ -57,24 +48,11 @@ def new_postgres(postgres: str) -> str:
 
 
 @pytest.fixture
-def durable(app: FastAPI, dsn: str) -> Iterator[Postlude]:
-    ran.clear()
-    durable = Postlude(app, dsn)
-    yield durable
-    durable.blocking.close()
+def url(dsn: str) -> str:
+    return dsn
 
 
-@pytest.fixture
-def running(app: FastAPI, durable: Postlude) -> Iterator[Postlude]:
-    with TestClient(app):
-        yield durable
-
-
-def notes(dsn: str) -> int:
-    return int(look(dsn, "SELECT count(*) FROM notes"))
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ON_SERVERS.names)
 async def test_what_is_committed_together_is_there_together(kind: str, dsn: str, running: Postlude) -> None:
     async with caller(kind, dsn) as transaction:
         await transaction.note()
@@ -88,7 +66,7 @@ async def test_what_is_committed_together_is_there_together(kind: str, dsn: str,
     assert sorted(ran) == ["3", "first", "second"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ON_SERVERS.names)
 async def test_what_is_rolled_back_together_was_never_there(kind: str, dsn: str, durable: Postlude) -> None:
     async with caller(kind, dsn) as transaction:
         await transaction.note()
@@ -103,10 +81,10 @@ async def test_what_is_rolled_back_together_was_never_there(kind: str, dsn: str,
     assert await durable.jobs.list() == []
 
 
-@pytest.mark.parametrize("kind", BLOCKING)
+@pytest.mark.parametrize("kind", ON_SERVERS.blocking)
 async def test_in_a_thread_that_cannot_await(kind: str, dsn: str, running: Postlude) -> None:
     def work() -> Any:
-        with BLOCKING[kind](dsn) as transaction:
+        with ON_SERVERS.blocking[kind](dsn) as transaction:
             transaction.note()
             job = running.blocking.options(within=transaction.within).enqueue(note, "kept")
             transaction.commit()
@@ -228,7 +206,7 @@ def test_the_rows_and_the_tasks_of_a_request_are_one_commit(
 # What is refused
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ON_SERVERS.names)
 async def test_another_database_is_refused(kind: str, postgres: str, durable: Postlude) -> None:
     async with caller(kind, new_postgres(postgres)) as transaction:
         with pytest.raises(CallError, match="does not lead to the database of the store, postgresql://"):

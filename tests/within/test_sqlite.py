@@ -12,28 +12,16 @@ import sqlalchemy
 import sqlalchemy.orm
 from fastapi import FastAPI
 
-from postlude import JobNotFound, JobState, Postlude, task
+from postlude import JobNotFound, JobState, Postlude
 from postlude.calls import NO_OPTIONS, with_options
 from postlude.errors import CallError
 from postlude.testing import capture, worker
 from tests.face.holding import ran
-from tests.within.callers import AWAITED, BLOCKING, caller, left, notes, of_aiosqlite, of_sqlite3
-
-KINDS = [*BLOCKING, *AWAITED]
-
-
-def note(what: str) -> str:
-    ran.append(what)
-    return f"noted {what}"
+from tests.within.callers import ON_FILES, caller, left, notes, of_aiosqlite, of_sqlite3
+from tests.within.tasks import note, note_once
 
 
-@task(key="one")
-def note_once(what: str) -> str:
-    ran.append(what)
-    return what
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ON_FILES.names)
 async def test_what_is_committed_together_is_there_together(kind: str, own: Path, running: Postlude) -> None:
     async with caller(kind, own) as transaction:
         await transaction.note()
@@ -47,7 +35,7 @@ async def test_what_is_committed_together_is_there_together(kind: str, own: Path
     assert sorted(ran) == ["3", "first", "second"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ON_FILES.names)
 async def test_what_is_rolled_back_together_was_never_there(kind: str, own: Path, running: Postlude) -> None:
     async with caller(kind, own) as transaction:
         await transaction.note()
@@ -60,10 +48,10 @@ async def test_what_is_rolled_back_together_was_never_there(kind: str, own: Path
     assert (notes(own, kind), left(own, kind), ran) == (0, 0, [])
 
 
-@pytest.mark.parametrize("kind", BLOCKING)
+@pytest.mark.parametrize("kind", ON_FILES.blocking)
 async def test_in_a_thread_that_cannot_await(kind: str, own: Path, running: Postlude) -> None:
     def work() -> Any:
-        with BLOCKING[kind](own) as transaction:
+        with ON_FILES.blocking[kind](own) as transaction:
             transaction.note()
             lost = running.blocking.options(within=transaction.within).enqueue(note, "never")
             transaction.rollback()
@@ -92,7 +80,7 @@ async def test_a_key_is_looked_at_when_the_job_reaches_the_store(own: Path, runn
 
 
 @pytest.mark.usefixtures("no_blocking")
-@pytest.mark.parametrize("kind", AWAITED)
+@pytest.mark.parametrize("kind", ON_FILES.awaited)
 async def test_what_is_awaited_blocks_no_loop(kind: str, own: Path, durable: Postlude) -> None:
     async with caller(kind, own) as transaction:
         job = await durable.options(within=transaction.within).enqueue(note_once, "later")
@@ -123,7 +111,7 @@ async def test_without_a_transaction_it_is_committed_at_once(own: Path, durable:
     assert (await durable.jobs.get(job.id)).state is JobState.QUEUED
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ON_FILES.names)
 async def test_a_savepoint_takes_its_jobs_along(kind: str, own: Path, durable: Postlude) -> None:
     async with caller(kind, own) as transaction:
         await transaction.note()
