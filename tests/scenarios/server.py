@@ -32,11 +32,20 @@ class Server:
         folder: the working directory; the store is in its default place there unless `env` says otherwise.
         command: what to run after `python -m`, or after `python` if it is a file, with `{port}` where the port belongs.
         env: more variables for its environment.
+        prefix: what stands before it all, and becomes it.
     """
 
-    def __init__(self, folder: Path, command: tuple[str, ...], env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        command: tuple[str, ...],
+        env: Mapping[str, str] | None = None,
+        *,
+        prefix: tuple[str, ...] = (),
+    ) -> None:
         self.folder = folder
         self.command = command
+        self.prefix = prefix
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("POSTLUDE_")}
         self.env |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})}
         self.port = 0
@@ -59,7 +68,7 @@ class Server:
         self.port = _free_port()
         command = [part.format(port=self.port) for part in self.command]
         self._process = subprocess.Popen(
-            [sys.executable, *(() if command[0].endswith(".py") else ("-m",)), *command],
+            [*self.prefix, sys.executable, *(() if command[0].endswith(".py") else ("-m",)), *command],
             cwd=self.folder,
             env=self.env,
             stdout=subprocess.PIPE,

@@ -27,11 +27,18 @@ class Cluster:
         return str(self.folder / ".s.PGSQL.5432")
 
     @property
+    def listens(self) -> str:
+        """The addresses at which it is to be had beside its socket."""
+        return ""
+
+    @property
     def dsn(self) -> str:
         return f"postgresql://postlude@/postgres?host={self.folder}"
 
     def start(self) -> None:
-        options = f"-c listen_addresses='' -c unix_socket_directories={self.folder} -c max_connections=100"
+        options = (
+            f"-c listen_addresses='{self.listens}' -c unix_socket_directories={self.folder} -c max_connections=100"
+        )
         deadline = time.monotonic() + 30
         while True:
             # After a SIGKILL its children need a moment to notice.
@@ -91,7 +98,7 @@ class Cluster:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
+def cluster(kind: type[Cluster] = Cluster) -> Iterator[Cluster]:
     """One of its own; it and its standbys end with the block."""
     with tempfile.TemporaryDirectory(prefix="postlude-cluster-") as name:
         folder, programs = Path(name), binaries()
@@ -103,7 +110,7 @@ def cluster() -> Iterator[Cluster]:
         if AS is not None:
             shutil.chown(folder, AS)
             shutil.chown(first, AS)
-        made = Cluster(first, programs)
+        made = kind(first, programs)
         _run(programs / "initdb", "-D", made.data, "-U", "postlude", "--auth=trust", "--no-sync", "-E", "UTF8")
         made.start()
         try:
@@ -111,4 +118,4 @@ def cluster() -> Iterator[Cluster]:
         finally:
             for pid in folder.glob("*/data/postmaster.pid"):
                 with suppress(AssertionError):
-                    Cluster(pid.parents[1], programs).stop("immediate")
+                    kind(pid.parents[1], programs).stop("immediate")
