@@ -62,6 +62,9 @@ from postlude.errors import (
     RaisedElsewhere,
     ResultDoesNotFit,
     ResultNotStored,
+    ScheduleDeclared,
+    ScheduleNotFound,
+    SchemaNotReady,
     SchemaTooNew,
     SettingsError,
     StartedInChild,
@@ -82,6 +85,7 @@ from postlude.jobpolicy import JobPolicy
 from postlude.loglines import LogLine
 from postlude.pauses import Pause
 from postlude.retries import Exponential
+from postlude.stores.moving import StoreMoved
 from postlude.telemetry import JobFields
 from postlude.testing import (
     BlockingWorker,
@@ -105,6 +109,7 @@ every_option = Postlude(
     "sqlite:///jobs.db",
     mode="observe",
     worker="off",
+    mask=["customer_number"],
     tasks=["app.tasks"],
     allow=("os:remove",),
     carry=[ContextVar[str]("tenant"), "app.context:user"],
@@ -124,7 +129,8 @@ async def later_known() -> str:
 
 
 Postlude(
-    url="postgresql://db/jobs",
+    url="postgresql://pooler/jobs",
+    direct_url="postgresql://db/jobs",
     namespace="shop",
     schema="jobs",
     password=lambda: "secret",
@@ -327,6 +333,7 @@ schedule(every=60)(5)  # type: ignore[type-var]  # pyright: ignore[reportArgumen
 async def all_schedules() -> None:
     assert_type(await durable.schedules.run("nightly"), Job[Any])
     assert_type(durable.blocking.schedules.run("nightly"), Job[Any])
+    assert_type(await durable.schedules.forget("nightly"), None)
     assert_type(durable.blocking.jobs.retry_many(), Bulk)
     assert_type(await greet("text"), str)
     for each in await durable.schedules.list():
@@ -672,13 +679,28 @@ def what_more_errors_carry(waits: WaitInRequest, lost: ClaimLost, elsewhere: Rai
 
 type_errors: list[type[TypeError]] = [CallError, NotStorable, ArgumentsDoNotFit, ResultDoesNotFit]
 value_errors: list[type[ValueError]] = [TaskDeclarationError, UnknownValue, SettingsError, ArgumentsTooLarge]
-lookup_errors: list[type[LookupError]] = [ApplicationNotFound, JobNotFound, UnknownTask, ResultNotStored]
-runtime_errors: list[type[RuntimeError]] = [InstallError, LoopBlocking, NotInTask, NotTestable, StartedInChild]
+lookup_errors: list[type[LookupError]] = [
+    ApplicationNotFound,
+    JobNotFound,
+    ResultNotStored,
+    ScheduleNotFound,
+    UnknownTask,
+]
+runtime_errors: list[type[RuntimeError]] = [
+    InstallError,
+    LoopBlocking,
+    NotInTask,
+    NotTestable,
+    ScheduleDeclared,
+    StartedInChild,
+]
 store_errors: list[type[StoreError]] = [
     NotAPostludeStore,
+    SchemaNotReady,
     SchemaTooNew,
     StoreClosed,
     StoreLocationError,
+    StoreMoved,
     StoreUnavailable,
 ]
 others: list[type[PostludeError]] = [StoreError, CallError, WaitTimeout]
@@ -741,3 +763,5 @@ def sink(event: Event) -> None:
 
 durable.on_event(print)
 durable.on_event(shout)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+app.mount("/metrics", durable.metrics())
+assert_type(durable.instrument(), None)
