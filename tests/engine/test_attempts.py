@@ -283,9 +283,9 @@ async def test_what_must_not_run_twice_goes_back_when_its_start_cannot_be_record
     assert engine.attempts.slots.free("loop") == 2
 
 
-async def test_a_short_attempt_is_never_recorded_as_started(engine: Engine) -> None:
+async def test_a_short_attempt_costs_two_writes_and_is_never_recorded_as_started(engine: Engine) -> None:
     await engine.attempts.run(await engine.staged(note, "short"))
-    assert engine.faulty.calls["start"] == 0
+    assert engine.faulty.calls == {"insert": 1, "settle": 1}
 
 
 async def test_attempts_that_run_for_a_second_are_recorded_together(engine: Engine) -> None:
