@@ -346,8 +346,12 @@ class WaitTimeout(PostludeError, TimeoutError):
         self.job_id: UUID = job_id
         self.timeout: float = timeout
         self.state: str = state
+        needs = (
+            " It needs a process that runs jobs: a started server or `postlude worker`." if state == "queued" else ""
+        )
         super().__init__(
-            f"Job {job_id} was still {state} after {timeout:g} s. Wait longer, or look at it later with jobs.get()."
+            f"Job {job_id} was still {state} after {timeout:g} s.{needs} "
+            "Wait longer, or look at it later with jobs.get()."
         )
 
 

@@ -486,7 +486,8 @@ async def test_a_wait_that_takes_too_long(closing: Closing) -> None:
         await job.wait(timeout=0)
     assert isinstance(raised.value, TimeoutError)
     assert str(raised.value) == (
-        f"Job {job.id} was still queued after 0 s. Wait longer, or look at it later with jobs.get()."
+        f"Job {job.id} was still queued after 0 s. It needs a process that runs jobs: a started server or "
+        "`postlude worker`. Wait longer, or look at it later with jobs.get()."
     )
 
 

@@ -410,7 +410,10 @@ TEXTS = [
     ),
     (
         errors.WaitTimeout(JOB, 2.5, "queued"),
-        f"Job {JOB} was still queued after 2.5 s. Wait longer, or look at it later with jobs.get().",
+        (
+            f"Job {JOB} was still queued after 2.5 s. It needs a process that runs jobs: a started server or "
+            "`postlude worker`. Wait longer, or look at it later with jobs.get()."
+        ),
     ),
 ]
 
