@@ -6,6 +6,7 @@ import signal
 import socket
 import struct
 import time
+from contextlib import closing
 
 import pytest
 
@@ -293,6 +294,23 @@ def test_10_a_stream_that_ends(serve: Serve) -> None:
             server.await_effect("ended", "report")
             assert b"end" in connection.recv(4096)
         assert server.effects("started") == ["report"]
+
+
+@pytest.mark.parametrize("allowed", ["os:remove", ""], ids=["stored", "ephemeral"])
+def test_19_a_file_is_there_until_a_slow_client_has_it_whole(serve: Serve, allowed: str) -> None:
+    """Also where the call cannot be stored; then a warning has the line that cures it."""
+    with serve(uvicorn("downloads"), POSTLUDE_ALLOW=allowed).start() as server:
+        file = server.folder / "report.csv"
+        with closing(server.connect()) as connection:
+            connection.request("GET", "/report")
+            answer = connection.getresponse()
+            answer.read(1)
+            let_pass(0.3)
+            assert file.exists()
+            size = file.stat().st_size
+            assert len(answer.read()) == size - 1
+        wait_until(lambda: not file.exists(), "the file is removed")
+    assert len(server.says("WARNING:", 'Postlude(app, allow=["os:remove"])')) == (not allowed)
 
 
 @on_both_stores
