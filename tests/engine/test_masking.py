@@ -303,3 +303,26 @@ def test_what_is_masked_already_stays_as_it_is() -> None:
     text = masking.text("token=hunter2, https://ada:hunter2@host, Authorization: Bearer abcdefghij")
     assert "hunter2" not in text
     assert masking.text(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password=SECRET and more",
+        "{'password': 'SECRET', 'user': 'anna'}",
+        '{"body": "{\\"password\\": \\"SECRET\\"}"}',
+        "tokens=['a', 'SECRET'] left",
+        "credentials=Login('SECRET', x)",
+        "Cookie: a=SECRET; b=c",
+        "(b'authorization', b'Bearer SECRET')",
+        "--password SECRET -u",
+        "postgresql://anna:SECRET@db/app",
+        "https://example.org/?n=1&token=SECRET&n=2",
+        "-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----",
+    ],
+)
+def test_wherever_a_text_is_cut_no_part_of_a_secret_is_shown(text: str) -> None:
+    whole = text.replace("SECRET", "hunter2-and-more")
+    for end in range(len(whole) + 1):
+        assert "hun" not in Masking().text(whole[:end])
+        assert "hun" not in Masking().text(f"{whole[:end]}…")
