@@ -326,3 +326,13 @@ def test_wherever_a_text_is_cut_no_part_of_a_secret_is_shown(text: str) -> None:
     for end in range(len(whole) + 1):
         assert "hun" not in Masking().text(whole[:end])
         assert "hun" not in Masking().text(f"{whole[:end]}…")
+
+
+def test_what_is_nested_as_deeply_as_can_be_stored() -> None:
+    def nested(depth: int) -> Any:
+        return {"a": nested(depth - 1)} if depth else "password=x"
+
+    def in_a_server(frames: int) -> Any:
+        return in_a_server(frames - 1) if frames else Masking().json(nested(200))
+
+    assert str(in_a_server(200)).count(MASKED) == 1

@@ -104,12 +104,17 @@ class _Walk:
             if tag == "$dict" and isinstance(content, list):
                 # How a dict is written whose keys are no plain text.
                 return {tag: [[self.masked(key, ()), self._named(key, item, kinds)] for key, item in content]}
-        return {self._key(key): self._named(key, item, kinds) for key, item in value.items()}
+        shown: dict[str, Any] = {}
+        for key, item in value.items():  # in place of a comprehension, which would take one more frame for each level
+            shown[self._key(key)] = self._named(key, item, kinds)
+        return shown
 
     def _named(self, name: object, value: Any, kinds: Sequence[Any]) -> Any:  # noqa: ANN401
         if isinstance(name, str) and (name in self._hidden or self._hides(name, value)):
             return self.mask(value)
-        return self._placed(value, places_in(kinds, name) if kinds and isinstance(name, str) else ())
+        if not kinds or not isinstance(name, str):
+            return self.masked(value, ())
+        return self._placed(value, places_in(kinds, name))
 
     def _placed(self, value: Any, places: Sequence[tuple[str | None, Any]]) -> Any:  # noqa: ANN401
         """A part of a list or of an object, with the names that the annotation has for it, and its own annotations."""
