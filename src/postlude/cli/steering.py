@@ -116,14 +116,14 @@ async def delete(opened: Opened, job: _Ids = None, *, which: Which, yes: _Yes = 
 
 async def _do(opened: Opened, deed: Deed, meant: _Meant, one: One, many: Many) -> int:
     """Do it to all that are meant, after it was said how many those are; returns the exit code."""
-    if meant.ids and not meant.which.anything:
+    if meant.ids and meant.which.said():
         message = "Give the ids of jobs, or options that say which: not both."
         raise CallError(message)
     if meant.ids:
         for each in meant.ids:
             id_of(each)  # before the first is changed
         came = await _noted(opened, deed, meant, _one_by_one(meant.ids, one))
-    elif meant.which.anything:
+    elif not meant.which.said():
         message = f"Say which jobs: by their ids, or by options. All of a kind: --state {min(deed.usual)}."
         raise CallError(message)
     else:

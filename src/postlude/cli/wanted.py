@@ -60,11 +60,6 @@ class Which:
         ),
     ] = None
 
-    @property
-    def anything(self) -> bool:
-        """Whether any job is meant: nothing was asked for."""
-        return not any(getattr(self, each.name) for each in fields(self))
-
     def wanted(self, opened: Opened) -> Wanted:
         """What the client is asked for.
 
@@ -109,7 +104,7 @@ class Which:
         return filter_of(self.wanted(opened), opened.place.registry, opened.clock.now())
 
     def said(self) -> dict[str, Any]:
-        """What was asked for, for people to read later."""
+        """What was asked for, for people to read later; empty: nothing was."""
         given = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: value for name, value in given.items() if value}
 
