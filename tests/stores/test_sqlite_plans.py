@@ -221,7 +221,7 @@ def test_a_search_looks_at_no_more_than_it_may(connection: apsw.Connection, newe
             count += 1
             return False
 
-        search = search_of(Filter(text="no such"), limit=50, place=None, newer=newer, by_state=())
+        search = search_of(Filter(text="no such"), limit=50, place=None, newer=newer)
         connection.set_progress_handler(one_more, 10)
         assert not search_in(connection, search, look).records
         connection.set_progress_handler(None)

@@ -1,17 +1,17 @@
-"""What the drivers share of a search: the ways to the jobs asked for, and one page of what was seen on each."""
+"""What the drivers share of searches: their face, the ways to the jobs asked for, one page of what was seen on each."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
 from postlude.errors import UnknownValue
 from postlude.job import JobState
-from postlude.stores.searching import SKEW, Found
+from postlude.stores.searching import LOOK, MOST, SKEW, Found, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from postlude.job import Record
     from postlude.stores.contract import Filter
@@ -19,9 +19,63 @@ if TYPE_CHECKING:
 
 CLAIMED: Final = frozenset({JobState.STAGED, JobState.RUNNING})
 """Few have one of these states at any moment."""
+BY_STATE: Final = frozenset({JobState.QUEUED, JobState.FAILED, JobState.CANCELLED})
+"""To those that have one of these a driver finds a way."""
+
+Counted: TypeAlias = "tuple[dict[JobState, int], frozenset[JobState]]"
+"""How many jobs there are in each state, and of which there may be more."""
+
+S = TypeVar("S")
 
 _LAST_NUMBER: Final = 2**63 - 1
 _LAST_ID: Final = 2**128 - 1
+
+
+class Searching(Generic[S]):
+    """The searches of one store. Fulfils `stores.searching.SearchStore`.
+
+    Args:
+        read: carries out what may take long, given what statements are sent by.
+        page: makes a page, for which it looks at so many jobs of each way.
+        count: counts up to a number, and looks at so many jobs.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[Callable[[S], Any]], Awaitable[Any]],
+        page: Callable[[S, Search, int], Any],
+        count: Callable[[S, Filter, int, int], Any],
+    ) -> None:
+        self._read = read
+        self._page = page
+        self._count = count
+
+    async def search(
+        self,
+        filter: Filter,  # noqa: A002 - the contract's word
+        *,
+        limit: int,
+        place: Place | None = None,
+        newer: bool = False,
+        look: int = LOOK,
+    ) -> Found:
+        """Clauses 54, 55 and 57."""
+        search = search_of(filter, limit=limit, place=place, newer=newer)
+        found: Found = await self._read(lambda session: self._page(session, search, look))
+        return found
+
+    async def tally(self, filter: Filter, *, most: int = MOST, look: int = LOOK) -> Tally:  # noqa: A002
+        """Clause 56."""
+        return tally_of(filter, most, *await self._read(lambda session: self._count(session, filter, most, look)))
+
+
+def tally_of(wanted: Filter, most: int, counts: Mapping[JobState, int], more: frozenset[JobState]) -> Tally:
+    """What was counted of the states asked for, each up to that number."""
+    states = wanted.states or frozenset(JobState)
+    beyond = {state for state in states if counts.get(state, 0) > most}
+    return Tally(
+        {state: min(counts[state], most) for state in JobState if state in states and counts.get(state)}, more | beyond
+    )
 
 
 class Way(NamedTuple):
@@ -117,9 +171,7 @@ class Search(NamedTuple):
         return f"{'i' if self.ways[0].by_id else 's'}{number:x}"
 
 
-def search_of(
-    wanted: Filter, *, limit: int, place: Place | None, newer: bool, by_state: Collection[JobState]
-) -> Search:
+def search_of(wanted: Filter, *, limit: int, place: Place | None, newer: bool) -> Search:
     """What is asked for.
 
     Args:
@@ -127,23 +179,22 @@ def search_of(
         limit: so many at most.
         place: from where; None: from the newest, or with `newer` from the oldest.
         newer: which way.
-        by_state: the states of which the driver has an index.
 
     Raises:
         UnknownValue: the place is none of a search with this filter.
     """
-    ways = ways_of(wanted, by_state)
+    ways = ways_of(wanted)
     return Search(wanted, limit, None if place is None else _read(place, by_id=ways[0].by_id), newer, ways)
 
 
-def ways_of(wanted: Filter, by_state: Collection[JobState]) -> Sequence[Way]:
+def ways_of(wanted: Filter) -> Sequence[Way]:
     """The ways that together lead to all jobs that may match; all of one order."""
     if wanted.chain is not None:
         return [Way("of_chain")]
     if wanted.key is not None:
         return [Way("of_key")]
-    if wanted.states and wanted.states <= {*by_state, *CLAIMED}:
-        indexed = [Way("by_state", state) for state in JobState if state in wanted.states and state in by_state]
+    if wanted.states and wanted.states <= BY_STATE | CLAIMED:
+        indexed = [Way("by_state", state) for state in JobState if state in wanted.states & BY_STATE]
         return [*indexed, *([Way("claimed")] if wanted.states & CLAIMED else [])]
     return [Way("newest" if wanted.since is None and wanted.until is None else "by_id")]
 

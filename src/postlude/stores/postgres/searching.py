@@ -1,31 +1,28 @@
-"""Searching jobs page by page, listing and counting them. Fulfils `stores.searching.SearchStore`."""
+"""Searching jobs page by page, listing and counting them: what `stores.paging.Searching` has carried out."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from postlude.job import JobState
 from postlude.stores.paging import Seen, Way, id_of, is_plain, search_of, texts_of
 from postlude.stores.postgres.keys import resolved
 from postlude.stores.postgres.rows import plain, record_of
 from postlude.stores.postgres.statements import sql
-from postlude.stores.searching import LOOK, MOST, Tally
+from postlude.stores.searching import MOST
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
     from uuid import UUID
 
     from postlude.job import Record
     from postlude.stores.contract import Filter
-    from postlude.stores.paging import Search, Stretch
+    from postlude.stores.paging import Counted, Search, Stretch
     from postlude.stores.postgres.session import Session
-    from postlude.stores.searching import Found, Place
+    from postlude.stores.searching import Found
 
-T = TypeVar("T")
-
-_BY_STATE: Final = frozenset({JobState.QUEUED, JobState.FAILED, JobState.CANCELLED})
 _NAME: Final = re.compile(r"(?<!:):([a-z_]+)")
 _BY_ID: Final = frozenset({"by_id", "passing", "anybodys", "all"})
 _BOUNDED_BY: Final = {"queued": "newest", "by_id": "passing"}
@@ -34,45 +31,9 @@ _PASSED: Final = 20
 """The ids of all namespaces are in one order: how many are passed there at most for each that is looked at."""
 
 
-class Read(Protocol):
-    """Carries out what is read."""
-
-    async def __call__(self, operation: Callable[[Session], Awaitable[T]]) -> T:
-        """What the operation gives."""
-        ...
-
-
-class Searching:
-    """The searches of one store.
-
-    Args:
-        read: carries out what may take long.
-    """
-
-    def __init__(self, read: Read) -> None:
-        self._read = read
-
-    async def search(
-        self,
-        filter: Filter,  # noqa: A002 - the contract's word
-        *,
-        limit: int,
-        place: Place | None = None,
-        newer: bool = False,
-        look: int = LOOK,
-    ) -> Found:
-        """Clauses 54, 55 and 57."""
-        search = search_of(filter, limit=limit, place=place, newer=newer, by_state=_BY_STATE)
-        return await self._read(lambda session: search_in(session, search, look))
-
-    async def tally(self, filter: Filter, *, most: int = MOST, look: int = LOOK) -> Tally:  # noqa: A002
-        """Clause 56."""
-        return await self._read(lambda session: _tally(session, filter, most, look))
-
-
 async def list_jobs(session: Session, wanted: Filter, limit: int, before: UUID | None) -> list[Record]:
     """Read the newest that match, however many have to be looked at (clause 21)."""
-    search = search_of(wanted, limit=limit, place=None, newer=False, by_state=_BY_STATE)
+    search = search_of(wanted, limit=limit, place=None, newer=False)
     if before is not None:
         place = await resolved(session, before)
         number: int | None = await session.value("place", place)
@@ -84,7 +45,7 @@ async def list_jobs(session: Session, wanted: Filter, limit: int, before: UUID |
 
 async def count(session: Session, wanted: Filter) -> Mapping[JobState, int]:
     """Read how many there are of each state (clause 21)."""
-    search = search_of(wanted._replace(states=frozenset()), limit=0, place=None, newer=False, by_state=())
+    search = search_of(wanted._replace(states=frozenset()), limit=0, place=None, newer=False)
     counts = await _count_way(session, search._replace(filter=wanted), search.ways[0], search.stretch)
     return {state: counts[state] for state in JobState if state in counts}
 
@@ -147,20 +108,15 @@ async def _edge(session: Session, search: Search, taken: Taken, way: str, look: 
     return None if found is None else _number(found)
 
 
-async def _tally(session: Session, wanted: Filter, most: int, look: int) -> Tally:
+async def count_in(session: Session, wanted: Filter, most: int, look: int) -> Counted:
+    """How many there are, up to a number, or more where that is not more to do."""
     async with session.connection.transaction(isolation="repeatable_read", readonly=True):
         if is_plain(wanted):
-            counts, more = await _count_states(session, wanted, most, look)
-        else:
-            counts, more = await _count_seen(session, wanted, most, look)
-    states = wanted.states or frozenset(JobState)
-    return Tally({state: min(counts[state], most) for state in JobState if state in states and counts.get(state)}, more)
+            return await _count_states(session, wanted, most, look)
+        return await _count_seen(session, wanted, look)
 
 
-_Counted = tuple[dict[JobState, int], frozenset[JobState]]
-
-
-async def _count_states(session: Session, wanted: Filter, most: int, look: int) -> _Counted:
+async def _count_states(session: Session, wanted: Filter, most: int, look: int) -> Counted:
     """From the small indexes; those that have succeeded are what is left of the total."""
     rows = await session.rows("searching/count_claimed", session.namespace)
     counts = {JobState(state): number for state, number in rows}
@@ -171,22 +127,18 @@ async def _count_states(session: Session, wanted: Filter, most: int, look: int) 
     if JobState.SUCCEEDED in states:
         if any(number > most for number in counts.values()):
             # What is left of a total that is not known.
-            seen, more = await _count_seen(session, wanted._replace(states=frozenset({JobState.SUCCEEDED})), most, look)
+            seen, more = await _count_seen(session, wanted._replace(states=frozenset({JobState.SUCCEEDED})), look)
             counts.update(seen)
-            return counts, more | _beyond(counts, states, most)
+            return counts, more
         others = sum(counts.values())
         total: int = await session.value("searching/count_any", session.namespace, others + most + 1)
         counts[JobState.SUCCEEDED] = total - others
-    return counts, _beyond(counts, states, most)
+    return counts, frozenset()
 
 
-def _beyond(counts: Mapping[JobState, int], states: frozenset[JobState], most: int) -> frozenset[JobState]:
-    return frozenset(state for state, number in counts.items() if number > most and state in states)
-
-
-async def _count_seen(session: Session, wanted: Filter, most: int, look: int) -> _Counted:
+async def _count_seen(session: Session, wanted: Filter, look: int) -> Counted:
     """One by one, of the newest on each way."""
-    search = search_of(wanted, limit=0, place=None, newer=False, by_state=_BY_STATE)
+    search = search_of(wanted, limit=0, place=None, newer=False)
     counts: dict[JobState, int] = {}
     more: set[JobState] = set()
     states = wanted.states or frozenset(JobState)
@@ -195,7 +147,7 @@ async def _count_seen(session: Session, wanted: Filter, most: int, look: int) ->
         counts.update(await _count_way(session, search, taken, stretch))
         if edge is not None:
             more |= states if way.state is None else {way.state}
-    return counts, frozenset(more) | _beyond(counts, states, most)
+    return counts, frozenset(more)
 
 
 async def _count_way(session: Session, search: Search, way: Way | Taken, stretch: Stretch) -> dict[JobState, int]:

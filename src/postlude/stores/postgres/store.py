@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from postlude.stores.contract import Claimed
 from postlude.stores.liveness import new_worker_id
+from postlude.stores.paging import Searching
 from postlude.stores.postgres import by_hand, claiming, logs, pruning, reading, scheduling, searching, workers, writing
 from postlude.stores.postgres.arriving import Arriving
 from postlude.stores.postgres.asking import Asking
@@ -303,7 +304,7 @@ class PostgresStore(ForCallers):
     @property
     def searching(self) -> SearchStore:
         """Clauses 54 to 57."""
-        return searching.Searching(self._read)
+        return Searching(self._read, searching.search_in, searching.count_in)
 
     @property
     def seeing(self) -> SeeingStore:

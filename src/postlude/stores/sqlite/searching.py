@@ -1,70 +1,35 @@
-"""Searching jobs page by page, listing and counting them. Fulfils `stores.searching.SearchStore`."""
+"""Searching jobs page by page, listing and counting them: what `stores.paging.Searching` has carried out."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from postlude.job import JobState
-from postlude.stores.paging import Seen, id_of, is_plain, search_of, texts_of
-from postlude.stores.searching import LOOK, MOST, Tally
+from postlude.stores.paging import BY_STATE, Seen, id_of, is_plain, search_of, tally_of, texts_of
 from postlude.stores.sqlite.keys import resolved
 from postlude.stores.sqlite.rows import record_of
 from postlude.stores.sqlite.statements import sql
 
 if TYPE_CHECKING:
-    from asyncio import Future
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from uuid import UUID
 
     from apsw import Connection
 
     from postlude.job import Record
     from postlude.stores.contract import Filter
-    from postlude.stores.paging import Search, Stretch, Way
-    from postlude.stores.searching import Found, Place
+    from postlude.stores.paging import Counted, Search, Stretch, Way
+    from postlude.stores.searching import Found
     from postlude.stores.sqlite.rows import Row
-
-T = TypeVar("T")
 
 _ALL: Final = 2**62
 """More than there can be."""
-_BY_STATE: Final = frozenset({JobState.QUEUED, JobState.FAILED, JobState.CANCELLED})
-
-
-class Searching:
-    """The searches of one store.
-
-    Args:
-        read: carries out what is read.
-    """
-
-    def __init__(self, read: Callable[[Callable[[Connection], Any]], Future[Any]]) -> None:
-        self._read = read
-
-    async def search(
-        self,
-        filter: Filter,  # noqa: A002 - the contract's word
-        *,
-        limit: int,
-        place: Place | None = None,
-        newer: bool = False,
-        look: int = LOOK,
-    ) -> Found:
-        """Clauses 54, 55 and 57."""
-        search = search_of(filter, limit=limit, place=place, newer=newer, by_state=_BY_STATE)
-        found: Found = await self._read(lambda connection: search_in(connection, search, look))
-        return found
-
-    async def tally(self, filter: Filter, *, most: int = MOST, look: int = LOOK) -> Tally:  # noqa: A002
-        """Clause 56."""
-        tally: Tally = await self._read(lambda connection: _tally(connection, filter, most, look))
-        return tally
 
 
 def list_jobs(connection: Connection, filter: Filter, limit: int, before: UUID | None) -> list[Record]:  # noqa: A002
     """Read the newest that match, however many have to be looked at (clause 21)."""
-    search = search_of(filter, limit=limit, place=None, newer=False, by_state=_BY_STATE)
+    search = search_of(filter, limit=limit, place=None, newer=False)
     if before is not None:
         place = resolved(connection, before)
         row: Row | None = connection.execute(sql("place"), (place.bytes,)).fetchone()
@@ -76,7 +41,7 @@ def list_jobs(connection: Connection, filter: Filter, limit: int, before: UUID |
 
 def count(connection: Connection, filter: Filter) -> Mapping[JobState, int]:  # noqa: A002
     """Read how many there are of each state (clause 21)."""
-    return _tally(connection, filter, _ALL, None).counts
+    return tally_of(filter, _ALL, *count_in(connection, filter, _ALL, None)).counts
 
 
 def search_in(connection: Connection, search: Search, look: int | None) -> Found:
@@ -108,45 +73,41 @@ def _bounded(connection: Connection, search: Search, way: Way, look: int | None)
     return (stretch._replace(below=edge) if search.newer else stretch._replace(above=edge)), edge
 
 
-def _tally(connection: Connection, wanted: Filter, most: int, look: int | None) -> Tally:
+def count_in(connection: Connection, wanted: Filter, most: int, look: int | None) -> Counted:
+    """How many there are, up to a number, or more where that is not more to do; `look` None: look at however many."""
     # One transaction: the total and its parts must be of the same moment.
     with connection:
-        counts, more = (_count_states if is_plain(wanted) else _count_seen)(connection, wanted, most, look)
-    states = wanted.states or frozenset(JobState)
-    return Tally({state: min(counts[state], most) for state in JobState if state in states and counts.get(state)}, more)
+        if is_plain(wanted):
+            counted = _count_states(connection, wanted, most, look)
+        else:
+            counted = _count_seen(connection, wanted, look)
+    return counted
 
 
-_Counted = tuple[dict[JobState, int], frozenset[JobState]]
-
-
-def _count_states(connection: Connection, wanted: Filter, most: int, look: int | None) -> _Counted:
+def _count_states(connection: Connection, wanted: Filter, most: int, look: int | None) -> Counted:
     """From the small indexes; those that have succeeded are what is left of the total."""
     counts = {JobState(state): number for state, number in connection.execute(sql("searching/count_claimed"))}
-    for state in _BY_STATE:
+    for state in BY_STATE:
         counts[state] = connection.execute(sql("searching/count_state"), (state, most + 1)).get
     states = wanted.states or frozenset(JobState)
     if JobState.SUCCEEDED in states:
         others = sum(counts.values())
         if any(number > most for number in counts.values()):
             # What is left of a total that is not known.
-            seen, more = _count_seen(connection, wanted._replace(states=frozenset({JobState.SUCCEEDED})), most, look)
+            seen, more = _count_seen(connection, wanted._replace(states=frozenset({JobState.SUCCEEDED})), look)
             counts.update(seen)
-            return counts, more | _beyond(counts, states, most)
+            return counts, more
         if look is None:
             total: int = connection.execute(sql("searching/count_all")).get
         else:
             total = connection.execute(sql("searching/count_any"), (others + most + 1,)).get
         counts[JobState.SUCCEEDED] = total - others
-    return counts, _beyond(counts, states, most)
+    return counts, frozenset()
 
 
-def _beyond(counts: dict[JobState, int], states: frozenset[JobState], most: int) -> frozenset[JobState]:
-    return frozenset(state for state, number in counts.items() if number > most and state in states)
-
-
-def _count_seen(connection: Connection, wanted: Filter, most: int, look: int | None) -> _Counted:
+def _count_seen(connection: Connection, wanted: Filter, look: int | None) -> Counted:
     """One by one, of the newest on each way."""
-    search = search_of(wanted, limit=0, place=None, newer=False, by_state=_BY_STATE)
+    search = search_of(wanted, limit=0, place=None, newer=False)
     counts: dict[JobState, int] = {}
     more: set[JobState] = set()
     states = wanted.states or frozenset(JobState)
@@ -158,7 +119,7 @@ def _count_seen(connection: Connection, wanted: Filter, most: int, look: int | N
         counts.update({JobState(state): number for state, number in rows})
         if edge is not None:
             more |= states if way.state is None else {way.state}
-    return counts, frozenset(more) | _beyond(counts, states, most)
+    return counts, frozenset(more)
 
 
 @cache

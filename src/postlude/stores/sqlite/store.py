@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from postlude.stores.contract import Pruned
 from postlude.stores.liveness import new_worker_id
+from postlude.stores.paging import Searching
 from postlude.stores.reasons import inherited, not_open
 from postlude.stores.sqlite import by_hand, claiming, logs, outboxes, pruning, reading, scheduling, searching, writing
 from postlude.stores.sqlite.arriving import Arriving
@@ -318,7 +319,7 @@ class SQLiteStore:
     @property
     def searching(self) -> SearchStore:
         """Clauses 54 to 57."""
-        return searching.Searching(self._view)
+        return Searching(self._view, searching.search_in, searching.count_in)
 
     @property
     def seeing(self) -> SeeingStore:
