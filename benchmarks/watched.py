@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.rounds import Plan
 
 PATH = "/async/user@example.com"
+LOOKS = 20
 
 
 class Case(NamedTuple):
@@ -56,6 +57,7 @@ def measure(plan: Plan) -> list[Figure]:
         *figures,
         Figure("the overview, asked for", column(watched, "pages"), "times/s"),
         Figure("the overview, until it is there, p50", column(watched, "page_ms"), "ms"),
+        Figure("the overview, CPU of the server for it", column(watched, "look_ms"), "ms"),
     ]
 
 
@@ -67,20 +69,40 @@ def _take(case: Case, plan: Plan) -> dict[str, float]:
         with contextlib.ExitStack() as open_page:
             pages = open_page.enter_context(_looking(server.port)) if case.watched else []
             warm = measure_apart("load", server.port, PATH, CONNECTIONS, plan.seconds(2.0, 0.1), core=LOAD_CORE)
-            before, begin = server.get("/cpu")["seconds"], time.monotonic()
-            pages.clear()
+            before, begin, earlier = server.get("/cpu")["seconds"], time.monotonic(), len(pages)
             sample: dict[str, float] = measure_apart(
                 "load", server.port, PATH, CONNECTIONS, plan.seconds(10.0, 2.0), core=LOAD_CORE
             )
-            took, shown = time.monotonic() - begin, list(pages)
+            took, shown = time.monotonic() - begin, pages[earlier:]
         settled(server, warm["acknowledged"] + sample["acknowledged"])
         sample["cpu_us"] = 1e6 * (server.get("/cpu")["seconds"] - before) / max(1, sample["acknowledged"])
+        if case.watched:
+            sample["look_ms"] = _cost_of_a_look(server)
     if case.watched and not shown:
         message = "the page was never told that something has changed"
         raise CannotRun(message)
     sample["pages"] = len(shown) / took
     sample["page_ms"] = 1e3 * percentile(shown, 0.5) if shown else 0.0
     return sample
+
+
+def _cost_of_a_look(server: Server) -> float:
+    """CPU of the server, in ms: what others do on the machine changes that the least."""
+    before = server.get("/cpu")["seconds"]
+    for _ in range(LOOKS):
+        _look(server.port)
+    spent: float = server.get("/cpu")["seconds"] - before
+    return 1e3 * spent / LOOKS
+
+
+def _look(port: int) -> float:
+    """Ask for the page; returns how many seconds that took."""
+    begin = time.perf_counter()
+    # Anew each time: the server closes a connection that was quiet for five seconds.
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as page:
+        page.request("GET", "/postlude/")
+        page.getresponse().read()
+    return time.perf_counter() - begin
 
 
 @contextlib.contextmanager
@@ -94,14 +116,7 @@ def _looking(port: int) -> Iterator[list[float]]:
 
     def follow() -> None:
         with contextlib.suppress(http.client.HTTPException, OSError):  # it ends in the middle of something
-            for line in told:
-                if line.startswith(b"event: changed"):
-                    begin = time.perf_counter()
-                    # Anew each time: the server closes one that was quiet for five seconds.
-                    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as page:
-                        page.request("GET", "/postlude/")
-                        page.getresponse().read()
-                    shown.append(time.perf_counter() - begin)
+            shown.extend(_look(port) for line in told if line.startswith(b"event: changed"))
 
     thread = threading.Thread(target=follow)
     thread.start()
