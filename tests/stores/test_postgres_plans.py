@@ -43,7 +43,6 @@ async def connection(postgres: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(postgres)
     await prefer_indexes(connection)
     await connection.execute(f"VACUUM ANALYZE {SCHEMA}.jobs")
-    await connection.execute("SET plan_cache_mode = force_generic_plan")
     yield connection
     await connection.close()
 

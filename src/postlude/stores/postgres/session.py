@@ -71,8 +71,12 @@ async def prefer_indexes(connection: Connection) -> None:
 
     A queue is empty at one moment and long at the next, and a plan that was made for the first would go through the
     whole table at the second. So would a bitmap of an index, where the order of that index leads to the few first rows.
+    And each is made once for a connection: to make one for the very values takes longer than a claim of one job itself,
+    and would come to the same.
     """
-    await connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off")
+    await connection.execute(
+        "SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan"
+    )
 
 
 def _number(schema: str, namespace: int, what: object) -> int:
