@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from postlude import telemetry
 from postlude.adding import Adding
 from postlude.client import Jobs
-from postlude.errors import PostludeError, StoreError
-from postlude.events import CallsDiscarded, CallsUnsaved, StoreFailed
+from postlude.errors import StoreError
 from postlude.grace import Grace
 from postlude.handle import Job
 from postlude.job import JobState
 from postlude.loops import in_background
 from postlude.opening import Opening
+from postlude.promising import Promises
 from postlude.registry import import_tasks
-from postlude.staging import Staging, unstage
+from postlude.staging import Staging
 from postlude.statistics import tallies_of
 from postlude.stores import store_of
 from postlude.telling import Events
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
     from uuid import UUID
 
     from postlude.bound import Bound
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from postlude.duty import Duty
     from postlude.elsewhere import Place
     from postlude.introduction import Coverage
-    from postlude.job import NewJob
     from postlude.places import Places
     from postlude.process import Process
     from postlude.registry import Registry
@@ -87,6 +86,7 @@ class Runtime:
         )
         self.opening: Opening = Opening(self._open_process)
         """What is open in this process."""
+        self._promises = Promises(lambda: self.settings, self._staging, self.opening, self.events)
         self.adding: Adding = Adding(self._staging, self.opening, self.jobs, self.discard)
         """For calls that belong to no request."""
         self._place = place
@@ -255,90 +255,17 @@ class Runtime:
         """What `add_task` returns."""
         return Job(call.id, call.definition.name, self.jobs, added=added)
 
-    async def commit(self, chain: Chain, calls: Sequence[Call]) -> None:
-        """Commit the calls of a request together; afterwards each that is stored has its claim.
-
-        Raises:
-            StoreError: the commit is not known to have succeeded, and `on_store_error` is `"refuse"`. The rows will be
-                removed as soon as the store answers.
-        """
-        new = [call for call in calls if call.claim is None]
-        process = self.opening.here
-        if process is None:
-            if not (chain.unconfirmed or self._staging.needs_rows(chain, new)):
-                return
-            try:
-                process = await self.opening.process()
-            except StoreError as error:
-                unstage(chain, calls, chain.unconfirmed)
-                self._refuse("opening it for the tasks of a request", calls, error)
-                return
-        process.withdrawals.go_on()
-        if process.enlistment.lost:
-            await self._replace(process)
-        jobs = self._staging.stage(chain, new, process.owner)
-        if chain.unconfirmed:
-            # The first time was cut off, and its write may still arrive: what has this order cannot be doubled.
-            jobs = [*chain.unconfirmed, *jobs]
-            await self._insert(process, chain, jobs, calls, after=process.store.withdraw(chain.unconfirmed))
-        elif jobs:
-            await self._insert(process, chain, jobs, calls)
-
-    async def _replace(self, process: Process) -> None:
-        """Let a process that was given up for dead have a new id, under which its jobs are not taken for orphans."""
-        # If the store does not answer, what is added now will most likely not be stored either, and that is said then.
-        # If it is, it is not begun under the old id, but queued.
-        with contextlib.suppress(StoreError):
-            await process.enlistment.replace()
-
-    async def _insert(
-        self,
-        process: Process,
-        chain: Chain,
-        jobs: list[NewJob],
-        calls: Sequence[Call],
-        after: Awaitable[None] | None = None,
-    ) -> None:
-        chain.unconfirmed = jobs
-        try:
-            if after is not None:
-                await after
-            answered = await process.store.insert(jobs)
-        except Exception as error:
-            unstage(chain, calls, jobs)
-            process.withdrawals.add(jobs)
-            if not isinstance(error, StoreError):
-                raise
-            self._refuse("committing the tasks of a request", calls, error)
-        else:
-            chain.unconfirmed = ()
-            for call in calls if answered else ():
-                if call.id in answered:
-                    call.answered, call.claim = answered[call.id], None
-
-    def _refuse(self, during: str, calls: Sequence[Call], error: StoreError) -> None:
-        """These calls have no rows: raise, or have them run without."""
-        # What was to run later, or to be tried again, cannot be run now in place of that.
-        if self.settings.on_store_error == "refuse" or any(map(Staging.needed_by, calls)):
-            self.events.emit(StoreFailed(during, str(error)))
-            raise error
-        self.unsaved(calls, error)
+    def commit(self, chain: Chain, calls: Sequence[Call]) -> Coroutine[Any, Any, None]:
+        """See `Promises.commit`."""
+        return self._promises.commit(chain, calls)
 
     def unsaved(self, calls: Sequence[Call], error: Exception) -> None:
-        """Say that these calls run without having been stored."""
-        self.events.emit(CallsUnsaved(_names(calls), str(error)))
+        """See `Promises.unsaved`."""
+        self._promises.unsaved(calls, error)
 
     def discard(self, calls: Sequence[Call], reason: BaseException | None) -> None:
-        """Say that these calls of a request will not run."""
-        if isinstance(reason, PostludeError):
-            why = str(reason)
-        else:
-            why = "the request did not raise" if reason is None else f"the request raised {reason!r}"
-        self.events.emit(CallsDiscarded(_names(calls), why))
-        process = self.opening.here
-        if process is not None:
-            for call in calls:
-                process.cancel(call, why)  # it may have a row where the one before it had none
+        """See `Promises.discard`."""
+        self._promises.discard(calls, reason)
 
     async def run(self, calls: Sequence[Call]) -> None:
         """The request is over: run its calls. Returns at once if a worker runs on this loop, else when they ended."""
@@ -388,7 +315,3 @@ class Runtime:
 def _is_stored(call: Call) -> bool:
     """Whether any process can run it: by itself, or as the job that answers in its place."""
     return not call.ephemeral and (call.claim is not None or call.answered is not None)
-
-
-def _names(calls: Sequence[Call]) -> tuple[str, ...]:
-    return tuple(call.definition.name for call in calls)
