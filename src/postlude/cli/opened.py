@@ -151,11 +151,7 @@ async def opened(place: Place, out: Output) -> AsyncIterator[Opened]:
     Raises:
         StoreError: it cannot be opened.
     """
-    settings = place.settings
-    if is_postgres(settings.url):
-        settings = replace(settings, migrate="never")  # whoever only looks makes no tables
-    else:
-        _check_there(settings.url)
+    settings = looking(place.settings)
     store = store_of(settings)
     clock = SystemClock() if place.found is None else place.found.engine.clock
     description = await store.open(clock.set_ahead)
@@ -183,13 +179,15 @@ async def opened(place: Place, out: Output) -> AsyncIterator[Opened]:
         await store.close()
 
 
-def _check_there(url: str) -> None:
-    """Nothing, if there is such a file: a command that looks at jobs makes no store.
+def looking(settings: Settings) -> Settings:
+    """The settings by which a command opens a store that is there: it makes neither a file nor tables.
 
     Raises:
-        StoreLocationError: there is none.
+        StoreLocationError: there is no such file.
     """
-    path = path_of(url)
+    if is_postgres(settings.url):
+        return replace(settings, migrate="never")
+    path = path_of(settings.url)
     if not path.exists():
         message = (
             f"There is no store at {path}. It is made by the application when it starts. Run this in the folder in "
@@ -197,3 +195,4 @@ def _check_there(url: str) -> None:
             "POSTLUDE_URL."
         )
         raise StoreLocationError(message)
+    return settings

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 WIDE: Final = 200
 """Columns where nobody looks: what reads a pipe wants whole lines."""
+NARROW: Final = 80
+"""Columns that are taken at least: below them columns of a table would vanish. A narrower terminal wraps the lines."""
 _OBEYED: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """What a terminal obeys, but for line ends and tabs: control characters, and those that turn the direction of text."""
 _STYLES: Final = {
@@ -76,9 +78,16 @@ class Output:
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `running.ended`: the console would end the program, as if it had failed."""
+        raise BrokenPipeError
+
+
 def _console(stream: Any) -> Console:  # noqa: ANN401 - a text stream, of which no protocol is worth writing down
-    width = None if stream.isatty() else WIDE
-    return Console(file=stream, highlight=False, markup=False, emoji=False, width=width)
+    found = _Console(file=stream, highlight=False, markup=False, emoji=False)
+    found.width = max(found.width, NARROW) if stream.isatty() else WIDE
+    return found
 
 
 def plain(text: str) -> str:

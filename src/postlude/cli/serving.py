@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from postlude.cli.noting import me, note
-from postlude.cli.opened import application_of, look_up
+from postlude.cli.opened import application_of, look_up, looking
 from postlude.cli.printing import Output
 from postlude.cli.running import ended, on_store
 from postlude.dashboard import make
@@ -65,6 +65,7 @@ async def _serve(found: Found, port: int, out: Output) -> None:
             hub.end()
 
     engine = found.engine
+    engine.settings = looking(engine.settings)
     hub = Hub(engine.store, engine.jobs.waiters, engine.clock, engine.events, lambda: server.should_exit)
     pages = make(engine, hub, None)
     server = Server(uvicorn.Config(pages, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
