@@ -11,7 +11,10 @@ import yaml  # type: ignore[import-untyped]  # what uvicorn reads its log settin
 
 from postlude.cli.commands import commands
 from postlude.events import Event
-from postlude.telemetry.measures import MEASURES, OF_WORKER, Measure
+from postlude.job import JobState
+from postlude.telemetry.looking import WORKER_STATES
+from postlude.telemetry.measures import COUNTED_EVENTS, MEASURES, OF_WORKER, OUTCOMES, WORKERS, Measure
+from postlude.views.needs import NeedKind
 from tests.docs.pages import ROOT
 from tests.engine.test_events import LINES
 
@@ -35,6 +38,19 @@ def labels(measure: Measure) -> set[str]:
     }
 
 
+def values(measure: Measure) -> dict[str, set[str]]:
+    """Of the labels that have a few values, those."""
+    states = {*WORKER_STATES} if measure is WORKERS else {*JobState}
+    why = {"due", "later", "behind"}
+    return {
+        "outcome": {*OUTCOMES},
+        "event": {*COUNTED_EVENTS},
+        "kind": {*get_args(NeedKind)},
+        "state": states,
+        "why": why,
+    }
+
+
 def wrong(query: str) -> Iterator[str]:
     """What there is in a query that is not measured, and brackets that are never closed."""
     if not (found := SELECTOR.findall(query)):
@@ -46,7 +62,10 @@ def wrong(query: str) -> Iterator[str]:
             continue
         own = labels(SAMPLES[name])
         known |= own
-        yield from (f"{name}{{{label}}}" for label in re.findall(r"(\w+)\s*=~?\"", selected) if label not in own)
+        for label, asked in re.findall(r"(\w+)\s*=~?\"([^\"]*)\"", selected):
+            there = values(SAMPLES[name]).get(label)
+            if label not in own or (there is not None and not {*asked.split("|")} <= there):
+                yield f"{name}{{{label}={asked}}}"
     for grouped in re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", query):
         yield from (f"by ({label})" for label in re.split(r"\s*,\s*", grouped) if label not in known)
     if any(query.count(opened) != query.count(closed) for opened, closed in ("()", "[]", "{}")):
@@ -81,6 +100,29 @@ def test_the_runbook_is_about_alerts_that_there_are() -> None:
 def test_a_panel_shows_what_is_measured(panel: dict[str, Any]) -> None:
     for target in panel["targets"]:
         assert list(wrong(target["expr"])) == []
+        grouped = re.findall(r"\bby\s*\(([^)]*)\)", target["expr"])
+        named = re.findall(r"{{\s*(\w+)\s*}}", target.get("legendFormat", ""))
+        assert {*named} <= {*re.split(r"\s*,\s*", grouped[0] if grouped else "")}, "a label that the query gives"
+
+
+def test_the_variables_of_the_dashboard_are_labels_of_what_is_measured() -> None:
+    found = json.loads((DOCS / "grafana.json").read_text("utf-8"))["templating"]["list"]
+    queries = [each["query"] for each in found if each["type"] == "query"]
+    assert queries
+    for query in queries:
+        name, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", query).groups()  # type: ignore[union-attr]
+        assert label in labels(SAMPLES[name])
+
+
+def test_a_query_that_nothing_would_ever_answer_is_found() -> None:
+    assert list(wrong('max(postlude_needs{kind="no_wrker"}) > 0')) == ["postlude_needs{kind=no_wrker}"]
+    assert list(wrong('max(postlude_needs{sort="failed"})')) == ["postlude_needs{sort=failed}"]
+    assert list(wrong('max by (queue) (postlude_workers{state=~"idle|queued"})')) == [
+        "postlude_workers{state=idle|queued}",
+        "by (queue)",
+    ]
+    assert list(wrong("rate(postlude_attempts[5m])")) == ["postlude_attempts"]
+    assert list(wrong("max(postlude_store_up")) == ["a bracket that is not closed"]
 
 
 def test_the_panels_do_not_cover_one_another() -> None:
