@@ -58,6 +58,7 @@ bench-smoke: .venv/.dev ## Run every benchmark once, briefly: do they still run?
 screenshots: .venv/.dev ## Take the pictures of the pages; needs Chromium
 	$(BIN)/python scripts/screenshots/shoot.py
 	$(BIN)/python -m scripts.screenshots.mail
+	$(BIN)/python -m scripts.screenshots.reports
 
 format: .venv/.dev ## Format the code and repair what the linter can
 	$(BIN)/ruff check --fix-only --quiet $(SOURCES)
