@@ -19,6 +19,8 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, UploadF
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from fastapi.testclient import TestClient
 from starlette.background import BackgroundTask
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
 
 from postlude import BackgroundTasks, JobState
 from postlude.errors import CallError
@@ -283,13 +285,15 @@ def test_15_what_is_returned_keeps(make: Make, serve: Serve, response: Response,
 
 @pytest.mark.parametrize("added", ["before", "after"])
 def test_16_a_middleware_that_raises_discards(make: Make, serve: Serve, added: str) -> None:
-    app, durable = make()
-
-    @app.middleware("http")
     async def breaks(request: Request, call_next: Callable[..., Any]) -> Response:
         await call_next(request)
         message = "in the middleware"
         raise RuntimeError(message)
+
+    mine = [Middleware(BaseHTTPMiddleware, dispatch=breaks)]
+    app, durable = make(fastapi={"middleware": mine} if added == "before" else {})
+    if added == "after":
+        app.middleware("http")(breaks)
 
     @app.get("/")
     def endpoint(tasks: BackgroundTasks) -> None:
