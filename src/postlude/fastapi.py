@@ -28,7 +28,7 @@ from postlude.background import PlainTasks, adopt
 from postlude.calls import CallOptions
 from postlude.coverage import coverage, first_endpoint
 from postlude.dependencies import given_to_tasks
-from postlude.errors import InstallError
+from postlude.errors import InstallError, StoreError
 from postlude.request.conversation import Conversation
 from postlude.request.exchange import NOT_ASYNCIO, Exchange
 
@@ -265,6 +265,7 @@ class Outer:
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Start when the application has started up, with all its routers, and stop before it shuts down."""
         running = False
+        refused: StoreError | None = None
         self._begun = True
 
         async def stop() -> None:
@@ -280,10 +281,17 @@ class Outer:
             return message
 
         async def send_after(message: Message) -> None:
-            nonlocal running
+            nonlocal running, refused
             if message["type"] == "lifespan.startup.complete":
-                await self._start()
+                try:
+                    await self._start()
+                except StoreError as error:
+                    refused = error
+                    raise
                 running = True
+            elif refused is not None and message["type"] == "lifespan.startup.failed":
+                # It says what to do. The traceback that Starlette sends, through two frameworks, would bury it.
+                message = {**message, "message": f"{type(refused).__module__}.{type(refused).__qualname__}: {refused}"}
             await send(message)
 
         try:

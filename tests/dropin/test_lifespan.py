@@ -9,7 +9,7 @@ import pytest
 from fastapi import APIRouter, BackgroundTasks, FastAPI, Request
 from starlette.types import Message
 
-from postlude.errors import InstallError
+from postlude.errors import InstallError, StoreLocationError
 from postlude.fastapi import WITHOUT_LIFESPAN, install
 from postlude.settings import Settings
 from tests.dropin.recording import RecordingDesk, Server, TestClient, adds, durable, request
@@ -169,6 +169,29 @@ def test_other_event_loop_in_a_request() -> None:
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [], "root_path": ""}
     with pytest.raises(InstallError, match="Postlude runs on asyncio"):
         _by_hand(app(scope, _answers({"type": "http.request", "body": b""}), _drop))
+
+
+async def test_a_store_that_cannot_be_opened_is_told_in_one_line() -> None:
+    """What a server writes into its log; with the traceback the cure stood in the last of eighty lines."""
+
+    class Fails(RecordingDesk):
+        async def started(self, coverage: object) -> None:
+            message = "the folder /srv is not there. Create it."
+            raise StoreLocationError(message)
+
+    app, _ = durable(Fails())
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    with pytest.raises(StoreLocationError):
+        await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
+    said = "postlude.errors.StoreLocationError: the folder /srv is not there. Create it."
+    assert sent == [{"type": "lifespan.startup.failed", "message": said}]
 
 
 # Where none runs
