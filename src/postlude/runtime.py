@@ -21,7 +21,7 @@ from postlude.opening import Opening
 from postlude.promising import Promises
 from postlude.registry import import_tasks
 from postlude.staging import Staging
-from postlude.statistics import tallies_of
+from postlude.statistics import Tallies, tallies_of
 from postlude.stores import store_of
 from postlude.telling import Events
 
@@ -77,7 +77,7 @@ class Runtime:
         if not settings.disabled:
             store_of(settings)  # which opens nothing yet, and refuses a URL that names no store
         self.clock = clock
-        self.tallies = tallies_of(self.events, clock)
+        self.tallies: Tallies = tallies_of(self.events, clock)
         """Where it is counted what becomes of jobs and calls."""
         self.dependency_overrides: Callable[[], Overrides] = dependency_overrides
         self._staging = Staging(registry, clock, self.events, strict=settings.strict, carry=settings.carry)
