@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
-from postlude import BackgroundTasks, JobState, Postlude, accepted
+from postlude import BackgroundTasks, JobState, Postlude, accepted, progress
 from postlude.errors import InstallError, StoreUnavailable
 from tests.api.asgi import Answer, serving
 from tests.api.conftest import Site, gate, report
@@ -22,6 +22,7 @@ async def test_accepted_says_where_and_when_to_ask(site: Site) -> None:
     answer = await site.ask("/reports/works", method="POST").end()
     told = answer.json
     assert (answer.status, answer.headers["retry-after"]) == (202, "1")
+    assert (answer.headers["cache-control"], answer.headers["content-length"]) == ("no-store", str(len(answer.text)))
     assert answer.headers["location"] == told["status"] == f"/jobs/{told['id']}"
     assert told["events"] == f"/jobs/{told['id']}/events"
     asked = await site.ask(told["status"]).end()
@@ -53,6 +54,61 @@ async def test_accepted_finds_the_routes_wherever_they_are(place: str, mounted: 
     await durable.close()
 
 
+@pytest.mark.parametrize("inside", [False, True], ids=["the routes outside", "the routes inside, by name"])
+async def test_accepted_in_an_application_that_is_mounted(place: str, inside: bool) -> None:
+    """Outside of it only the outermost router knows the routes; inside, where it has a name, only itself does."""
+    outer, app = FastAPI(), FastAPI()
+    durable = Postlude(outer, place, worker="off")
+    durable.install(app)
+    outer.mount("/shop", app, name="shop")
+
+    @app.post("/go")
+    async def endpoint(tasks: BackgroundTasks) -> Response:
+        return accepted(tasks.add_task(report, "works"))
+
+    (app if inside else outer).include_router(durable.router(authorize=allowed))
+    answer = await Answer(outer, "/shop/go", method="POST").end()
+    assert answer.headers["location"] == f"{'/shop' if inside else ''}/jobs/{answer.json['id']}"
+    await durable.close()
+
+
+async def fails_by_key(what: str) -> None:
+    raise ConnectionError(what)
+
+
+async def test_a_job_whose_key_another_one_has_by_now_is_not_retried(site: Site) -> None:
+    job = await site.durable.options(key="k").enqueue(fails_by_key, "once")
+    await job.wait(timeout=30)
+    await site.durable.options(key="k", delay=60).enqueue(fails_by_key, "again")
+    answer = await site.ask(f"/jobs/{job.id}/retry", method="POST", user="operator").end()
+    assert (answer.status, answer.json) == (409, {"detail": "Another job has taken the place of this one."})
+
+
+async def says_too_much(name: str) -> None:
+    progress(1, None, "password=geheim")
+    await gate(name).wait()
+
+
+async def test_what_is_said_of_a_job_that_waits_and_of_one_that_is_to_end(site: Site) -> None:
+    @site.app.post("/both")
+    async def endpoint(tasks: BackgroundTasks) -> list[str]:
+        return [str(tasks.add_task(says_too_much, "both").id), str(tasks.add_task(report, "works").id)]
+
+    first, second = (await site.ask("/both", method="POST", user="ann").end()).json
+    told = await site.ask(f"/jobs/{second}", user="operator").end()
+    assert (told.json["waiting"], told.json["cancel_requested"]) == (True, False)
+    stream = await site.ask(f"/jobs/{first}/events", user="operator").begin()
+    while (await stream.event()).data["progress"] is None:
+        pass
+    told = await site.ask(f"/jobs/{first}", user="operator").end()
+    assert told.json["progress"]["note"] == "password=[masked]"
+    assert told.json["waiting"] is False
+    await site.ask(f"/jobs/{first}/cancel", method="POST", user="operator").end()
+    await stream.end()
+    assert "geheim" not in stream.text
+    assert (await site.ask(f"/jobs/{first}", user="operator").end()).json["state"] == "cancelled"
+
+
 async def test_accepted_without_such_routes_is_said_and_nothing_is_added(place: str) -> None:
     app = FastAPI()
     durable = Postlude(app, place, worker="off")
@@ -78,6 +134,7 @@ async def test_from_the_start_to_the_result(site: Site) -> None:
     assert told["progress"] == {"done": 1.0, "total": 2.0, "note": "half"}
     result = await site.ask(f"{where}/result").end()
     assert (result.status, result.json) == (200, {"name": "works", "api_key": "[masked]"})
+    assert result.headers["cache-control"] == "no-store"
     assert "retry-after" not in result.headers
 
 
@@ -132,7 +189,7 @@ async def test_a_job_for_later_says_when_to_ask_again(site: Site) -> None:
     for delay, seconds in ((20, "20"), (3600, "60")):
         job = await site.durable.options(delay=delay).enqueue(report, "later")
         answer = await site.ask(f"/jobs/{job.id}", user="operator").end()
-        assert answer.headers["retry-after"] == seconds
+        assert (answer.headers["retry-after"], answer.headers["cache-control"]) == (seconds, "no-store")
 
 
 async def test_scenario_38_cancel_what_waits_and_what_runs(site: Site) -> None:

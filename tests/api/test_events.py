@@ -7,7 +7,7 @@ from typing import Annotated
 import pytest
 from fastapi import Depends
 
-from postlude import BackgroundTasks
+from postlude import BackgroundTasks, progress, streams
 from postlude.api import events
 from tests.api.asgi import Answer, serving
 from tests.api.conftest import Site, gate, owner_only, signed_in
@@ -41,6 +41,38 @@ async def test_from_its_state_to_its_end(site: Site) -> None:
     assert seen[-1].data["result"] == {"name": "works", "api_key": "[masked]"}
     await stream.end()
     assert stream.text.startswith("retry: ")
+
+
+async def steps(name: str) -> None:
+    progress(1, 3, "begun")
+    await gate("step").wait()
+    progress(2, 3, "on")
+    await gate(name).wait()
+
+
+async def test_what_has_come_further_alone_is_an_event_of_its_own(site: Site) -> None:
+    job = await site.durable.enqueue(steps, "steps")
+    stream = await site.ask(f"/jobs/{job.id}/events", user="viewer").begin()
+    event = await stream.event()
+    while event.data["progress"] is None or event.data["state"] != "running":
+        event = await stream.event("state")
+    gate("step").set()
+    event = await stream.event()
+    assert (event.name, event.data) == ("progress", {"done": 2.0, "total": 3.0, "note": "on"})
+    gate("steps").set()
+    await stream.end()
+    assert stream.events[-1].data["attempts"] == 1
+
+
+async def test_a_stream_that_has_nothing_to_say_is_kept_alive(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "KEEP_ALIVE", 0.05)
+    monkeypatch.setattr(events, "new_token", lambda: 7_042)
+    stream = await site.ask(f"{await site.add('works')}/events").begin()
+    while "\n\n: \n\n" not in stream.text:
+        assert await stream._chunk(), "no comment came"
+    assert stream.text.startswith("retry: 2042\n\n"), "not all of them come again at once"
+    stream.leave()
+    await stream.running
 
 
 async def test_log_lines_masked_and_only_for_those_who_may_see_the_job(site: Site, open_site: Site) -> None:
@@ -149,6 +181,7 @@ async def test_what_is_retried_is_told_on(site: Site) -> None:
     gate("fails").set()
     where = await site.add("fails")
     ended = await site.ask(f"{where}/events").end()
+    assert "geheim" not in ended.text
     assert (ended.events[-1].name, ended.events[-1].data["error"]["type"]) == ("end", "ConnectionError")
     gate("fails").clear()
     assert (await site.ask(f"{where}/retry", method="POST").end()).status == 202
