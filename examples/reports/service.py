@@ -24,6 +24,7 @@ from reports.tasks import CHILDREN, make_report, make_report_on_cluster, remove_
 TASKS = {"make-report", "make-report-on-cluster"}
 AFTER_REQUESTS = 15
 """How willingly the processes of reports let others have the processor (0 to 19): requests are answered first."""
+AWAY = "The tables cannot be reached just now. Please ask again in a minute."
 NONE_SUCH = "There is no such report, or none any more."
 
 router = APIRouter(tags=["reports"])
@@ -64,6 +65,8 @@ async def add_report(asking: AskingOf, request: Request, tasks: BackgroundTasks)
         job = await _added(tasks, asking, await asyncio.to_thread(_data, asking))
     except Refused as refused:
         raise HTTPException(422, str(refused)) from refused
+    except OSError as away:
+        raise HTTPException(503, AWAY, {"Retry-After": "30"}) from away
     if "text/html" in request.headers.get("accept", ""):
         return RedirectResponse(f"/reports/{job.id}/page", 303)
     content = status(job).model_dump(mode="json")

@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
@@ -43,6 +43,19 @@ class Files(NamedTuple):
     """To be asked for them; None: they are local, and DuckDB reads them itself."""
     uploaded: bool = False
     """Somebody has sent them: what they come to when they are unpacked is looked at."""
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """What the library of a storage elsewhere raises is an `OSError`: it may be back later, so it is tried again."""
+    try:
+        yield
+    except Exception as error:
+        if (
+            isinstance(error, OSError | Refused) or type(error).__module__ == "builtins"
+        ):  # the last are mistakes of ours
+            raise
+        raise OSError(str(error)) from error
 
 
 class Folder:
@@ -97,6 +110,7 @@ def _parts(name: str) -> Sequence[str]:
     return names if len({*forms}) == 1 and forms[0] in FORMATS else []
 
 
+@reaching()
 def data_set(name: str) -> Data:
     """The data set of that name.
 
@@ -115,6 +129,7 @@ def data_set(name: str) -> Data:
     return Data(name=name, format=form, version=version, files=len(parts))
 
 
+@reaching()
 def files_of(data: Data, job: UUID) -> Files:
     """Where the table is.
 
@@ -135,6 +150,7 @@ def files_of(data: Data, job: UUID) -> Files:
 # Uploads
 
 
+@reaching()
 def keep(job: UUID, file: IO[bytes]) -> None:
     """Have an upload wait for its report."""
     folder = Folder(settings().reports_storage)

@@ -15,7 +15,7 @@ from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-
 
 from reports.question import Kind, Refused
 from reports.settings import MEGABYTE, settings
-from reports.storage import Files
+from reports.storage import Files, reaching
 
 SETTINGS = """
 SET TimeZone = 'UTC'; -- the same moments everywhere, whatever a machine is set to
@@ -115,12 +115,13 @@ def opened(files: Files) -> Iterator[Table]:
             f"This report needs more than the {settings().reports_memory_mb} MB of memory that one may use. "
             "Ask for fewer groups, a coarser bucket, a shorter time, or no median and percentile."
         ) from error
-    except duckdb.IOException as error:
-        if files.filesystem is not None:
-            raise OSError(str(error)) from error  # another machine's trouble, which may pass: tried again
-        raise Refused(plainly(str(error))) from error
-    except THE_FILES as error:
-        raise Refused(plainly(str(error))) from error
+    except duckdb.Error as error:
+        # Another machine's trouble, which may pass. What a file system raises comes through DuckDB as no other class.
+        if files.filesystem is not None and type(error) in {duckdb.Error, duckdb.IOException}:
+            raise OSError(str(error).strip().rpartition("\n")[2]) from error
+        if isinstance(error, (duckdb.IOException, *THE_FILES)):
+            raise Refused(plainly(str(error))) from error
+        raise
 
 
 def _parquet(connection: DuckDBPyConnection, files: Files) -> DuckDBPyRelation:
@@ -164,6 +165,7 @@ def _csv(connection: DuckDBPyConnection, files: Files) -> DuckDBPyRelation:
     return relation
 
 
+@reaching()
 def _head(path: str, filesystem: AbstractFileSystem | None) -> bytes:
     with (filesystem or LocalFileSystem()).open(path, "rb") as file:
         head: bytes = file.read(HEAD)

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import duckdb
 import fsspec  # type: ignore[import-untyped]
 import pytest
 from distributed import LocalCluster
+from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
 from reports.answer import answer
 from reports.main import durable
@@ -14,7 +16,7 @@ from reports.numbers import numbers
 from reports.question import Question
 from reports.service import _questions
 from reports.settings import HERE, Settings
-from reports.storage import Files, Folder, data_sets
+from reports.storage import Files, Folder, data_set, data_sets, files_of
 from tests.reports.conftest import Serve
 
 SMALL = b"shop,amount\nnorth,1\nsouth,5\nnorth,2\n"
@@ -96,6 +98,34 @@ def test_a_table_that_fsspec_reads() -> None:
     found = numbers(Question.model_validate(BY_SHOP), files, lambda share, _: told.append(share))
     assert [names for names, _ in found.groups] == [("south",), ("north",)]
     assert told[0] == 0
+
+
+class AwayError(Exception):
+    """Known to the library of a storage alone."""
+
+
+def away(*_: object, **__: object) -> None:
+    message = "no endpoint"
+    raise AwayError(message)
+
+
+def test_a_storage_that_is_away_is_tried_again_and_callers_are_told(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By `retry_on=OSError`, whatever its library raises."""
+    fsspec.filesystem("memory").pipe_file("/tables/sales.csv", SMALL)
+    files = Folder("memory://tables").files(["sales.csv"], "csv")
+    with serve(data="memory://tables") as service:
+        table = data_set("sales.csv")
+        with monkeypatch.context() as broken:
+            for name in ("ls", "exists", "_open"):
+                broken.setattr(MemoryFileSystem, name, away)
+            with pytest.raises(OSError, match="no endpoint"):
+                files_of(table, UUID(int=0))
+            with pytest.raises(OSError, match="no endpoint"):
+                numbers(Question.model_validate(BY_SHOP), files, lambda *_: None)
+            asked = service.ask(BY_SHOP, "sales.csv")
+        assert (asked.status_code, asked.headers["retry-after"]) == (503, "30")
 
 
 def test_settings_name_each_problem() -> None:
