@@ -29,7 +29,7 @@ class Place:
         self.url = url
         self.schema = None if url.startswith("sqlite") else f"s{uuid.uuid4().hex}"
         self.last = (OF_POSTGRES if self.schema else OF_SQLITE)[-1].version
-        self.shown = f"postgresql://postlude@/postgres, schema '{self.schema}'" if self.schema else f"{folder}/jobs.db"
+        self.shown = f"{url}, schema '{self.schema}'" if self.schema else f"{folder}/jobs.db"
 
     def run(self, *options: str, **env: str) -> Result:
         kept = {name: None for name in os.environ if name.startswith("POSTLUDE_")}

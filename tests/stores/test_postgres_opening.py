@@ -134,6 +134,11 @@ def test_a_password_is_never_in_what_is_shown() -> None:
     assert SECRET not in repr(PostgresStore(location))
 
 
+def test_a_socket_is_shown_by_its_folder() -> None:
+    location = Location(dsn_of(f"postgresql://me@/jobs?password={SECRET}&host=/run/one"))
+    assert location.shown == "postgresql://me@/jobs?host=/run/one"
+
+
 async def test_a_schema_may_be_called_as_a_word_of_sql(postgres: str, admin: asyncpg.Connection) -> None:
     store = open_store(postgres, schema="user")
     await store.open()

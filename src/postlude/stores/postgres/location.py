@@ -65,7 +65,9 @@ class Location(NamedTuple):
         parts = urlsplit(self.dsn)
         host = parts.netloc.rpartition("@")[2]
         user = unquote(parts.username or "")
-        return f"postgresql://{user and user + '@'}{host}{parts.path}"
+        # A socket's folder stands there: without it two servers of one machine would look the same.
+        folder = "" if host else dict(parse_qsl(parts.query)).get("host", "")
+        return f"postgresql://{user and user + '@'}{host}{parts.path}{folder and '?host=' + folder}"
 
     def options(self) -> dict[str, Any]:
         """What `asyncpg.connect` and `create_pool` are given."""
