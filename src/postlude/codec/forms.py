@@ -93,7 +93,8 @@ class Form:
             return TypeAdapter(self._annotation)
         except PydanticUserError as error:
             self._class = None  # What the annotation says is no help then.
-            return _Lost(error.message.splitlines()[0].partition(". ")[0])
+            said = error.message.splitlines()[0].partition(". ")[0]
+            return _Lost(said.replace("Unable to generate pydantic-core schema", "pydantic has no form in JSON"))
         except (NameError, TypeError, ValueError, AttributeError, LookupError) as error:
             return _Lost(_reason(error))
 
