@@ -100,7 +100,8 @@ class Admitted:
         if claim is None:
             self.job = CurrentJob(call.id, call.definition.name, 1, None, None)
         else:
-            self.job = CurrentJob(*self.names, self.number, claim.origin, reported, saved=claim.saved, save=save)
+            name = call.definition.name
+            self.job = CurrentJob(call.id, name, self.number, claim.origin, reported, saved=claim.saved, save=save)
         context.run(enter, self.job)
         if carry is not None:
             carry.restore(context, call)

@@ -133,7 +133,7 @@ def measure_of(settlement: Settlement, outcome: Outcome) -> str | None:
     """
     if isinstance(outcome, Interrupted):
         return None if settlement.outcome is None else "interrupted"
-    return "postponed" if settlement.state is JobState.QUEUED else settlement.state.value
+    return "postponed" if settlement.state is JobState.QUEUED else settlement.state
 
 
 def say(events: Events, claim: Claim, settlement: Settlement, outcome: Outcome) -> None:

@@ -48,6 +48,8 @@ class Minute(NamedTuple):
     """By measure; `start:<n>` and `run:<n>` are the buckets of the histograms of start latency and run time."""
 
 
+_MINUTE: Final = 60
+"""Seconds."""
 _FOLDED_AT: Final = 500
 """Endings that are kept as they are before they are added up: a fraction of a millisecond of work."""
 _NAMES: Final = (
@@ -116,8 +118,13 @@ class Tallies:
     def _add_up(self) -> None:
         noted = self._noted[:]
         del self._noted[: len(noted)]
+        row: list[int] = []
+        of, begins = "", 0
         for task, measure, at, waited, took in noted:
-            row = self._row(int(at) // 60 * 60, task)
+            # Most often it is the row of the one before.
+            if task != of or not begins <= at < begins + _MINUTE:
+                of, begins = task, int(at) // _MINUTE * _MINUTE
+                row = self._row(begins, task)
             row[_PLACES[measure]] += 1
             if waited is not None:
                 row[_START + bisect_left(BOUNDS, waited)] += 1
