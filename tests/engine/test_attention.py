@@ -8,16 +8,21 @@ from uuid import UUID
 import pytest
 
 from postlude.job import Failure, JobState, Record
+from postlude.limits import Limit
 from postlude.pauses import Pause
+from postlude.registry import Registry
 from postlude.statistics import BOUNDS, MEASURES
-from postlude.stores.seeing import Sum, Waiting, WorkerReport, WorkerRow
+from postlude.stores.seeing import LimitUse, Sum, Waiting, WorkerReport, WorkerRow
 from postlude.views import Counts, Need
 from postlude.views.attention import LATE_AFTER, SILENT_AFTER, Facts, is_held, needs_in, problems_of
 from postlude.views.counting import points_of, rates_of
 from postlude.views.places import ScheduleView
+from postlude.views.queues import queues_view
 
 NOW = 1_700_000_000.0
 REPORT = WorkerReport("1", "3", True, "worker", {}, {}, 0, [], 0.0, 0)
+SILENT = REPORT.next_within + SILENT_AFTER
+"""Seconds after its last report."""
 WORKER = WorkerRow(1, "web", 17, 0.0, stopping=False, reported_at=NOW, report=REPORT)
 DUE = Waiting("mail", "app:f", due=2, due_since=NOW - LATE_AFTER - 1)
 
@@ -50,8 +55,8 @@ def says(**other: Any) -> WorkerRow:
         ([says(runs_jobs=False)], ["no_worker"]),
         ([says(unknown=["app:f"])], ["unresolvable"]),
         ([says(unknown=["app:f"]), says(unknown=[])], ["waiting"]),
-        ([worker(reported_at=NOW - SILENT_AFTER - 1)], ["waiting", "stuck"]),
-        ([worker(reported_at=NOW - SILENT_AFTER)], ["waiting"]),
+        ([worker(reported_at=NOW - SILENT - 1)], ["waiting", "stuck"]),
+        ([worker(reported_at=NOW - SILENT)], ["waiting"]),
     ],
 )
 def test_who_there_is_for_what_is_due(workers: Sequence[WorkerRow], found: list[str]) -> None:
@@ -157,7 +162,7 @@ def test_the_problems_of_a_worker() -> None:
 
 
 def test_of_the_silent_nothing_is_believed() -> None:
-    silent = worker(reported_at=NOW - SILENT_AFTER - 1)
+    silent = worker(reported_at=NOW - SILENT - 1)
     found = facts(workers=[WORKER, silent])
     assert found.reports == [REPORT]
     assert found.living == [REPORT, REPORT], "but it lives"
@@ -199,3 +204,25 @@ def test_numbers_of_which_there_may_be_more() -> None:
 
 def test_a_need_is_not_grave_by_itself() -> None:
     assert not Need("failed", "1 job failed.", "postlude jobs list").grave
+
+
+def test_the_page_of_the_queues() -> None:
+    waiting = [
+        Waiting("mail", "app:f", due=10_000, running=2, due_since=5.0),
+        Waiting("mail", "app:g", later=1, due_since=3.0),
+        Waiting("", "app:f", behind=3),
+    ]
+    pauses = [Pause("queue", "idle"), Pause("partition", "app:f", "7")]
+    use = [LimitUse(task="app:f", partition=partition, running=1, started=0) for partition in "78"]
+    view = queues_view(Registry(None), waiting, pauses, {"app:f": Limit(2), "app:g": Limit(2)}, use)
+    queues = {each.name: each for each in view.queues}
+    assert {"default", "idle", "mail"} <= queues.keys()
+    mail, idle = queues["mail"], queues["idle"]
+    assert (mail.due, mail.later, mail.running, mail.oldest_due, mail.more) == (10_000, 1, 2, 3.0, True)
+    assert (idle.due, idle.oldest_due, idle.more, idle.paused) == (0, None, False, pauses[0])
+    assert [(each.task, each.partition, each.paused is not None) for each in view.limits] == [
+        ("app:f", "7", True),
+        ("app:f", "8", False),
+        ("app:g", "", False),
+    ]
+    assert view.behind == 3

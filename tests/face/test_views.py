@@ -19,9 +19,10 @@ from postlude.job import Key, Terms
 from postlude.limits import Limit, Rate
 from postlude.masking import MASKED
 from postlude.pauses import Pause
+from postlude.statistics import Minute
 from postlude.stores.contract import Filter, Store
 from postlude.stores.gate import AuditLine
-from postlude.stores.seeing import Waiting, WorkerReport, WorkerRow
+from postlude.stores.seeing import RunningJob, Waiting, WorkerReport, WorkerRow
 from postlude.testing import Worker, worker
 from postlude.views import Argument, Need, Views
 from postlude.views.attention import needs_in
@@ -306,7 +307,9 @@ async def test_a_search_finds_what_is_shown_and_no_secret(durable: Postlude, wor
         assert (await views.counts(wanted)).total == len(rows)
         return [row.id for row in rows]
 
+    loud = await durable.enqueue(sign_in, "BERT", SECRET)
     assert await found("ANNA") == [job.id]
+    assert await found("bert") == [loud.id]
     assert await found("refused") == [failed.id]
     assert await found("hunter2") == []
     assert await found(SECRET) == []
@@ -384,10 +387,22 @@ async def test_tasks(durable: Postlude, work: Worker) -> None:
     assert (gone.known, gone.unresolvable, gone.signature) == (False, True, None)
     assert gone.why_unknown is not None
     assert [pause.kind for pause in gone.pauses] == ["task"]
-    assert f"{NAME}:nightly" in tasks
+    assert tasks[f"{NAME}:nightly"].limit is None
     assert await views_of(durable).task("other:gone") == gone
     with pytest.raises(UnknownTask):
         await views_of(durable).task("no:such")
+
+
+async def test_what_was_is_told_of_for_a_day(durable: Postlude, work: Worker) -> None:
+    store, now = await store_of(durable), work.now.timestamp()
+    await store.seeing.add_statistics([Minute(int(now) // 60 * 60, "old:task", {"succeeded": 1})], now=now)
+    await durable.enqueue(refuse, "k")
+    await work.run_all()
+    assert "old:task" in {view.name for view in await views_of(durable).tasks()}
+    assert "failed" in {need.kind for need in await views_of(durable).needs()}
+    await work.advance(86_400 + 3_600)
+    assert "old:task" not in {view.name for view in await views_of(durable).tasks()}
+    assert "failed" not in {need.kind for need in await views_of(durable).needs()}
 
 
 async def test_queues_limits_and_pauses(durable: Postlude, work: Worker) -> None:
@@ -510,6 +525,18 @@ async def test_workers(durable: Postlude, work: Worker) -> None:
             await store.announce_stop(idle.row.id)
         (view,) = (await views.workers()).workers
         assert view.state == state
+
+
+async def test_what_runs_and_what_is_due_now(durable: Postlude, work: Worker) -> None:
+    views, store, now = views_of(durable), await store_of(durable), work.now.timestamp()
+    jobs = [RunningJob(uuid4(), "app:f", now - number) for number in range(60)]
+    (row,) = await store.seeing.workers()
+    await store.seeing.report_worker(row.id, REPORT._replace(running=70, jobs=jobs), now=now)
+    await store.insert([queued("app:f", run_at=now - 5), queued("app:f", run_at=now - 9)])
+    overview = await views.overview()
+    assert [job.since for job in overview.running] == sorted(job.since for job in jobs)[:50]
+    assert (overview.running_count, overview.workers) == (70, 1)
+    assert (overview.due, overview.due_text, overview.oldest_due) == (2, "2", now - 9)
 
 
 def test_the_overview_of_a_server(make: Make) -> None:
