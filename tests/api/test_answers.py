@@ -12,6 +12,7 @@ from postlude import BackgroundTasks, JobState, Postlude, accepted, progress
 from postlude.errors import InstallError, StoreUnavailable
 from tests.api.asgi import Answer, serving
 from tests.api.conftest import Site, gate, report
+from tests.api.test_events import far
 
 
 async def allowed() -> bool:
@@ -86,7 +87,10 @@ async def test_a_job_whose_key_another_one_has_by_now_is_not_retried(site: Site)
 
 async def says_too_much(name: str) -> None:
     progress(1, None, "password=geheim")
-    await gate(name).wait()
+    try:
+        await gate(name).wait()
+    finally:
+        await gate("last").wait()
 
 
 async def test_what_is_said_of_a_job_that_waits_and_of_one_that_is_to_end(site: Site) -> None:
@@ -98,12 +102,15 @@ async def test_what_is_said_of_a_job_that_waits_and_of_one_that_is_to_end(site: 
     told = await site.ask(f"/jobs/{second}", user="operator").end()
     assert (told.json["waiting"], told.json["cancel_requested"]) == (True, False)
     stream = await site.ask(f"/jobs/{first}/events", user="operator").begin()
-    while (await stream.event()).data["progress"] is None:
+    while (said := await far(stream)) == (0, ""):
         pass
+    assert said == (1, "password=[masked]")
     told = await site.ask(f"/jobs/{first}", user="operator").end()
     assert told.json["progress"]["note"] == "password=[masked]"
     assert told.json["waiting"] is False
-    await site.ask(f"/jobs/{first}/cancel", method="POST", user="operator").end()
+    told = await site.ask(f"/jobs/{first}/cancel", method="POST", user="operator").end()
+    assert (told.status, told.json["cancel_requested"]) == (202, True)
+    gate("last").set()
     await stream.end()
     assert "geheim" not in stream.text
     assert (await site.ask(f"/jobs/{first}", user="operator").end()).json["state"] == "cancelled"

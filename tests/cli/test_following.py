@@ -2,6 +2,7 @@
 
 import json
 from typing import NoReturn
+from unittest import mock
 
 import pytest
 
@@ -44,9 +45,12 @@ def test_all_that_is_new_is_told_of_once(
 ) -> None:
     monkeypatch.setattr(following, "IN_ORDER", in_order)
     looks[0] = 2
+    ordered = mock.Mock(wraps=following._moment)
+    monkeypatch.setattr(following, "_moment", ordered)
     new = add_failed(either, 450, SystemClock().now())
     add_failed(either, 3)
     assert sorted(told(either)) == sorted(str(job.id) for job in new)
+    assert ordered.call_count < 10 * len(new), "what was told of is not kept to be put in order again"
 
 
 def test_what_waited_behind_many_is_told_of_when_it_ends(desk: Desk, looks: list[float]) -> None:
