@@ -100,6 +100,8 @@ class Attempts:
         # Where no worker runs nobody would claim it later, so limits and pauses hold back nothing.
         self.belongs_in_queue: Callable[[Call], bool] = lambda call: call.definition.remote
         """Whether a call of a request has to be claimed like any other job, in place of being run at once."""
+        self.queue_is_read: bool = False
+        """Whether what waits for a slot is left to whoever claims from the queue, when it has waited for a while."""
         self.watch: Callable[[], None] = lambda: None
         """Called when there is something for `run_once` to look after."""
 
@@ -293,8 +295,9 @@ class Attempts:
         for attempt in self._oversight.take_timed_out():
             self._time_out(attempt)  # first, since it needs no answer of the store
         delay = await self._oversight.run_once()
-        for attempt in self._lines.take_overdue(before=self.clock.elapsed() - RECORD_AFTER):
-            self.endings.give_back(attempt)
+        if self.queue_is_read:
+            for attempt in self._lines.take_overdue(before=self.clock.elapsed() - RECORD_AFTER):
+                self.endings.give_back(attempt)
         self.slots.let_in()  # where an executor is tried again
         return RECORD_AFTER if delay is None and any(line.waiting for line in self._lines.values()) else delay
 

@@ -143,6 +143,7 @@ class CurrentJob:
         Raises:
             CallError: JSON cannot write it, or it takes more than 16,384 bytes.
             ClaimLost: this attempt has ended, or its job was given to another one.
+            Cancel: it waited for the store, and was told to end meanwhile.
         """
         text = _state_text(state)
         if self._closed:

@@ -61,8 +61,8 @@ class Oversight:
         """Those that may run for a limited time, and have not been told to end."""
         self._asked: frozenset[UUID] = frozenset()
         self._look = False
-        self._unsaved: set[UUID] = set()
-        """Those that wait for the store to write down their state."""
+        self._said_away = False
+        """Whether it was said that the store does not take the state of a task, and not yet that it does again."""
         self._told: dict[UUID, float] = {}
         """Since when each that can be made to end has been told to, on the clock that never goes backwards."""
 
@@ -210,13 +210,11 @@ class Oversight:
             Cancel: it was told to end, and cannot save.
         """
         delay = 0.0
-        try:
-            while not await self._saved(job_id, text):
-                delay = min(max(FIRST_RETRY, delay * 2), LAST_RETRY)
-                await pause(delay)
-        finally:
-            self._unsaved.discard(job_id)
-        if delay and not self._unsaved:
+        while not await self._saved(job_id, text):
+            delay = min(max(FIRST_RETRY, delay * 2), LAST_RETRY)
+            await pause(delay)
+        if self._said_away:
+            self._said_away = False
             self._events.emit(StoreRecovered("saving the state of a task"))
 
     async def _saved(self, job_id: UUID, text: str) -> bool:
@@ -230,9 +228,9 @@ class Oversight:
         except StoreUnavailable as error:
             if attempt.cancelled_because is not None:  # a thread is told in no other way
                 raise Cancel(attempt.cancelled_because) from error
-            if not self._unsaved:
+            if not self._said_away:
+                self._said_away = True
                 self._events.emit(StoreFailed("saving the state of a task", str(error)))
-            self._unsaved.add(job_id)
             return False
         if refused:
             raise ClaimLost(job_id)

@@ -107,6 +107,7 @@ class Worker:
         self._slots.freed = self._claims.wake
         self._attempts.watch = self._watch.wake
         self._attempts.belongs_in_queue = self._belongs_in_queue
+        self._attempts.queue_is_read = True
 
     @property
     def looks(self) -> int:

@@ -50,6 +50,7 @@ class Engine:
             clock=self.clock,
             events=self.events,
         )
+        self.attempts.queue_is_read = True  # as where its worker has been started
         self.worker = Worker(
             store=self.store,
             owner=owner,

@@ -341,6 +341,19 @@ async def test_a_call_that_waits_for_a_slot_for_a_second_is_given_back(engine: E
     assert "c begins" not in ran
 
 
+async def test_where_nobody_reads_the_queue_a_call_waits_on_for_its_slot(engine: Engine) -> None:
+    engine.attempts.queue_is_read = False
+    calls = [await engine.staged(wait_for, name) for name in "abc"]
+    ends = [asyncio.ensure_future(engine.attempts.run(call)) for call in calls]
+    await turns()
+    engine.clock.advance(1.0)
+    await engine.attempts.run_once()
+    for name in "abc":
+        open_gate(name)
+    await asyncio.gather(*ends)
+    assert [record.state for record in await engine.records(calls)] == [JobState.SUCCEEDED] * 3
+
+
 async def test_a_call_with_ephemeral_ones_behind_it_waits_on(engine: Engine) -> None:
     blockers = [await engine.staged(wait_for, name) for name in "ab"]
     for call in blockers:

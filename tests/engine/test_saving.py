@@ -73,6 +73,24 @@ async def test_it_is_saved_when_the_store_is_back(
     assert engine.heard[:2] == [StoreFailed(during, "disk full"), StoreRecovered(during)], "each is said once"
 
 
+async def test_that_the_store_is_back_is_said_also_when_whoever_waited_for_it_has_given_up(engine: Engine) -> None:
+    engine.faulty.faults["report"] = Always([StoreUnavailable("disk full")])
+    call = await engine.staged(saves)
+    end = asyncio.ensure_future(engine.attempts.run(call))
+    await until(lambda: bool(engine.heard))
+    await engine.store.cancel(call.id, reason="enough", now=engine.clock.now())
+    engine.attempts.look_for_cancellations()
+    await engine.attempts.run_once()
+    await end
+    engine.faulty.faults.pop("report")
+    await engine.attempts.run(await engine.staged(saves))
+    during = "saving the state of a task"
+    assert [each for each in engine.heard if isinstance(each, StoreFailed | StoreRecovered)] == [
+        StoreFailed(during, "disk full"),
+        StoreRecovered(during),
+    ]
+
+
 async def test_a_write_that_happened_and_was_not_confirmed_is_written_once_more(engine: Engine) -> None:
     engine.faulty.late_faults["report"] = [StoreUnavailable("confirmed too late")]
     call = await engine.staged(saves)

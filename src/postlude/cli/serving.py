@@ -115,8 +115,8 @@ async def dashboard_link(
 
     tokens = Tokens(gate, opened.clock)
     if revoke:
-        await note(opened, "sign everybody out", "")
         await tokens.sign_everybody_out()
+        await note(opened, "sign everybody out", "")
         opened.out.show({"revoked": True}, "Everybody is signed out, and no link works that was made before.")
         return
     token = await tokens.new_link(role=role, who=who or me(), by=me())

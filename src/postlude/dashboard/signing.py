@@ -30,8 +30,8 @@ def closed(site: Site, request: Request, *, refused: bool = False) -> Response:
 
 async def sign_everybody_out(asked: Asked) -> Response:
     """Have everybody who has signed in with a link need another one, whoever asks for it too."""
-    await asked.site.note(asked.visitor, "sign everybody out")
     await asked.site.tokens.sign_everybody_out()
+    await asked.site.note(asked.visitor, "sign everybody out")
     response = RedirectResponse(f"{root_of(asked.request)}/", 303)
     say(response, asked.request, "Everybody is signed out, and no link works that was made before.")
     return response
