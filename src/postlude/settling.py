@@ -24,7 +24,7 @@ LAST_RETRY: Final = 2.0
 """Seconds between tries while the store does not answer: doubling from the first to the last."""
 MOST_UNWRITTEN: Final = 200
 """Settlements that wait to be written, from which on nothing more begins: what was done and is not written runs again
-when the process dies. Two claims, so that one can be written while the next one runs."""
+when the process dies. Twice what runs at once by default, so that as many can be written while as many run."""
 
 
 class Settling:
@@ -51,7 +51,12 @@ class Settling:
     @property
     def behind(self) -> bool:
         """Whether so much waits to be written that nothing more should begin."""
-        return self._unwritten >= MOST_UNWRITTEN
+        return not self.room
+
+    @property
+    def room(self) -> int:
+        """How many more may wait to be written before it is behind."""
+        return max(0, MOST_UNWRITTEN - self._unwritten)
 
     def put(
         self, settlement: Settlement, confirmed: Callable[[bool], None] | None = None, *, perhaps: bool = False

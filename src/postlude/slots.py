@@ -20,7 +20,7 @@ class Slots:
 
     Args:
         lines: the slots of each executor, and those who wait for one.
-        settling: while it is behind, nobody gets a slot who has a row.
+        settling: while it is behind, nobody gets a slot who has a row, but one that must run alone.
         clock: what time it is.
         begin: called with each that has waited, when it has its slot.
         at_rest: whether nothing runs.
@@ -63,9 +63,9 @@ class Slots:
     def free(self, executor: ExecutorName) -> int:
         """How many more calls would start at once."""
         line = self._lines[executor]
-        if self._blocked or self._settling.behind or self.closed(executor):
+        if self._blocked or self.closed(executor):
             return 0
-        return line.free if line.outage is None else min(1, line.free)
+        return min(self._settling.room, line.free if line.outage is None else min(1, line.free))
 
     def closed(self, executor: ExecutorName) -> bool:
         """Whether it takes no work for now, whatever slots are free."""
