@@ -42,11 +42,11 @@ class Masking:
         Args:
             value: what `json.loads` gives; also the forms of the codec, whose tags stay as they are.
             secrets: what is secret by its type: `secrets_in` of its annotation.
-            text: masks the texts in it; None: as `Masking.text`, which masks its keys.
+            text: masks the texts in it, its keys among them; None: `Masking.text`.
             hidden: told each part that was masked.
         """
         names = secrets.names.union(*(each for each in secrets.together if any(map(self.hides, each))))
-        walk = _Walk(self, names, text or self.text, hidden or _nobody)
+        walk = _Walk(self.hides_value, names, text or self.text, hidden or _nobody)
         if secrets.whole:
             return walk.mask(value)
         return walk.masked(value, () if secrets.places is None else kinds_of(secrets.places))
@@ -70,10 +70,13 @@ class _Walk:
     """Goes through one value."""
 
     def __init__(
-        self, masking: Masking, hidden: frozenset[str], text: Callable[[str], str], told: Callable[[Any], object]
+        self,
+        hides: Callable[[str, Any], bool],
+        hidden: frozenset[str],
+        text: Callable[[str], str],
+        told: Callable[[Any], object],
     ) -> None:
-        self._hides = masking.hides_value
-        self._key = masking.text
+        self._hides = hides
         self._hidden = hidden
         self._text = text
         self._told = told
@@ -106,7 +109,7 @@ class _Walk:
                 return {tag: [[self.masked(key, ()), self._named(key, item, kinds)] for key, item in content]}
         shown: dict[str, Any] = {}
         for key, item in value.items():  # in place of a comprehension, which would take one more frame for each level
-            shown[self._key(key)] = self._named(key, item, kinds)
+            shown[self._text(key)] = self._named(key, item, kinds)
         return shown
 
     def _named(self, name: object, value: Any, kinds: Sequence[Any]) -> Any:  # noqa: ANN401
