@@ -15,7 +15,7 @@ durable = Postlude(app, worker="off")
 
 def wait_for(gate: str) -> None:
     while not Path(gate).exists():
-        threading.Event().wait(0.01)  # in the function
+        threading.Event().wait(0.01)  # in the function, token=hunter2
 
 
 async def await_gate(gate: str) -> None:

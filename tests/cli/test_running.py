@@ -73,9 +73,9 @@ def runs(desk: Desk, job_id: str) -> None:
 @pytest.mark.parametrize(
     ("task", "line"),
     [
-        ("bench.in_thread", "threading.Event().wait(0.01)  # in the function"),
+        ("bench.in_thread", "threading.Event().wait(0.01)  # in the function, token=[masked]"),
         ("bench.on_loop", "await closed.wait()  # in the coroutine"),
-        ("bench.in_child", "threading.Event().wait(0.01)  # in the function"),
+        ("bench.in_child", "threading.Event().wait(0.01)  # in the function, token=[masked]"),
         ("bench.on_loop_of_child", "await closed.wait()  # in the coroutine"),
     ],
 )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from postlude.cli.opened import Opened
-    from postlude.loglines import LogLine
+    from postlude.views import Line
 
 LOOK_AGAIN: Final = 0.25
 """Seconds between two looks for the answer."""
@@ -63,5 +63,6 @@ async def stack(
     return NOT_IN_TIME
 
 
-async def _answers(opened: Opened, job_id: UUID) -> list[LogLine]:
-    return [line for line in await opened.jobs.logs(job_id) if line.logger == LOGGER]
+async def _answers(opened: Opened, job_id: UUID) -> list[Line]:
+    # As they are shown: code may have secrets, too.
+    return [line for line in (await opened.views.job(job_id)).log if line.logger == LOGGER]
