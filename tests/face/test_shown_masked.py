@@ -147,7 +147,7 @@ READERS: dict[str, tuple[Reader, frozenset[str]]] = {
     "page of a job": (pages("/postlude/jobs/{id}"), EVERYTHING - TOLD - REASON - {"former reason"}),
     "page of jobs": (pages("/postlude/jobs"), MESSAGE | WHY_CANCELLED),
     "other pages": (pages(*(f"/postlude/{name}" for name in ("", "tasks", "queues", "workers", "audit"))), frozenset()),
-    "get": (command("jobs", "get", "{id}"), EVERYTHING - {"former message", "message"} - NO_RESULT),
+    "get": (command("jobs", "get", "{id}"), EVERYTHING - {"former message", "message"}),
     "get for programs": (command("jobs", "get", "{id}", "--json"), EVERYTHING),
     "list": (command("jobs", "list"), MESSAGE | WHY_CANCELLED),
     "list for programs": (command("jobs", "list", "--json"), TOLD | MESSAGE | WHY_CANCELLED),

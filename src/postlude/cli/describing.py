@@ -77,7 +77,7 @@ def whole(view: JobView) -> RenderableType:
     parts: list[RenderableType] = [facts]
     for title, inner in (
         ("Arguments", _arguments(view)),
-        ("Result", _of(view.result)),
+        ("Result", _result(view)),
         ("Saved for the next attempt", _of(view.saved)),
         ("Attempts", [part for each in view.spans for part in _attempt(each)]),
         ("Chain", [_neighbour(each) for each in view.chain] if len(view.chain) > 1 else []),
@@ -93,6 +93,12 @@ def _arguments(view: JobView) -> list[RenderableType]:
     if view.arguments_note:
         return [_inner(Text(in_line(view.arguments_note), style="dim"))]
     return [_inner(Text.assemble((f"{in_line(each.name)} = ", "dim"), _pretty(each))) for each in view.arguments]
+
+
+def _result(view: JobView) -> list[RenderableType]:
+    if view.result_note:
+        return [_inner(Text(in_line(view.result_note), style="dim"))]
+    return _of(view.result)
 
 
 def _of(value: Argument | None) -> list[RenderableType]:
