@@ -3,13 +3,15 @@
 import asyncio
 import json
 import os
+import sys
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
-from typer.testing import CliRunner, Result
+import typer
+from typer.testing import CliRunner
 
 from postlude.cli.commands import commands
 from postlude.job import Record
@@ -19,7 +21,17 @@ from postlude.stores.contract import Store
 T = TypeVar("T")
 
 APP = f"{Path(__file__).with_name('kiosk.py')}:create_app"
+POSTLUDE = typer.main.get_command(commands)
+"""Built once: that takes as long as a command."""
 WIDE = {"COLUMNS": "200", "TERMINAL_WIDTH": "200"}
+
+
+class Done(NamedTuple):
+    """What came of a command."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
 
 
 class Desk:
@@ -31,19 +43,26 @@ class Desk:
         self.env: dict[str, str | None] = {name: None for name in os.environ if name.startswith("POSTLUDE_")}
         self.env |= {"POSTLUDE_URL": url, "POSTLUDE_NAMESPACE": namespace, **WIDE}
 
-    def run(self, *words: str, typed: str | None = None, **env: str) -> Result:
-        return CliRunner().invoke(commands, words, env={**self.env, **env}, input=typed)
+    def run(self, *words: str, **env: str) -> Done:
+        """A command to its end; nobody is there to be asked."""
+        with CliRunner().isolation(env={**self.env, **env}) as (out, err, _):
+            with pytest.raises(SystemExit) as end:
+                POSTLUDE.main(words, prog_name="postlude")
+            assert isinstance(end.value.code, int)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            return Done(end.value.code, out.getvalue().decode(), err.getvalue().decode())
 
-    def says(self, *words: str, code: int = 0, typed: str | None = None) -> str:
+    def says(self, *words: str, code: int = 0) -> str:
         """What a command prints that ends with this code."""
-        done = self.run(*words, typed=typed)
-        assert done.exit_code == code, f"{done.exit_code}: {done.stdout}{done.stderr}{done.exception!r}"
+        done = self.run(*words)
+        assert done.exit_code == code, f"{done.exit_code}: {done.stdout}{done.stderr}"
         return done.stdout
 
     def refuses(self, *words: str, code: int) -> str:
         """What it says on standard error, on one line; nothing is answered."""
         done = self.run(*words)
-        assert (done.exit_code, done.stdout) == (code, ""), f"{done.stdout}{done.stderr}{done.exception!r}"
+        assert (done.exit_code, done.stdout) == (code, ""), f"{done.stdout}{done.stderr}"
         return " ".join(done.stderr.split())
 
     def answers(self, *words: str, code: int = 0) -> Any:

@@ -17,7 +17,7 @@ import pytest
 import typer
 
 from postlude.cli.commands import commands
-from tests.cli.conftest import APP, Desk
+from tests.cli.conftest import APP, Desk, new_desk
 from tests.stores.making import queued
 
 COMMAND = str(Path(sys.executable).with_name("postlude"))
@@ -75,36 +75,6 @@ def test_each_command_is_in_one_of_the_tables() -> None:
     assert sorted(EVERY) == sorted([*ON_STORE, *OF_APP, *OTHERS])
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_help_says_what_each_option_is_for(desk: Desk, name: str) -> None:
-    said = " ".join(desk.says(*name.split(), "--help").split())
-    assert f"Usage: postlude {name}" in said
-    assert EVERY[name].help.strip()
-    for parameter in EVERY[name].params:
-        assert (parameter.help or "").strip(), parameter.name
-        assert parameter.param_type_name == "argument" or max(parameter.opts, key=len) in said
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_an_option_that_there_is_not(desk: Desk, name: str) -> None:
-    words = OF_APP.get(name, ()) if name == "enqueue" else ()
-    assert "No such option: --nonsense" in desk.refuses(*name.split(), *words, "--nonsense", code=2)
-
-
-@pytest.mark.parametrize("name", [name for name, given in ON_STORE.items() if given and name != "jobs tail"])
-def test_what_it_cannot_do_without(desk: Desk, name: str) -> None:
-    said = desk.refuses(*name.split(), "--url", desk.url, code=2)
-    assert any(words in said for words in ("Missing argument", "Say which jobs", "Expected")), said
-
-
-def test_a_command_that_there_is_not(desk: Desk) -> None:
-    assert "No such command 'stats'" in desk.refuses("stats", code=2)
-    assert "No such command 'lst'" in desk.refuses("jobs", "lst", code=2)
-
-
-# -- stores
-
-
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty one, in which the command is run."""
@@ -114,43 +84,84 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return found
 
 
+@pytest.fixture
+def nowhere(folder: Path) -> Desk:
+    """Where no store is."""
+    return Desk(f"sqlite:///{folder}/none.db", None)
+
+
+@pytest.fixture(scope="module")
+def somewhere(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A store in which nothing is ever changed."""
+    return new_desk(f"sqlite:///{tmp_path_factory.mktemp('somewhere')}/jobs.db")
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A store of a newer release."""
+    found = new_desk(f"sqlite:///{tmp_path_factory.mktemp('newer')}/jobs.db")
+    connection = apsw.Connection(found.url.removeprefix("sqlite:///"))
+    connection.execute("PRAGMA user_version = 999; INSERT INTO migrations (version, needs) VALUES (999, 999)")
+    connection.close()
+    return found
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_help_says_what_each_option_is_for(nowhere: Desk, name: str) -> None:
+    said = " ".join(nowhere.says(*name.split(), "--help").split())
+    assert f"Usage: postlude {name}" in said
+    assert EVERY[name].help.strip()
+    for parameter in EVERY[name].params:
+        assert (parameter.help or "").strip(), parameter.name
+        assert parameter.param_type_name == "argument" or max(parameter.opts, key=len) in said
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_an_option_that_there_is_not(nowhere: Desk, name: str) -> None:
+    words = OF_APP.get(name, ()) if name == "enqueue" else ()
+    assert "No such option: --nonsense" in nowhere.refuses(*name.split(), *words, "--nonsense", code=2)
+
+
+@pytest.mark.parametrize("name", [name for name, given in ON_STORE.items() if given and name != "jobs tail"])
+def test_what_it_cannot_do_without(somewhere: Desk, name: str) -> None:
+    said = somewhere.refuses(*name.split(), "--url", somewhere.url, code=2)
+    assert any(words in said for words in ("Missing argument", "Say which jobs", "Expected")), said
+
+
+def test_a_command_that_there_is_not(nowhere: Desk) -> None:
+    assert "No such command 'stats'" in nowhere.refuses("stats", code=2)
+    assert "No such command 'lst'" in nowhere.refuses("jobs", "lst", code=2)
+
+
+# -- stores
+
+
 @pytest.mark.parametrize("json", [(), ("--json",)], ids=["people", "json"])
 @pytest.mark.parametrize("name", ON_STORE)
-def test_a_store_that_is_not_there(desk: Desk, folder: Path, name: str, json: tuple[str, ...]) -> None:
-    url = f"sqlite:///{folder}/none.db"
-    said = desk.refuses(*name.split(), *ON_STORE[name], *json, "--url", url, code=5)
+def test_a_store_that_is_not_there(nowhere: Desk, folder: Path, name: str, json: tuple[str, ...]) -> None:
+    said = nowhere.refuses(*name.split(), *ON_STORE[name], *json, "--url", nowhere.url, code=5)
     assert said.startswith(f"There is no store at {folder}/none.db.")
     assert list(folder.iterdir()) == [], "none is made"
 
 
 @pytest.mark.parametrize("name", OF_APP)
-def test_one_that_the_application_has_not_made_yet(desk: Desk, folder: Path, name: str) -> None:
-    done = desk.run(*name.split(), *OF_APP[name], POSTLUDE_URL=f"sqlite:///{folder}/none.db")
-    assert (done.exit_code, done.stdout) == (5, ""), done.stderr
-    assert f"There is no store at {folder}/none.db." in done.stderr
+def test_one_that_the_application_has_not_made_yet(nowhere: Desk, folder: Path, name: str) -> None:
+    said = nowhere.refuses(*name.split(), *OF_APP[name], code=5)
+    assert f"There is no store at {folder}/none.db." in said
     assert list(folder.iterdir()) == [], "none is made"
 
 
-@pytest.mark.parametrize("name", NEEDING_A_STORE)
-def test_a_store_of_a_newer_release(desk: Desk, folder: Path, name: str) -> None:
-    if name == "backup":
-        return  # a copy is a copy
-    path = desk.url.removeprefix("sqlite:///")
-    connection = apsw.Connection(path)
-    connection.execute("PRAGMA user_version = 999; INSERT INTO migrations (version, needs) VALUES (999, 999)")
-    connection.close()
-    words = OF_APP[name] if name in OF_APP else (*ON_STORE[name], "--url", desk.url)
-    said = desk.refuses(*name.split(), *words, code=5)
-    assert "999" in said
+@pytest.mark.parametrize("name", sorted({*NEEDING_A_STORE} - {"backup"}))  # a copy is a copy
+def test_a_store_of_a_newer_release(newer: Desk, folder: Path, name: str) -> None:
+    words = OF_APP[name] if name in OF_APP else (*ON_STORE[name], "--url", newer.url)
+    assert "999" in newer.refuses(*name.split(), *words, code=5)
 
 
 @pytest.mark.parametrize("name", NEEDING_A_STORE)
-def test_a_database_that_does_not_answer(desk: Desk, folder: Path, name: str) -> None:
-    gone = "postgresql://shop:hunter2@127.0.0.1:1/shop"
-    if name in OF_APP:
-        done = desk.run(*name.split(), *OF_APP[name], POSTLUDE_URL=gone)
-    else:
-        done = desk.run(*name.split(), *ON_STORE[name], "--url", gone)
+def test_a_database_that_does_not_answer(folder: Path, name: str) -> None:
+    gone = Desk("postgresql://shop:hunter2@127.0.0.1:1/shop", None)
+    words = OF_APP[name] if name in OF_APP else (*ON_STORE[name], "--url", gone.url)
+    done = gone.run(*name.split(), *words)
     assert (done.exit_code, done.stdout) == (1 if name == "backup" else 5, ""), done.stderr
     assert "hunter2" not in done.stderr
     assert "127.0.0.1:1" in done.stderr or name == "backup"
