@@ -6,6 +6,7 @@ import os
 import sys
 import uuid
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -26,6 +27,22 @@ POSTLUDE = typer.main.get_command(commands)
 WIDE = {"COLUMNS": "200", "TERMINAL_WIDTH": "200"}
 
 
+class Person:
+    """Somebody at a terminal, who types this line when asked; something may happen before that."""
+
+    def __init__(self, line: str, *, meanwhile: Callable[[], object] = bool) -> None:
+        self._line = line
+        self._meanwhile = meanwhile
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self) -> str:
+        with ThreadPoolExecutor(1) as elsewhere:  # the event loop of the command is here
+            elsewhere.submit(self._meanwhile).result()
+        return self._line
+
+
 class Done(NamedTuple):
     """What came of a command."""
 
@@ -43,9 +60,11 @@ class Desk:
         self.env: dict[str, str | None] = {name: None for name in os.environ if name.startswith("POSTLUDE_")}
         self.env |= {"POSTLUDE_URL": url, "POSTLUDE_NAMESPACE": namespace, **WIDE}
 
-    def run(self, *words: str, **env: str) -> Done:
-        """A command to its end; nobody is there to be asked."""
+    def run(self, *words: str, person: Person | None = None, **env: str) -> Done:
+        """A command to its end; without a person, nobody is there to be asked."""
         with CliRunner().isolation(env={**self.env, **env}) as (out, err, _):
+            stdin: Any = person or sys.stdin
+            sys.stdin = stdin
             with pytest.raises(SystemExit) as end:
                 POSTLUDE.main(words, prog_name="postlude")
             assert isinstance(end.value.code, int)
