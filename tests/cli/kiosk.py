@@ -31,7 +31,7 @@ async def report(
     return [order.id, wait, *numbers]
 
 
-@task(name="shop.paint")
+@task(name="shop.paint", max_running=2)
 def paint() -> None:
     message = "no such \x1b[31mcolour"
     raise ValueError(message)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from postlude.cli.noting import me
+from postlude.codec import MAX_ARGUMENTS
 from tests.cli.conftest import APP, Desk
 
 
@@ -62,6 +63,7 @@ def test_all_that_does_not_fit_is_said_at_once(desk: Desk) -> None:
         ),
         (("shop.send", "--to", "a", "--priority", "1000"), 2, "priority"),
         (("shop.send", "--to", "a", "--timeout", "5"), 2, "--timeout is of --wait"),
+        (("shop.send", "--to", "a" * MAX_ARGUMENTS), 2, "shop.send"),
     ],
 )
 def test_what_is_no_call_is_refused(desk: Desk, words: tuple[str, ...], code: int, said: str) -> None:
@@ -126,6 +128,7 @@ ACCOUNT = '{"login": "anna", "door": "front-door-7", "age": "old"}'
         (("--pin", "1.5"), "got [masked]"),
         (("--token", "front-door-7"), "token: Value error, [masked] is too short, got [masked]"),
         (("--customer-number", "front-door-7"), "got [masked]"),
+        (("--customer_number", "front-door-7"), "got [masked]"),
         (("--url", "https://anna:front-door-7@host"), 'got "https://anna:[masked]@host"'),
         (("--count", "password=front-door-7"), 'got "password=[masked]"'),
         (("--count", "many"), "got 'many'"),
@@ -138,6 +141,11 @@ def test_what_does_not_fit_is_masked(desk: Desk, given: tuple[str, ...], said: s
     assert f"vault.enter: {given[0][2:].replace('-', '_')}: " in refused
     assert refused.endswith(said)
     assert "front-door-7" not in refused
+
+
+def test_what_fits_and_cannot_be_stored_is_said(desk: Desk) -> None:
+    words = ("vault.enter", "--account", '{"login": "anna", "door": "front-door-7"}')
+    assert "SecretStr hides its value" in desk.refuses("enqueue", "--app", VAULT, *words, code=2)
 
 
 def test_the_help_of_a_task_shows_no_secret(desk: Desk) -> None:

@@ -181,11 +181,13 @@ def test_a_reader_that_has_enough_is_no_mistake(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("columns", "environment"), [(30, {}), (200, {"NO_COLOR": "1"})], ids=["narrow", "wide"])
 def test_a_terminal_shows_every_column(desk: Desk, columns: int, environment: dict[str, str]) -> None:
-    desk.on_store(lambda store: store.insert([queued("shop.send")]))
+    job = queued("shop.send")
+    desk.on_store(lambda store: store.insert([job]))
     said = on_terminal(columns, [COMMAND, "jobs", "list", "--url", desk.url], environment)
     for heading in ("job", "state", "task", "queue", "added", "took"):
         assert heading in said
     assert "queued" in said
+    assert str(job.id) in said, "it is there to be copied"
     assert ("\x1b[36m" in said) is not bool(environment), "cyan"
 
 

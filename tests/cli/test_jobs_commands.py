@@ -11,12 +11,20 @@ import pytest
 from postlude.client import Jobs
 from postlude.errors import StoreUnavailable
 from postlude.job import Event, Failure, JobState, NewJob
+from postlude.scheduling import schedule as declare
 from postlude.stores.contract import Store
 from postlude.stores.seeing import WorkerReport
 from tests.cli.conftest import APP, Desk
 from tests.stores.making import claim_of, ended, queued, staged
 
-WICKED = Failure("shop.Refused", "no \x1b[31mred\x1b[0m ink, password=hunter2", "Traceback:\n  \x1b]0;title\x07 here\n")
+WICKED = Failure(
+    "shop.Refused",
+    "no \x1b[31mred\x1b[0m ink, password=hunter2",
+    "Traceback:\n  \x1b]0;title\x07 \u202ehere\u2066\n",
+)
+
+
+def sweep() -> None: ...
 
 
 def add_failed(desk: Desk, number: int, at: float = 1_700_000_000.0) -> list[NewJob]:
@@ -64,10 +72,21 @@ def test_one_job_is_shown_whole_and_masked(either: Desk) -> None:
     for words in (shown, json.dumps(told)):
         assert "hunter2" not in words
         assert "\x1b" not in words
-    assert r"\x1b]0;title\x07 here" in shown, "what a terminal would obey is shown"
+    assert r"\x1b]0;title\x07 \u202ehere\u2066" in shown, "what a terminal would obey is shown"
     assert told["arguments"] == {"to": "ada", "password": "[masked]"}
     assert (told["state"], told["error_type"], len(told["spans"])) == ("failed", "shop.Refused", 1)
     assert f"postlude jobs retry {job.id}" in shown
+
+
+def test_what_waits_is_shown_with_its_moment_and_its_chain(desk: Desk) -> None:
+    first = queued("shop.paint")
+    second = queued("shop.send", after=first.id, chain=first.id, run_at=1e9)
+    first = first._replace(chain=first.id)
+    desk.on_store(lambda store: store.insert([first, second]))
+    shown = desk.says("jobs", "get", str(second.id))
+    for words in ("2001-09-0", "They are not in the form that Postlude writes.", f"  {first.id} queued shop.paint"):
+        assert words in shown
+    assert f"> {second.id} queued shop.send, waits for the one before" in shown
 
 
 def test_one_job_is_steered_by_its_id(either: Desk) -> None:
@@ -116,8 +135,10 @@ def test_many_jobs_are_counted_and_asked_about(either: Desk) -> None:
         (("cancel", str(uuid.uuid4()), "--task", "x"), "Give the ids of jobs, or options that say which: not both."),
         (("retry", str(uuid.uuid4()), "--rate", "1/s"), "--rate is for jobs that are meant by options"),
         (("retry", "--state", "failed", "--rate", "often", "--yes"), "rate: expected such as"),
+        (("retry", "--text", "ada", "--rate", "1/s", "--yes"), "--rate does not go with --text"),
         (("delete", "--state", "queued", "--yes"), "state: expected one or several of"),
         (("list", "--state", "sad"), "got 'sad'"),
+        (("list", "--app", APP), "Give --app or --url"),
         (("list", "--since", "soon"), "--since: expected how long ago"),
         (("get", "7"), "Expected the id of a job"),
         (("wait", str(uuid.uuid4()), "--timeout", "soon"), "--timeout: expected a duration"),
@@ -129,28 +150,65 @@ def test_what_makes_no_sense_is_said(desk: Desk, words: tuple[str, ...], said: s
 
 def test_queues_and_everything_are_paused_and_resumed(either: Desk) -> None:
     either.on_store(lambda store: store.insert([queued("shop.send")]))
-    said = either.says("queues", "pause", "default", "--reason", "deploy")
+    said = either.says("queues", "pause", "default", "--reason", "deploy\n\tat noon")
     assert said == "Queue default is paused; what runs goes on.\n"
     assert either.says("pause", "--all") == "Everything is paused; what runs goes on.\n"
     either.says("pause", "--task", "shop.send", "--partition", "7")
     shown = either.says("queues", "list")
-    assert "deploy" in shown
+    assert "deploy at noon" in shown, "a row is one line"
     assert "everything: paused since" in shown
     queues = {each["name"]: each for each in either.answers("queues", "list")["queues"]}
-    assert (queues["default"]["due"], queues["default"]["paused"]["reason"]) == (1, "deploy")
+    assert (queues["default"]["due"], queues["default"]["paused"]["reason"]) == (1, "deploy\n\tat noon")
+    since = "1970-01-01T00:00:01Z"
+    assert (queues["default"]["oldest_due"], queues["default"]["tasks"][0]["due_since"]) == (since, since)
     assert either.says("resume", "--all") == "Everything goes on.\n"
     assert either.answers("queues", "resume", "default") == {"resumed": True}
     assert either.says("queues", "resume", "default") == "Queue default was not paused.\n"
     assert "Expected" in either.refuses("pause", code=2)
+    actions = [line.action for line in either.on_store(lambda store: store.gate.audit(limit=9))]
+    assert actions == ["resume", "resume", "pause", "pause", "pause"], "what was not paused is not noted"
+
+
+def test_what_waits_is_counted_up_to_a_number_and_beside_the_limits(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postlude.views.queues.MOST", 2)
+    first = queued("shop.paint")
+    behind = queued("shop.send", after=first.id, chain=first.id)
+    desk.on_store(lambda store: store.insert([first, queued("shop.paint"), behind]))
+    shown = desk.says("queues", "list", "--app", APP)
+    for words in ("2+", "1 more wait for the job before them in their chain.", "2 at once"):
+        assert words in shown
 
 
 def test_status_ends_with_what_needs_a_person(either: Desk) -> None:
     assert "Nothing needs a person." in either.says("status")
     either.on_store(lambda store: store.insert([queued("shop.send")]))
-    assert "Needs a person" in either.says("status", code=1)
-    told = either.answers("status", code=1)
+    said, told = either.says("status", code=1), either.answers("status", code=1)
+    assert "Needs a person" in said
+    assert f"{told['needs'][0]['text']} [{told['needs'][0]['command']}]" in said
     assert told["counts"]["states"]["queued"] == 1
     assert told["needs"][0]["command"].startswith("postlude ")
+
+
+def test_a_schedule_is_shown_and_run_now(either: Desk) -> None:
+    declare("30 2 * * *", name="nightly")(sweep)
+    (shown,) = either.answers("schedules", "list", "--app", APP, "--runs", "2")
+    assert (shown["name"], len(shown["next_runs"])) == ("nightly", 2)
+    assert "30 2 * * *" in shown["spec"]
+    job = either.answers("schedules", "run", "nightly", "--app", APP)
+    assert (job["state"], either.record(job["id"]).task) == ("queued", shown["task"])
+    (line,) = either.on_store(lambda store: store.gate.audit(limit=9))
+    assert (line.action, line.target, json.loads(line.details or "")) == ("run", "nightly", {"job": job["id"]})
+    assert "nightly" in either.refuses("schedules", "run", "nightl", "--app", APP, code=3)
+    assert "This needs the application" in either.refuses("schedules", "run", "nightly", "--url", either.url, code=2)
+
+
+def test_tables_are_not_made_by_looking_for_them(postgres: str) -> None:
+    desk = Desk(postgres, None)
+    for _ in range(2):
+        done = desk.run("status", POSTLUDE_SCHEMA="never_made")
+        assert (done.exit_code, done.stdout) == (5, ""), done.stderr
 
 
 def test_workers_and_schedules_and_tasks_are_shown(either: Desk) -> None:
@@ -158,11 +216,11 @@ def test_workers_and_schedules_and_tasks_are_shown(either: Desk) -> None:
     assert either.answers("schedules", "list", "--app", APP) == []
     tasks = {each["name"]: each for each in either.answers("tasks", "list", "--app", APP)}
     assert {"shop.send", "shop.report", "shop.paint", "kiosk:plain_words"} <= tasks.keys()
-    assert "queue mail" in either.says("tasks", "list", "--app", APP)
+    assert "queue mail, retries 3" in either.says("tasks", "list", "--app", APP)
 
 
 def test_a_process_that_only_stores_jobs_has_no_free_slots(either: Desk) -> None:
-    only_stores = WorkerReport("1", "3", False, "off", {"loop": 100}, {"loop": 100}, 0, [], 0.0, 0)
+    only_stores = WorkerReport("1", "3", False, "off", {"loop": 100}, {"loop": 100}, 0, [], 0.0, abandoned=2)
 
     async def report(store: Store) -> None:
         await store.seeing.report_worker(await store.enlist(), only_stores, now=time.time())
@@ -171,6 +229,7 @@ def test_a_process_that_only_stores_jobs_has_no_free_slots(either: Desk) -> None
     said = either.says("workers")
     assert "none: it only stores jobs" in said
     assert "loop 100" not in said
+    assert "2 of its threads go on with tasks that ran longer" in said
 
 
 def test_jobs_are_exported_as_lines(either: Desk) -> None:

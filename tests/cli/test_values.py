@@ -1,5 +1,7 @@
 """What text on a command line means, by the annotation of the parameter that it is given to."""
 
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -12,6 +14,7 @@ from fastapi import Depends
 from pydantic import BaseModel, Field
 
 from postlude.cli.jsons import as_json
+from postlude.cli.printing import iso, local, span
 from postlude.cli.spans import duration, moment
 from postlude.cli.values import Argument, Misfit, arguments_of, read_call
 from postlude.errors import UnknownValue
@@ -126,9 +129,40 @@ def test_durations(text: str, seconds: float) -> None:
     assert moment(text, "--since", 1e9) == 1e9 - seconds
 
 
-def test_moments_have_the_zone_of_the_machine_unless_they_name_one() -> None:
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, "-"),
+        (0.00005, "< 0.1 ms"),
+        (0.0042, "4.2 ms"),
+        (0.099, "99 ms"),
+        (0.0996, "0.1 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (59.7, "1 min"),
+        (192, "3 min 12 s"),
+        (7200, "2 h"),
+        (90_061, "1 d 1 h"),
+    ],
+)
+def test_durations_are_said_in_their_two_largest_units(seconds: float | None, said: str) -> None:
+    assert span(seconds) == said
+
+
+@pytest.fixture
+def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def test_moments_have_the_zone_of_the_machine_unless_they_name_one(in_tokyo: None) -> None:
     assert moment("2026-11-23T06:00:00+00:00", "--since", 0) == 1795413600
-    assert moment("2026-11-23", "--since", 0) == datetime(2026, 11, 23).astimezone().timestamp()
+    assert moment("2026-11-23T15:00", "--since", 0) == 1795413600
+    assert local(1795413600) == "2026-11-23 15:00:00"
+    assert iso(1795413600) == "2026-11-23T06:00:00Z"
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-5", "5 parsecs", "2h soon"])
@@ -140,8 +174,9 @@ def test_what_is_no_duration_is_shown(text: str) -> None:
 
 
 def test_what_never_comes_is_null_for_programs() -> None:
-    assert as_json({"next_at": float("inf"), "at": 0.0, "states": {Colour.TWO}}) == {
+    assert as_json({"next_at": float("inf"), "at": 0.0, "colours": {Colour.TWO}, "letters": {*"postlude"}}) == {
         "next_at": None,
         "at": "1970-01-01T00:00:00Z",
-        "states": [2],
+        "colours": [2],
+        "letters": [*"delopstu"],
     }
