@@ -21,7 +21,7 @@ SECRET = "front-door-7"
 """The password of each job. Behind no name of a secret in its texts: they are masked only because they repeat it."""
 CARRIED = "with-its-caller"
 """What a context variable of the request has, for tasks alone."""
-TASK = "vault:enter"
+TASK = "strongroom:enter"
 
 ARGUMENTS = frozenset({"argument", "key of an argument"})
 ORIGIN = frozenset({"origin"})
