@@ -6,9 +6,14 @@ from typing import Any
 
 import pytest
 
+from postlude import task
 from postlude.cli.noting import me
 from postlude.codec import MAX_ARGUMENTS
 from tests.cli.conftest import APP, Desk
+
+
+@task(name="post.send")
+def send(to: str) -> None: ...
 
 
 def call_of(desk: Desk, job_id: str) -> Any:
@@ -68,6 +73,11 @@ def test_all_that_does_not_fit_is_said_at_once(desk: Desk) -> None:
 )
 def test_what_is_no_call_is_refused(desk: Desk, words: tuple[str, ...], code: int, said: str) -> None:
     assert said in desk.refuses("enqueue", "--app", APP, *words, code=code)
+
+
+def test_a_name_that_two_tasks_have_is_not_guessed(desk: Desk) -> None:
+    said = desk.refuses("enqueue", "--app", APP, "send", "--to", "a", code=3)
+    assert "'send' may be post.send or shop.send: write it as that." in said
 
 
 def test_the_options_of_the_job_stand_before_or_behind_the_task(desk: Desk) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from postlude.errors import ApplicationNotFound, StartedInChild
 from postlude.standalone.finding import Found, find
+from tests.cli.conftest import Desk
 
 APP = """
 from fastapi import FastAPI
@@ -152,6 +153,15 @@ def test_one_that_is_only_observed(monkeypatch: pytest.MonkeyPatch) -> None:
     write("main.py")
     with pytest.raises(ApplicationNotFound, match=r"only observed .* `postlude audit` says"):
         find(None)
+
+
+def test_without_it_a_command_goes_on_only_with_a_store_that_is_named(desk: Desk) -> None:
+    write("main.py", "from fastapi import FastAPI\napp = FastAPI()\n")
+    done = desk.run("jobs", "list")
+    assert done.exit_code == 0
+    assert "Going on without the application, with the store that POSTLUDE_URL names. main:app has" in done.stderr
+    desk.env["POSTLUDE_URL"] = None
+    assert desk.refuses("jobs", "list", code=2).startswith("main:app has no Postlude")
 
 
 @pytest.mark.parametrize(
