@@ -106,6 +106,18 @@ def test_an_index_of_a_table_in_use_is_built_outside_of_a_transaction(postgres: 
     assert place.opens()
 
 
+def test_an_index_that_was_built_is_only_noted(postgres: str, tmp_path: Path) -> None:
+    """Whoever built it was killed before that, and so may the next one be."""
+    place = Place(tmp_path, postgres)
+    place.said()
+    place.apply(f"DELETE FROM {place.schema}.migrations WHERE version = 5")
+    script = place.said("--sql")
+    assert "INDEX" not in script
+    place.apply(script)
+    place.apply(script)
+    assert place.said("--dry-run").endswith("up to date, at migration 5.\n")
+
+
 def test_what_the_environment_says_of_others_does_not_matter(place: Place) -> None:
     env = {"POSTLUDE_MIGRATE": "never", "POSTLUDE_NAMESPACE": "shop"}
     assert "now at migration" in place.said(**env)

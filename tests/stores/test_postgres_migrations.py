@@ -1,6 +1,7 @@
 """An index of a table that is in use is built beside all writes, whatever happens meanwhile."""
 
 import asyncio
+import sys
 import uuid
 from collections.abc import AsyncIterator
 
@@ -10,7 +11,7 @@ import pytest
 from postlude.errors import StoreError
 from postlude.stores.contract import Store
 from postlude.stores.postgres import PostgresStore
-from postlude.stores.postgres.lacking import migrate_at
+from postlude.stores.postgres.lacking import lacking_at, migrate_at
 from postlude.stores.postgres.location import Location
 from tests.stores.making import queued
 from tests.stores.places import HASTY
@@ -18,6 +19,13 @@ from tests.stores.places import HASTY
 BUILDING = """
 SELECT pid FROM pg_stat_activity
 WHERE wait_event_type = 'Lock' AND query ILIKE '%CREATE INDEX%' AND position($1 in query) > 0
+"""
+MIGRATE = """
+import asyncio, sys
+from postlude.stores.postgres.lacking import migrate_at
+from postlude.stores.postgres.location import Location
+
+asyncio.run(migrate_at(Location(*sys.argv[1:])))
 """
 VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)"
 
@@ -66,6 +74,11 @@ async def builder(admin: asyncpg.Connection, place: Location) -> int:
                 return pid
 
 
+async def oid(admin: asyncpg.Connection, place: Location) -> int | None:
+    found: int | None = await admin.fetchval("SELECT to_regclass($1)::oid", f"{place.schema}.jobs_of_key")
+    return found
+
+
 async def versions(admin: asyncpg.Connection, place: Location) -> list[int]:
     return [row[0] for row in await admin.fetch(f"SELECT version FROM {place.schema}.migrations ORDER BY version")]
 
@@ -95,6 +108,42 @@ async def test_one_that_was_cut_off_is_built_again(
     await held_up.close()
     await migrate_at(place)
     assert await admin.fetchval(VALID, f"{place.schema}.jobs_of_key")
+    assert await versions(admin, place) == [1, 2, 3, 4, 5]
+
+
+async def test_one_whose_client_was_killed_is_finished_and_not_begun_anew(
+    store: Store, place: Location, admin: asyncpg.Connection, held_up: asyncpg.Connection
+) -> None:
+    """As at a start that takes longer than its probe allows: the server goes on with it, and one of them gets there."""
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", MIGRATE, *place[:2])
+    pid, built = await builder(admin, place), await oid(admin, place)
+    killed.kill()
+    await killed.wait()
+    starting = asyncio.create_task(migrate_at(place))
+    done, _ = await asyncio.wait({starting}, timeout=0.5)  # which has nothing to tell while it waits
+    assert (done, await builder(admin, place)) == (set(), pid)
+    await held_up.close()
+    await asyncio.wait_for(starting, 10)
+    assert await oid(admin, place) == built
+    assert await admin.fetchval(VALID, f"{place.schema}.jobs_of_key")
+    assert await versions(admin, place) == [1, 2, 3, 4, 5]
+
+
+async def test_one_that_a_person_builds_is_waited_for(
+    store: Store, place: Location, admin: asyncpg.Connection, held_up: asyncpg.Connection, postgres: str
+) -> None:
+    person = await asyncpg.connect(postgres, server_settings={"deadlock_timeout": "50ms"})
+    _, create, _ = (await lacking_at(place))[3].split(";\n", 2)
+    building = asyncio.create_task(person.execute(create))
+    await builder(admin, place)
+    built = await oid(admin, place)
+    starting = asyncio.create_task(migrate_at(place))
+    done, _ = await asyncio.wait({building, starting}, timeout=0.5)  # of a deadlock it would be told
+    assert done == set()
+    await held_up.close()
+    await asyncio.wait_for(asyncio.gather(building, starting), 10)
+    await person.close()
+    assert await oid(admin, place) == built
     assert await versions(admin, place) == [1, 2, 3, 4, 5]
 
 

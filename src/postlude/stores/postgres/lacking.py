@@ -28,8 +28,7 @@ async def lacking_at(location: Location) -> tuple[str, int, int, str]:
     """Where, at which migration it is, which is the last one, and the SQL of those that are missing."""
     async with _connected(location) as connection:
         found, _ = await version_of(connection, location.schema)
-        steps = await missing(connection, location)
-    script = whole_script(steps, location.schema)
+        script = await whole_script(connection, await missing(connection, location), location.schema)
     return f"{location.shown}, schema {location.schema!r}", found, MIGRATIONS[-1].version, script
 
 

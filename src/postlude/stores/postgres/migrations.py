@@ -33,12 +33,15 @@ class Migration(NamedTuple):
     version: int
     needs: int
     """The schema that a release must at least know to work on the result."""
-    beside: bool = False
-    """Whether it builds an index of a table that is in use, which must keep nobody from writing: each statement by
-    itself, outside of a transaction. The first removes what a build that was cut off has left."""
+    builds: str | None = None
+    """The index that it builds of a table that is in use, if any: nobody is kept from writing, by each statement on its
+    own, outside of a transaction. The first removes what a build that was cut off has left."""
 
 
-MIGRATIONS: Final = (*(Migration(version, needs=1) for version in (1, 2, 3, 4)), Migration(5, needs=1, beside=True))
+MIGRATIONS: Final = (
+    *(Migration(version, needs=1) for version in (1, 2, 3, 4)),
+    Migration(5, needs=1, builds="jobs_of_key"),
+)
 
 
 async def migrate(connection: Connection, location: Location, migrations: Sequence[Migration] = MIGRATIONS) -> None:
@@ -89,9 +92,12 @@ async def _beside(location: Location, migrations: Sequence[Migration]) -> None:
         # another lock than that of the other steps, for which others may be waiting in such a way.
         while not await builder.fetchval(sql("try_lock_building", location.schema), location.schema):
             await pause(LOOK_AGAIN)
+        # The server goes on to build when the process that asked for it is killed; or a person may have asked for it.
+        while await builder.fetchval(sql("is_building", location.schema), location.schema):
+            await pause(LOOK_AGAIN)
         steps = await missing(builder, location, migrations)
         if steps and not _at_once(steps):
-            for statement in filter(None, script_of(steps[0], location.schema).split(";\n")):
+            for statement in filter(None, (await left_of(builder, steps[0], location.schema)).split(";\n")):
                 await builder.execute(statement)
     finally:
         await builder.close()  # and the lock falls
@@ -128,27 +134,41 @@ def _at_once(steps: Sequence[Migration]) -> Sequence[Migration]:
     the workers would wait for claims that wait for it.
     """
     if steps and steps[0].version == 1:
-        return [step._replace(beside=False) for step in steps]
-    return [step for step in steps[:1] if not step.beside]
+        return [step._replace(builds=None) for step in steps]
+    return [step for step in steps[:1] if step.builds is None]
 
 
 def script_of(migration: Migration, schema: str) -> str:
     """All statements of one step, each at the end of a line; the first step makes the schema, too."""
     create = sql("create_schema", schema) if migration.version == 1 else ""
     statements = sql(f"migrations/{migration.version:04}", schema)
-    if not migration.beside:
+    if migration.builds is None:
         statements = statements.replace(" CONCURRENTLY", "")
+    return f"{create}{statements}\n{_note(migration, schema)}"
+
+
+async def left_of(connection: Connection, migration: Migration, schema: str) -> str:
+    """What of a step that builds an index is left to do: only the note, if it was built by somebody who then died."""
+    if await connection.fetchval(sql("is_built", schema), schema, migration.builds):
+        return _note(migration, schema)
+    return script_of(migration, schema)
+
+
+def _note(migration: Migration, schema: str) -> str:
     note = sql("add_migration", schema).replace("$1", str(migration.version)).replace("$2", str(migration.needs))
-    return f"{create}{statements}\n{note.rstrip()};\n"
+    return f"{note.rstrip()};\n"
 
 
-def whole_script(steps: Sequence[Migration], schema: str) -> str:
+async def whole_script(connection: Connection, steps: Sequence[Migration], schema: str) -> str:
     """All that `migrate` would do, for a person to carry out: statements outside of a transaction where it has none."""
     lock = sql("lock_migrations", schema).strip().replace("$1", f"'{schema}'")
     script = ""
     while steps:
         together = _at_once(steps)
-        statements = "".join(script_of(step, schema) for step in together or steps[:1])
+        if together:
+            statements = "".join(script_of(step, schema) for step in together)
+        else:
+            statements = await left_of(connection, steps[0], schema)
         script += f"BEGIN;\n{lock};\n{statements}COMMIT;\n" if together else statements
         steps = steps[len(together or steps[:1]) :]
     return script

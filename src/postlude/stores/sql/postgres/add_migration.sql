@@ -1,1 +1,1 @@
-INSERT INTO {schema}.migrations (version, needs) VALUES ($1, $2)
+INSERT INTO {schema}.migrations (version, needs) VALUES ($1, $2) ON CONFLICT DO NOTHING
