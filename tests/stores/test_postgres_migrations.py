@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from postlude.errors import StoreError
+from postlude.errors import StoreError, StoreUnavailable
 from postlude.stores.contract import Store
-from postlude.stores.postgres import PostgresStore
+from postlude.stores.postgres import PostgresStore, connecting
 from postlude.stores.postgres.lacking import lacking_at, migrate_at
 from postlude.stores.postgres.location import Location
 from tests.stores.making import queued
 from tests.stores.places import HASTY
+from tests.stores.proxy import Proxy
 
 BUILDING = """
 SELECT pid FROM pg_stat_activity
@@ -157,3 +158,27 @@ async def test_of_many_that_start_at_once_one_builds_it(
     await asyncio.wait_for(asyncio.gather(*starting), 10)
     assert await admin.fetchval(VALID, f"{place.schema}.jobs_of_key")
     assert await versions(admin, place) == [1, 2, 3, 4, 5]
+
+
+async def test_who_waits_for_it_notices_that_the_server_is_gone_without_a_word(
+    store: Store, place: Location, admin: asyncpg.Connection, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "DIRECT_WITHIN", 0.5)
+    monkeypatch.setattr(connecting, "_FAREWELL_WITHIN", 0.5)
+    await admin.execute("SELECT pg_advisory_lock(hashtextextended('postlude index ' || $1, 0))", place.schema)
+    with Proxy(f"{postgres.partition('host=')[2]}/.s.PGSQL.5432") as proxy:
+        starting = asyncio.create_task(migrate_at(place._replace(direct=proxy.dsn)))
+        async with asyncio.timeout(10):
+            while not await admin.fetchval(TRYING):  # noqa: ASYNC110 - the server tells nobody of it
+                await asyncio.sleep(0.01)
+        proxy.drop()
+        done, _ = await asyncio.wait({starting}, timeout=5)
+    assert done == {starting}
+    with pytest.raises(StoreUnavailable):
+        await starting
+
+
+TRYING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE query LIKE 'SELECT pg_try_advisory_lock(hash%'
+"""

@@ -83,7 +83,7 @@ async def pool_at(location: Location) -> asyncpg.Pool:
         # A statement that was prepared is in one of the sessions that are shared, and the next transaction in another.
         statement_cache_size=0 if shared else 300,
         max_cached_statement_lifetime=0,
-        init=_watch if shared else _set_up,
+        init=watch if shared else _set_up,
         reset=_leave_as_it_is,
     )
 
@@ -163,7 +163,16 @@ async def direct_connection(location: Location) -> asyncpg.Connection:
     return connection
 
 
-async def _watch(connection: Connection) -> None:
+async def farewell(connection: asyncpg.Connection) -> None:
+    """Close it, and cut it off where that takes too long: its other side may not be there any more."""
+    try:
+        async with asyncio.timeout(_FAREWELL_WITHIN):
+            await connection.close()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()
+
+
+async def watch(connection: Connection) -> None:
     """Have the kernel notice, and soon, that the other side is gone without a word."""
     # There is no public way from asyncpg's connection to its socket.
     transport: asyncio.Transport = connection._transport  # type: ignore[union-attr]  # noqa: SLF001
@@ -184,7 +193,7 @@ async def _watch(connection: Connection) -> None:
 
 
 async def _watch_both_sides(connection: Connection) -> None:
-    await _watch(connection)
+    await watch(connection)
     await connection.execute(_SESSION)
 
 

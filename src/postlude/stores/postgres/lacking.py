@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from postlude.stores.postgres.connecting import farewell, watch
 from postlude.stores.postgres.migrations import (
     CONNECT_WITHIN,
     MIGRATIONS,
@@ -44,6 +45,7 @@ async def _connected(location: Location) -> AsyncIterator[asyncpg.Connection]:
         # To build an index may take long.
         connection = await connected(location.options(), within=CONNECT_WITHIN, answers_within=None)
         try:
+            await watch(connection)  # it has nothing to say meanwhile
             yield connection
         finally:
-            await connection.close()
+            await farewell(connection)

@@ -12,7 +12,8 @@ import asyncpg
 
 from postlude.clock import pause
 from postlude.errors import SchemaNotReady, SchemaTooNew, StoreLocationError
-from postlude.stores.postgres.pooling import connected, shares_sessions
+from postlude.stores.postgres.connecting import direct_connection, farewell
+from postlude.stores.postgres.pooling import shares_sessions
 from postlude.stores.postgres.statements import sql
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from postlude.stores.postgres.session import Connection
 
 CONNECT_WITHIN: Final = 10.0
-"""Seconds, for a connection that builds an index."""
+"""Seconds, to see whether an index can be built by the direct way, and for a connection of the command line."""
+BUILT_WITHIN: Final = 30 * 86_400.0
+"""Seconds. It takes as long as the table is long, and as the oldest transaction in the database stays open."""
 LOOK_AGAIN: Final = 0.2
 """Seconds between two looks at whether somebody else has built it."""
 
@@ -84,8 +87,7 @@ async def _beside(location: Location, migrations: Sequence[Migration]) -> None:
             "be built in one: give POSTLUDE_DIRECT_URL the address of the database itself."
         )
         raise StoreLocationError(message)
-    # It takes as long as the table is long, and as the oldest transaction in the database stays open.
-    builder = await connected(straight.options(), within=CONNECT_WITHIN, answers_within=None)
+    builder = await direct_connection(location)
     try:
         await builder.execute("SET statement_timeout = 0; SET lock_timeout = 0")
         # Asked for again and again: who waited for it in a statement would be waited for by who builds. And it is
@@ -98,9 +100,9 @@ async def _beside(location: Location, migrations: Sequence[Migration]) -> None:
         steps = await missing(builder, location, migrations)
         if steps and not _at_once(steps):
             for statement in filter(None, (await left_of(builder, steps[0], location.schema)).split(";\n")):
-                await builder.execute(statement)
+                await builder.execute(statement, timeout=BUILT_WITHIN)
     finally:
-        await builder.close()  # and the lock falls
+        await farewell(builder)  # and the lock falls
 
 
 async def check(connection: Connection, location: Location, migrations: Sequence[Migration] = MIGRATIONS) -> None:
