@@ -160,6 +160,24 @@ async def test_of_many_that_start_at_once_one_builds_it(
     assert await versions(admin, place) == [1, 2, 3, 4, 5]
 
 
+async def test_a_start_that_waits_for_it_can_be_given_up(
+    store: Store, place: Location, admin: asyncpg.Connection, held_up: asyncpg.Connection
+) -> None:
+    """Whether it builds or waits for who builds: a script that is interrupted ends."""
+    builds = asyncio.create_task(PostgresStore(place, patience=HASTY).open())
+    await builder(admin, place)
+    waits = asyncio.create_task(PostgresStore(place, patience=HASTY).open())
+    async with asyncio.timeout(10):
+        while not await admin.fetchval(TRYING):  # noqa: ASYNC110 - the server tells nobody of it
+            await asyncio.sleep(0.01)
+    for given_up in (waits, builds):
+        given_up.cancel()
+        done, _ = await asyncio.wait({given_up}, timeout=5)
+        assert done == {given_up}
+        assert given_up.cancelled()
+    assert await admin.fetch(BUILDING, place.schema) == [], "nor is it built"
+
+
 async def test_who_waits_for_it_notices_that_the_server_is_gone_without_a_word(
     store: Store, place: Location, admin: asyncpg.Connection, postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

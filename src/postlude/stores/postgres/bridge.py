@@ -67,12 +67,12 @@ class Bridge:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def stop(self, last: Callable[[], Awaitable[None]]) -> None:
-        """Carry out what was submitted, then `last`, and end the thread. Idempotent."""
+    async def stop(self, last: Callable[[], Awaitable[None]], *, gives_up: bool = False) -> None:
+        """Carry out what was submitted, or cancel it, then `last`, and end the thread. Idempotent."""
         if self._ended:
             return
         try:
-            await self.call(lambda: self._finish(last))
+            await self.call(lambda: self._finish(last, gives_up=gives_up))
         finally:
             self._ended = True
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -89,8 +89,11 @@ class Bridge:
                 self._loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
             self._loop.close()
 
-    async def _finish(self, last: Callable[[], Awaitable[None]]) -> None:
+    async def _finish(self, last: Callable[[], Awaitable[None]], *, gives_up: bool) -> None:
         this = asyncio.current_task()
+        for task in self._tasks:
+            if gives_up and task is not this:
+                task.cancel()
         while others := {task for task in self._tasks if task is not this}:
             await asyncio.wait(others)
         await last()

@@ -89,7 +89,8 @@ class PostgresStore(ForCallers):
             try:
                 await bridge.call(opened.connect)
             except BaseException:
-                await bridge.stop(opened.disconnect)
+                # Whoever gives up a start must not wait for the index that it was waiting for.
+                await bridge.stop(opened.disconnect, gives_up=True)
                 await leave(presence, self)
                 raise
             self._open = opened
