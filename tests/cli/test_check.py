@@ -321,7 +321,7 @@ async def test_everything_that_is_wrong_with_a_database_is_said_at_once() -> Non
     (skew,) = findings["clocks"]
     assert skew.what == "the clock of this machine is 90.0 s behind that of the database"
     (connections,) = findings["connections"]
-    assert "up to 5 of each process, and 2 are free" in connections.what
+    assert "up to 6 of each process, and 2 are free" in connections.what
     serious = {name for name, each in findings.items() if any(finding.serious for finding in each)}
     assert serious >= {"durability", "rights"}
 

@@ -12,7 +12,7 @@ import pytest
 from postlude.errors import StoreUnavailable
 from postlude.job import Event, JobState
 from postlude.stores.contract import Filter
-from postlude.stores.postgres import PostgresStore, connecting, searching
+from postlude.stores.postgres import PostgresStore, connecting, searching, writing
 from postlude.stores.postgres.location import Location
 from postlude.stores.postgres.presence import Patience
 from postlude.stores.postgres.session import Session
@@ -215,6 +215,47 @@ async def test_what_people_ask_for_leaves_connections_for_the_rest(
             assert (await read(store, job)).id == job.id
         await connection.close()
         assert await asyncio.gather(*counts) == [{}] * len(counts)
+
+
+async def test_what_is_short_has_a_connection_whatever_else_takes_long(
+    place: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while a rescue settles hundreds, people search, and what is added waits for a lock."""
+
+    async def slow(session: Session, *_: object) -> list[None]:
+        await session.connection.execute("SELECT pg_advisory_lock_shared(5)")
+        await session.connection.execute("SELECT pg_advisory_unlock_shared(5)")
+        return [None]
+
+    async with opened(place.dsn, namespace, Patience()) as store:
+        owner, job = await store.enlist(), queued()
+        await store.insert([job])
+        connection = await asyncpg.connect(place.dsn)
+        await connection.execute("SELECT pg_advisory_lock(5)")
+        long: list[asyncio.Future[object]] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(searching, "count", slow)
+            patch.setattr(writing, "insert", slow)
+            patch.setattr(writing, "Settle", lambda _: slow)
+            for begin in (adds(store), adds(store), store.settle([]), store.count(Filter())):
+                long.append(asyncio.ensure_future(begin))
+                async with asyncio.timeout(DEADLINE):
+                    while await connection.fetchval(HELD_UP) < len(long):  # noqa: ASYNC110 - the server tells nobody
+                        await asyncio.sleep(0.01)
+        try:
+            async with asyncio.timeout(connecting.LENT_WITHIN):
+                taken = await store.claim(owner=owner, tasks=[job.task], limit=1, now=job.run_at + 1, idle=True)
+                assert await store.settle([ended(claim, Event.SUCCEED) for claim in taken.claims]) == frozenset()
+        finally:
+            await connection.close()
+            await asyncio.gather(*long)
+
+
+async def adds(store: PostgresStore) -> object:
+    return await store.insert([queued()])
+
+
+HELD_UP = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
 async def test_what_ends_does_not_wait_behind_a_long_settlement(place: Cluster, namespace: str) -> None:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from postlude.stores.postgres.location import Location
     from postlude.stores.postgres.session import Connection
 
-CONNECTIONS: Final = 4
-"""Of one process at most, beside the direct one: two for what is added, one for what ends, one for the rest and for
-what a rescue ends. What people ask for takes one at most."""
+CONNECTIONS: Final = 5
+"""Of one process at most, beside the direct one: two for what is added, one for what a rescue ends, one for what people
+ask for, each of which may take long, and one for all that is short: what ends, claims, starts and reports."""
 LENT_WITHIN: Final = 5.0
 """Seconds to get a connection, a new one too. With the next one, twice, it is less than a lease: what waits behind one
 statement that got no answer is refused before it passes."""
