@@ -22,6 +22,7 @@ from postlude.stores.postgres.leases import Leases, moment
 from postlude.stores.postgres.location import Location
 from postlude.stores.postgres.nearby import Nearby
 from postlude.stores.postgres.presence import Patience
+from postlude.stores.postgres.statements import sql
 from tests.stores.cluster import cluster
 from tests.stores.making import claim_of, ended, queued, staged
 from tests.stores.other_process import OtherProcess
@@ -238,6 +239,34 @@ async def test_who_starts_just_after_a_failover_judges_nobody_for_a_while() -> N
 
 
 CALM = 1.5
+
+
+async def test_a_server_that_does_not_say_whether_it_took_over_is_taken_for_one_that_did(
+    place: tuple[str, str],
+) -> None:
+    """As a service that only speaks as PostgreSQL does, and has no such function."""
+    await rows(place[0], "CREATE SCHEMA compatible")
+    await rows(place[0], LACKING)
+    lacking = f"{place[0]}&options=-csearch_path%3Dcompatible,pg_catalog"
+    patience = Patience(second_look=0.0, calm=3600.0)
+    async with opened((lacking, place[1]), patience) as store, opened(place, patience) as other:
+        assert not await store._now().presence.is_calm()
+        assert await other._now().presence.is_calm()
+    await rows(place[0], "DROP SCHEMA compatible CASCADE")
+
+
+LACKING = """
+CREATE FUNCTION compatible.pg_control_checkpoint(
+    OUT timeline_id integer, OUT checkpoint_time timestamptz, OUT redo_lsn pg_lsn, OUT checkpoint_lsn pg_lsn
+) LANGUAGE plpgsql AS $$ BEGIN RAISE undefined_function; END $$
+"""
+
+
+async def test_a_calm_may_be_a_fraction_of_a_second(place: tuple[str, str]) -> None:
+    connection = await asyncpg.connect(place[0])
+    asked = await connection.prepare(sql("disturbed", "postlude"))
+    assert [parameter.name for parameter in asked.get_parameters()] == ["float8"], "which no part is cut from"
+    await connection.close()
 
 
 async def test_many_processes_migrate_at_once(place: tuple[str, str]) -> None:

@@ -229,8 +229,11 @@ class Presence:
         """Whether the server says that all may have lost their connections just now."""
         try:
             disturbed: bool = await connection.fetchval(sql("disturbed", self._location.schema), self._patience.calm)
-        except (asyncpg.InsufficientPrivilegeError, asyncpg.FeatureNotSupportedError):
-            return True  # one that does not say it may have taken over in this moment
+        except (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError):
+            raise
+        except asyncpg.PostgresError:
+            # Services that are compatible refuse it in many ways. One that does not say it may have just taken over.
+            return True
         return disturbed
 
     async def _take_again(self, connection: asyncpg.Connection) -> None:

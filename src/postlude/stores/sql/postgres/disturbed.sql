@@ -3,6 +3,6 @@
 -- whole seconds. After a crash it is at once, and begins where its own record is, as none does while there are
 -- connections. After a takeover it takes its time, and until its end the log is on a later timeline.
 SELECT timeline_id <> ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::integer
-    OR checkpoint_time > greatest(pg_postmaster_start_time(), clock_timestamp() - make_interval(secs => $1 + 1))
+    OR checkpoint_time > greatest(pg_postmaster_start_time(), clock_timestamp() - make_interval(secs => $1::float8 + 1))
     AND (redo_lsn = checkpoint_lsn OR pg_last_xact_replay_timestamp() IS NOT NULL)
 FROM pg_control_checkpoint()
