@@ -5,7 +5,8 @@ Used wherever arguments, results, failures and log lines are shown: in pages, an
 
 from postlude.masking.annotations import NO_SECRETS, Secrets, secrets_in
 from postlude.masking.names import NAMES
+from postlude.masking.repeats import Repeats
 from postlude.masking.texts import MASKED
 from postlude.masking.values import Masking
 
-__all__ = ["MASKED", "NAMES", "NO_SECRETS", "Masking", "Secrets", "secrets_in"]
+__all__ = ["MASKED", "NAMES", "NO_SECRETS", "Masking", "Repeats", "Secrets", "secrets_in"]

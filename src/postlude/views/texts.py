@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from postlude.views.records import Known
 
 PORTION: Final = 50
-"""Jobs that are read and masked at a stretch, in which nothing else has its turn: some 5 ms."""
+"""Jobs that are read and masked at a stretch, in which nothing else has its turn: some 5 ms if their arguments are
+small, and up to half a second more for each megabyte of them."""
 PORTIONS: Final = 20
 """Of one search, which looks at a thousand jobs so."""
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
-import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from postlude.codec import tags
 from postlude.codec.results import reason_unstored
 from postlude.codec.signatures import Annotations, inspected
-from postlude.masking import MASKED, NO_SECRETS, Secrets, secrets_in
+from postlude.masking import MASKED, NO_SECRETS, Repeats, Secrets, secrets_in
 from postlude.views.jobs import Argument
 
 if TYPE_CHECKING:
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
 
     from postlude.definition import TaskDefinition
     from postlude.masking import Masking
-
-_SHORTEST: Final = 4
-"""Letters of a secret that is looked for in texts: shorter ones stand in too many words."""
 
 
 class Named(NamedTuple):
@@ -54,12 +49,8 @@ class Shown:
         self._stored = stored
         self._read = False
         """Whether the arguments were read, or cannot be."""
-        self._hidden: set[str] = set()
-        """The secrets that were masked, as texts."""
-        self._ordered: list[str] = []
-        """The longest first, since one may be part of another."""
-        self._numbers: set[str] = set()
-        """Those of them that are numbers."""
+        self._repeats = Repeats()
+        """The secrets that were masked, which are masked in texts, too."""
 
     def arguments(self) -> list[Argument]:
         """Those of its call.
@@ -70,19 +61,26 @@ class Shown:
         Raises:
             ValueError, KeyError, TypeError: they are not there, or not in the form that Postlude writes.
         """
+        return [self._argument(place, value) for place, value in self._learned()]
+
+    def _learned(self) -> list[tuple[Named, Any]]:
+        """The arguments as they are, when their secrets are known: those that come first may repeat the later ones."""
         self._read = True
         stored = json.loads(self._stored or "")
         args, kwargs = stored["args"], stored["kwargs"]
         places = _places(self._definition, len(args), tuple(kwargs))
         given = [*zip(places, [*args, *kwargs.values()], strict=True)]
-        before = self._known
-        found = [self._argument(place, value) for place, value in given]
-        # Once more if there are secrets: those that came first may repeat the later ones.
-        return found if self._known == before else [self._argument(place, value) for place, value in given]
+        for place, value in given:
+            if self._hides(place, value):
+                self._repeats.add(value)
+            else:
+                self._learn(value, place.secrets)
+        return given
 
     def value(self, name: str, text: str, secrets: Secrets = NO_SECRETS) -> Argument:
         """A value that is stored as this text."""
-        return self._masked(name, json.loads(text), secrets)
+        value = json.loads(text)
+        return _shown(name, value, self.json(value, secrets))
 
     def result(self, text: str) -> tuple[Argument | None, str | None]:
         """What a job returned, or why that was not stored."""
@@ -97,59 +95,42 @@ class Shown:
 
     def json(self, value: Any, secrets: Secrets = NO_SECRETS) -> Any:  # noqa: ANN401 - as above
         """Any JSON of the job."""
-        return self._masking.json(value, secrets, text=self.text, hidden=self._hide)
+        self._learn(value, secrets)
+        return self._masked(value, secrets)
 
     def text(self, text: str) -> str:
         """A text of the job, in which the secrets of its arguments are masked, and those of values shown before it."""
         if not self._read:
             with contextlib.suppress(ValueError, KeyError, TypeError):  # not there, or not as Postlude writes them
-                self.arguments()
-        if len(self._ordered) < len(self._hidden):
-            self._ordered = sorted(self._hidden, key=len, reverse=True)
-        for secret in self._ordered:
-            text = text.replace(secret, MASKED)
-        if self._numbers:
-            text = re.sub(rf"(?<![\w.])(?:{'|'.join(map(re.escape, self._numbers))})(?!\w)", MASKED, text)
-        return self._masking.text(text)
-
-    @property
-    def _known(self) -> int:
-        """How many secrets are looked for in texts."""
-        return len(self._hidden) + len(self._numbers)
+                self._learned()
+        return self._masking.text(self._repeats.masked(text))
 
     def _argument(self, place: Named, value: Any) -> Argument:  # noqa: ANN401 - JSON
-        if value is not None and self._hides(place, value):
-            self._hide(value)
+        if self._hides(place, value):
             return Argument(place.label, MASKED, masked=True)
-        return self._masked(place.label, value, place.secrets)
+        return _shown(place.label, value, self._masked(value, place.secrets))
 
     def _hides(self, place: Named, value: Any) -> bool:  # noqa: ANN401 - JSON
+        if value is None:
+            return False
         if place.name is None:
             return not isinstance(value, list | dict)
         return place.name in place.secrets.names or self._masking.hides_value(place.name, value)
 
-    def _masked(self, name: str, value: Any, secrets: Secrets) -> Argument:  # noqa: ANN401
-        masked = self.json(value, secrets)
-        return Argument(name, readable(masked), masked=masked != value)
+    def _learn(self, value: Any, secrets: Secrets) -> None:  # noqa: ANN401 - JSON
+        """Have what is secret in a value masked in texts."""
+        self._masking.json(value, secrets, text=_as_it_is, hidden=self._repeats.add)
 
-    def _hide(self, value: Any) -> None:  # noqa: ANN401
-        """Have a secret masked in texts, too."""
-        if isinstance(value, str):
-            self._hidden |= {each for each in _spellings(value) if len(each) >= _SHORTEST}
-        elif isinstance(value, int | float) and not isinstance(value, bool) and len(str(value)) >= _SHORTEST:
-            self._numbers.add(str(value))
-        elif isinstance(value, list | dict):
-            for part in value.values() if isinstance(value, dict) else value:
-                self._hide(part)
+    def _masked(self, value: Any, secrets: Secrets) -> Any:  # noqa: ANN401 - JSON
+        return self._masking.json(value, secrets, text=self.text)
 
 
-def _spellings(secret: str) -> Iterator[str]:
-    """How it may stand in a text: as it is, as Python or JSON quote it, or in the address of something."""
-    yield secret
-    if not secret.isalnum():
-        yield repr(secret)[1:-1]
-        yield json.dumps(secret)[1:-1]
-        yield quote(secret, safe="", errors="replace")
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _shown(name: str, value: Any, masked: Any) -> Argument:  # noqa: ANN401 - JSON
+    return Argument(name, readable(masked), masked=masked != value)
 
 
 def readable(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out
