@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict, ge
 from pydantic import SecretStr
 
 from postlude.callers import caller_of
+from postlude.codec import MAX_ARGUMENTS
 from postlude.durations import seconds_of
 from postlude.errors import CallError
 from postlude.given import no_option
@@ -295,18 +296,28 @@ class Call:
 
     @property
     def readable(self) -> str | None:
-        """The arguments as JSON, also of an ephemeral call: without those that JSON has no word for."""
+        """The arguments as JSON, also of an ephemeral call: without those that JSON has no word for.
+
+        None if they are larger than those of a stored call may be; they are looked at no further than that. It raises
+        what looking at them does: they are the very objects.
+        """
         if self.text is not None:
             return self.text
-        try:
-            return json.dumps({"args": self.args, "kwargs": dict(self.kwargs)}, default=_plainly, skipkeys=True)
-        except (TypeError, ValueError, RecursionError):
-            return None
+        parts, size = list[str](), 0
+        for part in _AS_JSON.iterencode({"args": self.args, "kwargs": dict(self.kwargs)}):
+            parts.append(part)
+            size += len(part)
+            if size > MAX_ARGUMENTS:
+                return None
+        return "".join(parts)
 
 
 def _plainly(value: object) -> object:
     """What pydantic's secrets hide, which are what calls are ephemeral for; nothing of anything else."""
     return value.get_secret_value() if isinstance(value, SecretStr) else None
+
+
+_AS_JSON: Final = json.JSONEncoder(default=_plainly, skipkeys=True)
 
 
 class Chain:

@@ -52,7 +52,7 @@ class Endings:
             attempt.tell(outcome)
             if isinstance(outcome, Failed):
                 failed = EphemeralFailed(call.definition.name, outcome.failure, outcome.error)
-                self._events.emit(failed, call.readable)
+                self._events.emit(failed, call)
             elif interrupted:
                 self.lost([call], "its process stopped while it ran, and it was not stored")
         elif interrupted and (attempt.given_back or claim.state is JobState.STAGED):
@@ -67,7 +67,7 @@ class Endings:
             self._settling.put(attempt.with_report(settlement), told, perhaps=attempt.started_at is None)
             self._count(attempt, claim, settlement, outcome)
             if not isinstance(outcome, Succeeded):
-                say(self._events, claim, settlement, outcome)
+                say(self._events, claim, settlement, outcome, call)
 
     def _count(self, attempt: Admitted, claim: Claim, settlement: Settlement, outcome: Outcome) -> None:
         started, measure, waited, took = attempt.started_at, measure_of(settlement, outcome), None, None
@@ -136,8 +136,8 @@ def measure_of(settlement: Settlement, outcome: Outcome) -> str | None:
     return "postponed" if settlement.state is JobState.QUEUED else settlement.state
 
 
-def say(events: Events, claim: Claim, settlement: Settlement, outcome: Outcome) -> None:
-    """Tell of a failure or an interruption that was settled so."""
+def say(events: Events, claim: Claim, settlement: Settlement, outcome: Outcome, call: Call | None = None) -> None:
+    """Tell of a failure or an interruption that was settled so, of a call in this process or in another."""
     event = what_happened(claim, settlement, outcome)
     if event is not None:
-        events.emit(event, claim.arguments)
+        events.emit(event, call if claim.arguments is None else claim.arguments)

@@ -37,9 +37,9 @@ def observed(
     told = [told for observer in events.observers if (told := events.guarded(observer, begun)) is not None]
 
     def end(outcome: Outcome) -> None:
-        if not isinstance(outcome, Failed) or not isinstance(outcome.error, CannotStart):
+        if told and (not isinstance(outcome, Failed) or not isinstance(outcome.error, CannotStart)):
             call, ran = attempt.call, clock.elapsed() - attempt.began
-            counted = events.masked(attempt.counted(outcome), call.definition.name, call.readable)
+            counted = events.masked(attempt.counted(outcome), call.definition.name, call)
             for each in told:
                 events.guarded(each, counted, ran)
         ended(outcome)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from postlude.settings import Settings
     from postlude.stores.contract import Store
     from postlude.stores.notifying import Change
+    from postlude.telling import About
     from postlude.timetable import Schedules
     from postlude.views import Views
 
@@ -72,7 +73,7 @@ class Runtime:
     ) -> None:
         self.settings: Settings = settings
         self.registry = registry
-        self.events: Events = Events(lambda task, arguments: self.views.known.shown(task, arguments).text)
+        self.events: Events = Events(self._mask)
         self.events.subscribe(telemetry.log)
         if not settings.disabled:
             store_of(settings)  # which opens nothing yet, and refuses a URL that names no store
@@ -110,6 +111,13 @@ class Runtime:
         from postlude.views import Views  # noqa: PLC0415
 
         return Views(self.store, self.registry, self.clock, Masking(self.settings.mask), self.schedules)
+
+    def _mask(self, task: str, about: About) -> Callable[[str], str]:
+        """What masks a text of a job: see `telling.Mask`."""
+        known = self.views.known
+        if about is None or isinstance(about, str):
+            return known.shown(task, about).text
+        return known.shown_of(about.definition, about.readable).text
 
     # Opening
 

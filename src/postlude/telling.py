@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from postlude.events import AttemptEnded
 from postlude.job import Failure
@@ -18,8 +18,23 @@ T = TypeVar("T", bound=tuple[Any, ...])
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Mask: TypeAlias = Callable[[str, str | None], Callable[[str], str]]
-"""Gives what masks a text of a job, for the name of its task, and the arguments of its call as they are stored."""
+
+class Called(Protocol):
+    """A call that is in this process."""
+
+    definition: Any
+    """Of its task: there may be none by its name, or another one."""
+
+    @property
+    def readable(self) -> str | None:
+        """Its arguments as JSON; None: they cannot be read."""
+        ...
+
+
+About: TypeAlias = str | Called | None
+"""Of a job, what its texts may repeat: the arguments of its call as they are stored, or a call that is not."""
+Mask: TypeAlias = Callable[[str, About], Callable[[str], str]]
+"""Gives what masks a text of a job, for the name of its task, and what the text may repeat."""
 
 
 class Events:
@@ -66,25 +81,25 @@ class Events:
 
         return told
 
-    def emit(self, event: Event, arguments: str | None = None) -> None:
+    def emit(self, event: Event, about: About = None) -> None:
         """Count it, and tell every subscriber. One that raises keeps nobody else, and no job, from going on.
 
         What they are told is masked as a page would show it, but for an exception itself.
 
         Args:
             event: what happened.
-            arguments: of the job that it is about, as they are stored: its texts may repeat their secrets.
+            about: the call that it is about, or its arguments as they are stored: its texts may repeat their secrets.
         """
         self.counts[type(event).__name__] += 1
-        event = self.masked(event, getattr(event, "task", ""), arguments)
+        event = self.masked(event, getattr(event, "task", ""), about)
         for subscriber in tuple(self._subscribers):
             self.guarded(subscriber, event)
 
-    def masked(self, told: T, task: str, arguments: str | None) -> T:
+    def masked(self, told: T, task: str, about: About) -> T:
         """An event or an outcome whose reason and failure are masked, for those who look from outside."""
         if self._mask is None or not (hasattr(told, "reason") or hasattr(told, "failure")):
             return told
-        found = self.guarded(lambda mask: _masked(told, mask(task, arguments)), self._mask)
+        found = self.guarded(lambda mask: _masked(told, mask(task, about)), self._mask)
         return _masked(told, _unreadable) if found is None else found
 
     def guarded(self, told: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:

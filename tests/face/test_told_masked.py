@@ -2,13 +2,17 @@
 
 import logging
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
 
 from postlude import BackgroundTasks, Cancel
+from postlude.calls import NO_OPTIONS, Call
 from postlude.events import AttemptFailed, CallsDiscarded, EphemeralFailed, Event
+from postlude.job import Failure
 from postlude.masking import MASKED
+from postlude.registry import Registry
 from tests.face.conftest import Make, Serve
 from tests.face.test_spans import Traced, attributes
 
@@ -104,3 +108,68 @@ def test_of_what_was_discarded(told: Told, serve: Serve) -> None:
     [discarded] = [event for event in told.events if isinstance(event, CallsDiscarded)]
     assert discarded.reason == f"the request raised ValueError('no stock, password={MASKED})"
     assert SECRET not in told.text
+
+
+class Service:
+    def login(self, user: str, password: str) -> None:
+        message = f"{user}: {password} refused"
+        raise PermissionError(message)
+
+
+class Unfriendly(dict[str, str]):
+    def items(self) -> Any:
+        message = "nobody looks into this"
+        raise LookupError(message)
+
+
+def refuse_rows(rows: object, password: str, lock: object) -> None:
+    message = f"refused, password={password}"
+    raise PermissionError(message)
+
+
+def failed_here(told: Told, serve: Serve, function: Any, *args: object, chained: bool = False) -> Failure:
+    """How a call that cannot be stored has failed, as it is told."""
+
+    @told.app.post("/given")
+    async def given(background: BackgroundTasks) -> None:
+        background.add_task(function, *args)
+        if chained:
+            background.add_task(give_up, "never-asked")
+
+    with serve(told.app) as client:
+        client.post("/given")
+    [failed] = [event for event in told.events if isinstance(event, AttemptFailed | EphemeralFailed)]
+    return failed.failure
+
+
+@pytest.mark.parametrize("chained", [False, True])
+def test_of_a_method(told: Told, serve: Serve, chained: bool) -> None:
+    failure = failed_here(told, serve, Service().login, "bob", SECRET, chained=chained)
+    assert failure.message == f"bob: {MASKED} refused"
+    assert SECRET not in told.text
+
+
+def test_of_a_function_that_has_no_name(told: Told, serve: Serve) -> None:
+    def closure(branch: str, count: int, password: str) -> None:
+        message = f"no {branch} of {count} with {password}"
+        raise LookupError(message)
+
+    failure = failed_here(told, serve, closure, "tests", 1000, SECRET)
+    assert failure.message == f"no tests of 1000 with {MASKED}"
+    assert f'File "{__file__}", line' in failure.traceback
+    assert SECRET not in told.text
+
+
+def test_of_arguments_that_cannot_be_looked_at(told: Told, serve: Serve) -> None:
+    failure = failed_here(told, serve, refuse_rows, Unfriendly(a="b"), SECRET, object())
+    assert failure.message == "[what was said here could not be masked]"
+    assert SECRET not in told.text
+
+
+def test_no_more_is_looked_at_than_could_be_stored() -> None:
+    definition = Registry(None).of(refuse_rows)
+    rows = [1.5] * 300_000
+    call = Call(definition, uuid4(), ([*rows, Unfriendly(a="b")], SECRET, object()), {}, None, NO_OPTIONS, None)
+    assert call.readable is None
+    call = Call(definition, uuid4(), (rows[:2], SecretStr(SECRET), object()), {"a": 1}, None, NO_OPTIONS, None)
+    assert call.readable == f'{{"args": [[1.5, 1.5], "{SECRET}", null], "kwargs": {{"a": 1}}}}'

@@ -46,7 +46,11 @@ class Known(NamedTuple):
             task: its name.
             arguments: of its call, as they are stored.
         """
-        return Shown(self.masking, self.definition(task), arguments)
+        return self.shown_of(self.definition(task), arguments)
+
+    def shown_of(self, definition: TaskDefinition | None, arguments: str | None) -> Shown:
+        """The same of a call whose definition is at hand: by its name another may be found, or none."""
+        return Shown(self.masking, definition, arguments)
 
 
 class All(NamedTuple):

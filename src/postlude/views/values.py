@@ -164,8 +164,13 @@ def signature_of(definition: TaskDefinition) -> inspect.Signature:
     return inspected(definition.function) if definition.plan is None else definition.plan.signature
 
 
-@lru_cache(maxsize=256)
 def _places(definition: TaskDefinition | None, count: int, names: tuple[str, ...]) -> list[Named]:
+    # One that cannot be stored is often a new one at each request, and would keep all that it refers to.
+    passing = definition is not None and definition.unstorable is not None
+    return (_places_of if passing else _kept_places)(definition, count, names)
+
+
+def _places_of(definition: TaskDefinition | None, count: int, names: tuple[str, ...]) -> list[Named]:
     """Where each argument of a call of that shape goes."""
     if definition is not None:
         annotations = Annotations(definition.function)
@@ -176,6 +181,9 @@ def _places(definition: TaskDefinition | None, count: int, names: tuple[str, ...
             ]
     nameless = [Named(f"[{number}]", None, NO_SECRETS) for number in range(count)]
     return [*nameless, *(Named(name, name, NO_SECRETS) for name in names)]
+
+
+_kept_places = lru_cache(maxsize=256)(_places_of)
 
 
 def _bound(
