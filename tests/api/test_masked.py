@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 from pydantic import BaseModel, SecretStr, field_serializer
 
-from postlude import progress
+from postlude import progress, task
 from tests.api.asgi import serving
 from tests.api.conftest import Site, gate, owner_only
 
@@ -40,6 +40,16 @@ async def visit(account: Account, customer_number: str, visits: list[Visit]) -> 
     return visits[0]
 
 
+async def refuse(password: str) -> None:
+    message = f"{password} refused"
+    raise PermissionError(message)
+
+
+@task(keep_arguments=False)
+async def refuse_and_forget(password: str) -> None:
+    await refuse(password)
+
+
 @pytest.fixture
 async def shy(place: str) -> AsyncIterator[Site]:
     site = Site(place, owner_only, shutdown_grace=0, mask=["customer_number"])
@@ -68,6 +78,30 @@ async def test_texts_that_repeat_arguments(shy: Site) -> None:
     assert told[-1].data["progress"]["note"] == status.json["progress"]["note"] == f"at {MASKED}"
     assert result.json["detail"] == f"This job has no result: it is failed. PermissionError: {message}"
     assert not [known for known in SECRETS if known in stream.text + status.text + result.text]
+
+
+async def test_arguments_that_another_call_has_given_it(shy: Site) -> None:
+    later = shy.durable.options(key="k", on_conflict="debounce", delay=600)
+    job = await later.enqueue(refuse, "first-secret")
+    stream = await shy.ask(f"/jobs/{job.id}/events", user="viewer").begin()
+    await stream.event("state")
+    again = await shy.durable.options(key="k", on_conflict="debounce").enqueue(refuse, "second-secret")
+    end = await stream.event("end")
+    await stream.end()
+    assert again.id == job.id
+    assert end.data["error"]["message"] == f"{MASKED} refused"
+    assert "second-secret" not in stream.text
+
+
+async def test_arguments_that_are_erased_at_its_end(shy: Site) -> None:
+    keyed = shy.durable.options(key="k", on_conflict="debounce")
+    job = await keyed.options(delay=600).enqueue(refuse_and_forget, "only-secret")
+    stream = await shy.ask(f"/jobs/{job.id}/events", user="viewer").begin()
+    await stream.event("state")
+    await keyed.enqueue(refuse_and_forget, "only-secret")
+    end = await stream.event("end")
+    await stream.end()
+    assert end.data["error"]["message"] == f"{MASKED} refused"
 
 
 async def test_results_by_their_annotation(shy: Site) -> None:

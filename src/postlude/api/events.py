@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
+from postlude.errors import JobNotFound, StoreError
 from postlude.ids import new_token
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from uuid import UUID
 
     from starlette.types import Message, Receive, Scope, Send
 
     from postlude.api.showing import Showing, Shown
+    from postlude.stores.watching import Glance
     from postlude.streams import Hub, News
     from postlude.views.values import Shown as Values
 
@@ -59,25 +61,50 @@ class JobEvents:
         hub: tells what is new.
         showing: makes of it what may be seen.
         values: what is shown of the values of the job, and of its texts.
+        anew: reads that again; None: a job without a key keeps its arguments.
         all_of_it: whether the client may see more than state and progress.
         place: how far it has come.
     """
 
-    def __init__(self, hub: Hub, showing: Showing, values: Values, *, all_of_it: bool, place: Place) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        showing: Showing,
+        values: Values,
+        anew: Callable[[], Awaitable[Values]] | None,
+        *,
+        all_of_it: bool,
+        place: Place,
+    ) -> None:
         self._hub = hub
         self._showing = showing
         self._values = values
+        self._anew = anew
+        self._begun: tuple[int, float | None] | None = None
+        """Which attempt the values are those of: its number, and when it began; None: they were read before."""
         self._all_of_it = all_of_it
         self._place = place
         self._last: Shown | None = None
 
     async def told(self, job_id: UUID) -> AsyncGenerator[str, None]:
-        """The events as text, to the end of the job, or of the process."""
+        """The events as text, to the end of the job, or of the process; or until its values cannot be read anew."""
         yield f"retry: {SOONEST + new_token() % SPREAD}\n\n"
         lines_after = self._place.line if self._all_of_it else None
         async with aclosing(self._hub.watch(job_id, lines_after=lines_after)) as told:
             async for news in told:
+                try:
+                    await self._keep_up(news.job)
+                except (JobNotFound, StoreError):
+                    return  # and the client comes again by itself
                 yield self._text(news) or ": \n\n"
+
+    async def _keep_up(self, job: Glance | None) -> None:
+        """Read the values anew when an attempt has begun: another call may have given it others while it waited."""
+        if self._anew is None or job is None:
+            return
+        begun = job.attempt, job.started_at
+        if begun != self._begun:
+            self._values, self._begun = await self._anew(), begun
 
     def _text(self, news: News) -> str:
         first = news.last_line - len(news.lines) + 1

@@ -16,6 +16,7 @@ from postlude.api.answers import JobDetails, JobStatus, Problem
 from postlude.api.events import EventRoute, EventStream, JobEvents, Place
 from postlude.api.showing import Showing
 from postlude.errors import CallError, ResultDoesNotFit, ResultNotStored
+from postlude.handle import arguments_of
 from postlude.job import JobState
 from postlude.stores.gate import AuditLine
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from postlude.stores.gate import Role
     from postlude.streams import Hub
     from postlude.views.records import Known
+    from postlude.views.values import Shown as Values
 
 LONGEST_WAIT: Final = 60
 """Seconds that `Retry-After` says at most, however far away the moment is at which a job is due."""
@@ -181,9 +183,22 @@ class _Routes:
         place = Place.read(last_event_id)
         if place.ended and asked.job.state.finished:
             return Response(status_code=204)  # at which an EventSource comes again no more
-        values = self._showing.values(asked.job)
-        events = JobEvents(self._hub, self._showing, values, all_of_it=asked.role is not None, place=place)
-        return EventStream(events.told(asked.job.id))
+        job = asked.job
+
+        async def anew() -> Values:
+            read = await self._jobs.get(job.id)
+            # What was erased at its end may be what it had.
+            return self._showing.values(read if arguments_of(read) else job)
+
+        events = JobEvents(
+            self._hub,
+            self._showing,
+            self._showing.values(job),
+            None if job.key is None else anew,
+            all_of_it=asked.role is not None,
+            place=place,
+        )
+        return EventStream(events.told(job.id))
 
     def _answer(self, job: Job[Any], response: Response, *, role: Role | None) -> JobStatus:
         response.headers.update(NOT_KEPT)
