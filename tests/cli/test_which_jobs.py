@@ -70,14 +70,14 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
         ("", {*KEPT}),
         ("--state failed --state queued", {"refused", "refused long ago", "waiting"}),
         ("--task shop.report", {"withdrawn"}),
-        ("--task send", {"sent", "refused", "refused long ago"}),  # as its function is called
+        ("--task shop.send", {"sent", "refused", "refused long ago"}),
         ("--task shop.gone", {"waiting"}),  # which the application does not have any more
         ("--queue mail", {"refused", "withdrawn"}),
         ("--key ada", {"refused long ago"}),
         ("--since 2h", {"waiting"}),
         ("--until 2h", {*KEPT} - {"waiting"}),
         ("--failed-since 2h", {"refused"}),
-        ("--failed-since 2d --task send --queue default", {"refused long ago"}),
+        ("--failed-since 2d --task shop.send --queue default", {"refused long ago"}),
     ],
 )
 def test_options_mean_the_jobs_for_which_all_of_them_hold(shelf: Shelf, options: str, meant: set[str]) -> None:

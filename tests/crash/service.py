@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 
-from fastapi import BackgroundTasks, FastAPI
+from fastapi import BackgroundTasks, FastAPI, Response
 
 from postlude import Postlude, task
 
@@ -71,7 +71,8 @@ async def process() -> int:
 
 
 @app.post("/{kind}/{number}")
-async def add(kind: str, number: str, background_tasks: BackgroundTasks) -> str:
+async def add(kind: str, number: str, background_tasks: BackgroundTasks, response: Response) -> str:
+    response.headers["x-process"] = str(os.getpid())
     for position, function in enumerate(TASKS[kind]):
         background_tasks.add_task(function, f"{kind}-{number}-{position}")
     return number

@@ -49,6 +49,8 @@ class Client(threading.Thread):
         """The kind and the number of each request."""
         self.refused: list[int] = []
         self.unanswered = 0
+        self.answered_by = 0
+        """The process that has answered the last one."""
 
     def run(self) -> None:
         connection: http.client.HTTPConnection | None = None
@@ -70,6 +72,7 @@ class Client(threading.Thread):
                     connection.close()
                 connection = None
                 continue
+            self.answered_by = int(response.headers.get("x-process", 0))
             if response.status == 200:
                 self.acknowledged.append((kind, number))
             else:
@@ -89,6 +92,11 @@ class Load:
         for client in self.clients:
             client.start()
         return self
+
+    @property
+    def busiest(self) -> int:
+        """The process that most clients are connected to: which worker accepts how many is a matter of chance."""
+        return Counter(client.answered_by for client in self.clients).most_common(1)[0][0]
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()

@@ -57,7 +57,7 @@ def test_the_audit_says_what_was_lost(
             for _ in range(kills):
                 let_pass(moments.uniform(1.0, 1.8))
                 if workers > 1:
-                    server.kill_worker(int(server.get("/process").body))
+                    server.kill_worker(load.busiest)
                 else:
                     server.kill()
                     server.start()
