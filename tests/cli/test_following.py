@@ -67,3 +67,8 @@ def test_what_waited_behind_many_is_told_of_when_it_ends(desk: Desk, looks: list
     old = desk.on_store(fill)
     looks[0] = 1
     assert told(desk) == [old]
+
+
+def test_the_code_is_that_of_waiting_for_it(desk: Desk) -> None:
+    (job,) = add_failed(desk, 1)
+    assert "failed" in desk.says("jobs", "tail", str(job.id), code=1)
