@@ -1,9 +1,10 @@
-"""An open store, and a worker of it."""
+"""An open store, a worker of it, and a connection beside all stores."""
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from postlude.errors import StoreError
@@ -31,3 +32,11 @@ async def owner(store: Store) -> AsyncIterator[int]:
     yield owner
     with suppress(StoreError):  # a test may have closed the store, or taken its file away
         await store.dismiss(owner)
+
+
+@pytest.fixture
+async def admin(postgres: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to the database of the tests, beside those of any store."""
+    connection = await asyncpg.connect(postgres)
+    yield connection
+    await connection.close()

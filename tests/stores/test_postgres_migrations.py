@@ -32,13 +32,6 @@ VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)"
 
 
 @pytest.fixture
-async def admin(postgres: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(postgres)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
 async def place(postgres: str, admin: asyncpg.Connection) -> AsyncIterator[Location]:
     location = Location(postgres, f"s{uuid.uuid4().hex}")
     yield location

@@ -26,13 +26,6 @@ SECRET = "correct-horse"
 
 
 @pytest.fixture
-async def admin(postgres: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(postgres)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
 def place(postgres: str) -> dict[str, Any]:
     """A schema of its own in the database of the tests."""
     return {"url": postgres, "schema": f"s{uuid.uuid4().hex}"}
