@@ -180,12 +180,17 @@ async def test_an_attempt_leaves_nothing_for_the_garbage_collector(engine: Engin
             for function in (note, in_thread_quickly):
                 await engine.attempts.run(await engine.staged(function, "x"))
 
+    async def left_by_attempts() -> int:
+        gc.collect()
+        await attempts(20)
+        return gc.collect()
+
     await attempts(2)
-    gc.collect()
     gc.disable()
     try:
-        await attempts(20)
-        assert gc.collect() < 20, "a cycle for each attempt fills the memory until the collector comes"
+        # What a test before this one has left behind may end meanwhile, and once; a cycle for each attempt is in all.
+        fewest = min([await left_by_attempts() for _ in range(5)])
+        assert fewest < 20, "a cycle for each attempt fills the memory until the collector comes"
     finally:
         gc.enable()
 

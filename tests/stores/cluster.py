@@ -51,8 +51,11 @@ class Cluster:
         self._do("pg_ctl", "-D", self.data, "-w", "-m", mode, "stop")
 
     def kill(self) -> None:
-        """End the postmaster as hard as a process can be ended."""
-        os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        """End it as hard as a machine can end, all its processes: a backend outlives its postmaster by a commit."""
+        postmaster = (self.data / "postmaster.pid").read_text().split()[0]
+        for pid in (postmaster, *self.ask("SELECT pid FROM pg_stat_activity").split()):
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
     def crash(self) -> None:
         """Kill one of its processes, so that it ends all others and begins anew; its postmaster stays."""
