@@ -108,7 +108,7 @@ def test_a_stream_ends_with_its_server_and_holds_nothing_up(
         assert events_until(stream, "state") == ["state"]
     assert server.terminate(seconds=10) < 5
     for stream in streams:
-        assert events_until(stream, "end") == []
+        assert "end" not in events_until(stream, "end"), "its job has not ended"
     assert not server.says("ERROR")
     assert not server.says("Traceback")
 
@@ -122,5 +122,5 @@ def test_06_a_stream_is_open_at_a_reload(serve: Serve, listen: Listen) -> None:
     stream = listen(server, add(server, "on_loop", "a"))
     assert events_until(stream, "state") == ["state"]
     source.write_text(f"{text}VERSION = 2\n")
-    assert events_until(stream, "end") == []
+    assert "end" not in events_until(stream, "end"), "its job has not ended"
     wait_until(lambda: len(server.says("Application startup complete")) == 2, "the new code is there", seconds=10)
