@@ -17,12 +17,12 @@ from benchmarks.machine import measure_apart
 from benchmarks.rounds import Figure, median, ratios
 from postlude.calls import Call, CallOptions
 from postlude.context import CurrentJob, enter
-from postlude.elsewhere import Setup, sent
 from postlude.executors.contract import Work, resolve
 from postlude.executors.processes import RECYCLE_AFTER, ProcessExecutor
 from postlude.ids import new_job_id
 from postlude.job import Outcome, Succeeded
 from postlude.registry import Registry
+from postlude.running.elsewhere import Setup, sent
 
 if TYPE_CHECKING:
     from benchmarks.rounds import Plan

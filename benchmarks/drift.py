@@ -11,19 +11,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import postlude.service
+import postlude.services.service
 from benchmarks import chores
 from benchmarks.machine import percentile
 from benchmarks.rounds import Figure, column
 from postlude import schedule
 from postlude.clock import wait
-from postlude.enlistment import Enlistment
 from postlude.job import JobState
-from postlude.places import Places
-from postlude.process import Process
-from postlude.recording import Standing
+from postlude.lifetime.process import Process
 from postlude.registry import Registry
 from postlude.retention import Retention
+from postlude.running.places import Places
+from postlude.services.enlistment import Enlistment
+from postlude.services.recording import Standing
 from postlude.settings import Concurrency
 from postlude.statistics import Tallies
 from postlude.stores import open_store
@@ -116,14 +116,14 @@ async def _an_hour(file: Path, count: int) -> dict[str, float]:
         tallies=Tallies(),
         standing=Standing("embedded", runs_jobs=True, concurrency=Concurrency()),
     )
-    postlude.service.wait = skip  # type: ignore[attr-defined]
+    postlude.services.service.wait = skip  # type: ignore[attr-defined]
     try:
         await process.start()
         await arrived.wait()
         jobs = (await store.list(Filter(), limit=count + 1, before=None))[::-1]
         await process.stop(5.0)
     finally:
-        postlude.service.wait = wait  # type: ignore[attr-defined]
+        postlude.services.service.wait = wait  # type: ignore[attr-defined]
     return _figures(jobs, count)
 
 

@@ -13,9 +13,9 @@ from benchmarks.machine import measure_apart
 from benchmarks.rounds import Figure, at_most
 from benchmarks.servers import postgres
 from postlude import Postlude
-from postlude.execution import decide
 from postlude.ids import job_id_at, new_token
 from postlude.job import Failed, Failure, JobState, Key, NewJob, Terms
+from postlude.running.execution import decide
 from postlude.statistics import Minute
 from postlude.stores.contract import Filter
 

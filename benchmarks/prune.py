@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from benchmarks.machine import measure_apart, percentile
 from benchmarks.rounds import Figure, column, interleaved, ratios
 from postlude.clock import SystemClock
-from postlude.execution import decide
 from postlude.ids import new_job_id
 from postlude.job import JobState, NewJob, Succeeded
-from postlude.prune import Prune
 from postlude.retention import Retention
-from postlude.service import Service
+from postlude.running.execution import decide
+from postlude.services.prune import Prune
+from postlude.services.service import Service
 from postlude.stores import open_store
 from postlude.stores.contract import Filter
 from postlude.telling import Events

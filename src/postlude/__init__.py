@@ -3,12 +3,12 @@
 from postlude.accepting import accepted
 from postlude.app import Postlude
 from postlude.background import BackgroundTasks
+from postlude.client.handle import Job
 from postlude.context import cancel_requested, current_job, progress
 from postlude.control import Cancel, Retry, Snooze
 from postlude.errors import JobNotFound, PostludeError
 from postlude.failed import FailedJob
 from postlude.fastapi import Jobs
-from postlude.handle import Job
 from postlude.job import JobState
 from postlude.retention import Retention
 from postlude.retries import RetryPolicy

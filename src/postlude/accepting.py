@@ -13,7 +13,7 @@ from postlude.errors import InstallError
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from postlude.handle import Job
+    from postlude.client.handle import Job
 
 STATUS: Final = "postlude_job"
 EVENTS: Final = "postlude_job_events"

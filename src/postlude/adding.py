@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from postlude.handle import Job
+from postlude.client.handle import Job
 from postlude.job import JobState
 
 if TYPE_CHECKING:
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from postlude.bound import Bound
     from postlude.calls import Call, CallOptions
-    from postlude.client import Jobs
-    from postlude.opening import Opening
-    from postlude.process import Process
+    from postlude.client.jobs import Jobs
+    from postlude.lifetime.opening import Opening
+    from postlude.lifetime.process import Process
     from postlude.staging import Staging
 
 Given: TypeAlias = "tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]"

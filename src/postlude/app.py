@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import postlude.fastapi as hooks
 from postlude.background import open_call_ids
-from postlude.blocking import Portal
 from postlude.calls import NO_OPTIONS
+from postlude.client.blocking import Portal
 from postlude.clock import SystemClock
 from postlude.enqueuing import Blocking, Enqueuing
 from postlude.executors.registered import Executors
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
-    from postlude.client import Jobs
+    from postlude.client.jobs import Jobs
+    from postlude.client.timetable import Schedules
     from postlude.dashboard.application import Dashboard
     from postlude.dependencies import Overrides
     from postlude.durations import Duration
-    from postlude.elsewhere import Place
     from postlude.policy import WhenInterrupted
     from postlude.retention import Retention
+    from postlude.running.elsewhere import Place
+    from postlude.services.streams import Hub
     from postlude.settings import Concurrency, Migrate, Mode, OnStoreError, Password, Settings, WorkerMode
     from postlude.sinks import Subscriber
     from postlude.stock.watching import Observer
-    from postlude.streams import Hub
     from postlude.telemetry.prometheus import Metrics
-    from postlude.timetable import Schedules
 
 
 class Postlude(Enqueuing):
@@ -258,7 +258,7 @@ class Postlude(Enqueuing):
 
     @cached_property
     def _hub(self) -> Hub:
-        from postlude.streams import Hub  # noqa: PLC0415 - as above
+        from postlude.services.streams import Hub  # noqa: PLC0415 - as above
 
         runtime = self._runtime
         hub = Hub(runtime.store, runtime.jobs.waiters, runtime.clock, runtime.events, lambda: runtime.grace.told)
@@ -274,9 +274,9 @@ class Postlude(Enqueuing):
 
     def _place(self) -> Place:
         """Where a child process finds the application: the first, whose lifespan begins first."""
-        from postlude import running  # noqa: PLC0415 - see there
+        from postlude.lifetime import starting  # noqa: PLC0415 - see there
 
-        return running.place_in(self._applications[0], self._module) if self._applications else running.nowhere()
+        return starting.place_in(self._applications[0], self._module) if self._applications else starting.nowhere()
 
     def router(self, *, authorize: Callable[..., Any] | None = None) -> APIRouter:
         """Routes under which callers ask after their jobs, for `app.include_router`.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, Self, TypeVar, cast
 import fastapi
 
 from postlude.calls import NO_OPTIONS, with_options
-from postlude.handle import Job
+from postlude.client.handle import Job
 from postlude.ids import new_job_id
 from postlude.request.desk import Desk
 from postlude.request.entries import Entry
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from postlude.calls import CallOptions, RequestOptions
-    from postlude.client import Jobs
+    from postlude.client.jobs import Jobs
     from postlude.request.exchange import Exchange
 
 __all__ = ["BackgroundTasks", "Desk", "DurableTasks", "open_call_ids"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from postlude.blocking import BlockingJobs, BlockingSchedules, Portal
 from postlude.calls import NO_OPTIONS, with_job_options
+from postlude.client.blocking import BlockingJobs, BlockingSchedules, Portal
 from postlude.errors import CallError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from postlude.adding import Given
     from postlude.calls import CallOptions, EnqueueOptions
-    from postlude.handle import Job
+    from postlude.client.handle import Job
     from postlude.runtime import Runtime
 
 P = ParamSpec("P")

@@ -23,9 +23,10 @@ from starlette.middleware import Middleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import HTTPConnection  # noqa: TC002 - FastAPI reads the annotation
 
-from postlude import client, telemetry
+from postlude import telemetry
 from postlude.background import PlainTasks, adopt
 from postlude.calls import CallOptions
+from postlude.client import jobs as client
 from postlude.coverage import coverage, first_endpoint
 from postlude.dependencies import given_to_tasks
 from postlude.errors import InstallError, StoreError
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from postlude.client import Jobs
+    from postlude.client.jobs import Jobs
     from postlude.request.desk import Desk
 
 __all__ = ["Jobs", "Outer", "desk_of", "install", "install_disabled", "is_disabled"]

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from postlude.clock import pause
 from postlude.errors import StoreError, StoreUnavailable
 from postlude.job import ENDS, JobState
-from postlude.relay import Relay
-from postlude.rescue import Rescue
+from postlude.services.relay import Relay
+from postlude.services.rescue import Rescue
 from postlude.stores.moving import PROBLEMS_SHOWN, TAKEN_BACK, Departure, MoveElsewhere, MoveRefused, Stage
 from postlude.telling import Events
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from postlude.calls import Call, Chain
     from postlude.job import NewJob
-    from postlude.opening import Opening
-    from postlude.process import Process
+    from postlude.lifetime.opening import Opening
+    from postlude.lifetime.process import Process
     from postlude.settings import Settings
     from postlude.telling import Events
 

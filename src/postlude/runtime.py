@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from postlude import telemetry
 from postlude.adding import Adding
-from postlude.client import Jobs
+from postlude.client.handle import Job
+from postlude.client.jobs import Jobs
 from postlude.errors import StoreError
-from postlude.grace import Grace
-from postlude.handle import Job
 from postlude.job import JobState
+from postlude.lifetime.grace import Grace
+from postlude.lifetime.opening import Opening
 from postlude.loops import in_background
-from postlude.opening import Opening
 from postlude.promising import Promises
 from postlude.registry import import_tasks
 from postlude.staging import Staging
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 
     from postlude.bound import Bound
     from postlude.calls import Call, CallOptions, Chain
+    from postlude.client.timetable import Schedules
     from postlude.clock import FollowingClock
     from postlude.dependencies import Overrides
     from postlude.duty import Duty
-    from postlude.elsewhere import Place
-    from postlude.introduction import Coverage
-    from postlude.places import Places
-    from postlude.process import Process
+    from postlude.lifetime.introduction import Coverage
+    from postlude.lifetime.process import Process
     from postlude.registry import Registry
+    from postlude.running.elsewhere import Place
+    from postlude.running.places import Places
     from postlude.settings import Settings
     from postlude.stores.contract import Store
     from postlude.stores.notifying import Change
     from postlude.telling import About
-    from postlude.timetable import Schedules
     from postlude.views import Views
 
 
@@ -100,7 +100,7 @@ class Runtime:
     @cached_property
     def schedules(self) -> Schedules:
         """What people see of the schedules."""
-        from postlude.timetable import Schedules  # noqa: PLC0415 - few look at them
+        from postlude.client.timetable import Schedules  # noqa: PLC0415 - few look at them
 
         return Schedules(self.store, self.registry, self.clock, self.jobs, lambda: self._tell("queued"))
 
@@ -126,21 +126,21 @@ class Runtime:
         return (await self.opening.process()).store
 
     async def _open_process(self) -> Process:
-        from postlude import running  # noqa: PLC0415 - see there
+        from postlude.lifetime import starting  # noqa: PLC0415 - see there
 
-        running.refuse_to_open()
+        starting.refuse_to_open()
         import_tasks(self.settings.tasks)
         self._staging.find_carried()
         store = store_of(self.settings)
         try:
             description = await store.open(self.clock.set_ahead)
-            enlistment = running.Enlistment(store, self.events)
+            enlistment = starting.Enlistment(store, self.events)
             await enlistment.begin()
         except BaseException:
             with contextlib.suppress(StoreError):
                 await store.close()
             raise
-        return running.Process(
+        return starting.Process(
             store=store,
             description=description,
             enlistment=enlistment,
@@ -152,14 +152,14 @@ class Runtime:
             retention=self.settings.retention,
             queues={} if self.duty is None else self.duty.queues,
             tallies=self.tallies,
-            standing=running.standing_of(self.settings, self.duty),
+            standing=starting.standing_of(self.settings, self.duty),
         )
 
     def _places(self) -> Places:
-        from postlude import running  # noqa: PLC0415 - see there
+        from postlude.lifetime import starting  # noqa: PLC0415 - see there
 
         given = {Jobs: self.jobs}
-        return running.Places.of(self.settings, self.registry, self.dependency_overrides, self._staging.carry, given)
+        return starting.Places.of(self.settings, self.registry, self.dependency_overrides, self._staging.carry, given)
 
     # From the application's start to its end
 
@@ -168,37 +168,37 @@ class Runtime:
 
         Several applications may share this, and each starts and stops: the first start and the last stop count.
         """
-        from postlude import running  # noqa: PLC0415 - see there
+        from postlude.lifetime import starting  # noqa: PLC0415 - see there
 
-        running.refuse_to_start()
+        starting.refuse_to_start()
         telemetry.make_heard()
         process = await self.opening.process()
         if self.applications:
             self.applications += 1
-            await running.introduce_another(process, coverage)
+            await starting.introduce_another(process, coverage)
             return
         try:
             rescued = await process.start() if self.runs_jobs else 0
             process.recording.start()
             self.applications = 1
             self.grace.listen()
-            about = running.Introduced(self.settings, self.duty, coverage, rescued, self.registry.knows)
-            await running.introduce(process, about)
+            about = starting.Introduced(self.settings, self.duty, coverage, rescued, self.registry.knows)
+            await starting.introduce(process, about)
             if self.duty is None and self.settings.worker == "process":
-                self.grace.supervisor = running.Supervisor(self._told_to_child, self.clock, self.events)
+                self.grace.supervisor = starting.Supervisor(self._told_to_child, self.clock, self.events)
                 self.grace.supervisor.start()
         except BaseException:
             await self.close()  # the server gives up, and nobody would call `stopped`
             raise
 
     def _told_to_child(self) -> dict[str, Any]:
-        from postlude import running  # noqa: PLC0415 - see there
+        from postlude.lifetime import starting  # noqa: PLC0415 - see there
 
         return {
-            "place": (self._place or running.nowhere)(),
+            "place": (self._place or starting.nowhere)(),
             "url": self.settings.url,
             "grace": self.settings.shutdown_grace,
-            "server": f"{running.server_name()} worker",
+            "server": f"{starting.server_name()} worker",
             "argv": sys.argv,
         }
 
@@ -297,10 +297,10 @@ class Runtime:
         return await self._shielded(self._run_to_end(process or await self.opening.process(), calls))
 
     async def _run_without_store(self, calls: Sequence[Call]) -> bool:
-        from postlude import running  # noqa: PLC0415 - see there
+        from postlude.lifetime import starting  # noqa: PLC0415 - see there
 
         store, places = store_of(self.settings), self._places()
-        return await running.run_without_store(store, places, self.clock, self.events, calls)
+        return await starting.run_without_store(store, places, self.clock, self.events, calls)
 
     async def _run_to_end(self, process: Process, calls: Sequence[Call]) -> bool:
         if self._left_to_others and all(_is_stored(call) for call in calls):

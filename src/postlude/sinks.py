@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
-    from postlude.blocking import Portal
+    from postlude.client.blocking import Portal
     from postlude.events import Event
-    from postlude.process import Process
+    from postlude.lifetime.process import Process
     from postlude.runtime import Runtime
     from postlude.telemetry.looking import Look
     from postlude.telemetry.measures import Reading

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from postlude.callers.alchemy import OfAsyncSession, OfSession
     from postlude.callers.contract import AsyncCaller, BlockingCaller, Caller
     from postlude.job import NewJob
-    from postlude.relay import Relay
+    from postlude.services.relay import Relay
     from postlude.stores.contract import Store
     from postlude.stores.within import Steps, Way
 

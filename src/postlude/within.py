@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from postlude.bound import Bound
     from postlude.calls import RequestOptions
-    from postlude.handle import Job
+    from postlude.client.handle import Job
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -11,8 +11,9 @@ import pytest
 from fastapi import Depends, FastAPI, Header, HTTPException
 from starlette.responses import Response
 
-from postlude import BackgroundTasks, Job, Postlude, accepted, progress, streams
+from postlude import BackgroundTasks, Job, Postlude, accepted, progress
 from postlude.api import RequestedJob
+from postlude.services import streams
 from tests.api.asgi import Answer, serving
 
 caller: ContextVar[str] = ContextVar("caller")

@@ -7,8 +7,9 @@ from typing import Annotated
 import pytest
 from fastapi import Depends
 
-from postlude import BackgroundTasks, progress, streams
+from postlude import BackgroundTasks, progress
 from postlude.api import events
+from postlude.services import streams
 from tests.api.asgi import Answer, serving
 from tests.api.conftest import Site, gate, owner_only, signed_in
 from tests.engine.fakes import until

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from postlude.client import Jobs
+from postlude.client.jobs import Jobs
 from postlude.errors import StoreUnavailable
 from postlude.job import Event, Failure, JobState, NewJob
 from postlude.scheduling import schedule as declare

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 import yaml  # type: ignore[import-untyped]  # what uvicorn reads its log settings with
 
-from postlude.grace import BEYOND_THE_GRACE
+from postlude.lifetime.grace import BEYOND_THE_GRACE
 from tests.scenarios.server import ROOT, Server
 from tests.scenarios.waiting import wait_until
 from tests.stores.places import await_calm

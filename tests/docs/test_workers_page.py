@@ -11,7 +11,7 @@ import typer
 import yaml  # type: ignore[import-untyped]  # what uvicorn reads its log settings with
 
 from postlude.cli.commands import commands
-from postlude.grace import BEYOND_THE_GRACE
+from postlude.lifetime.grace import BEYOND_THE_GRACE
 from postlude.standalone.answering import PATH
 from tests.docs.pages import ROOT
 

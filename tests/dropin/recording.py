@@ -16,10 +16,10 @@ from starlette.types import ASGIApp, Message, Scope
 
 from postlude.bound import Bound
 from postlude.calls import Call, CallOptions, Chain
+from postlude.client.handle import Job
 from postlude.coverage import Coverage
 from postlude.errors import CallError, StoreUnavailable
 from postlude.fastapi import install
-from postlude.handle import Job
 from postlude.ids import new_job_id
 from postlude.job import JobState
 from postlude.settings import Settings

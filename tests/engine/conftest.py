@@ -6,20 +6,20 @@ from typing import Any, cast
 
 import pytest
 
-from postlude.attempts import Attempts
 from postlude.calls import Call, CallOptions, Chain
-from postlude.elsewhere import Setup
 from postlude.executors.registered import Executors
 from postlude.job import Record, Settlement
-from postlude.places import Places
 from postlude.registry import Registry
+from postlude.running.attempts import Attempts
+from postlude.running.elsewhere import Setup
+from postlude.running.places import Places
+from postlude.running.settling import Settling
+from postlude.services.worker import Worker
 from postlude.settings import Concurrency
-from postlude.settling import Settling
 from postlude.staging import Staging
 from postlude.stores import open_store
 from postlude.stores.contract import Store
 from postlude.telling import Events
-from postlude.worker import Worker
 from tests.engine.fakes import FakeClock, FaultyStore, Heard
 
 ROOT = Path(__file__).parents[2]

@@ -28,7 +28,7 @@ from postlude.events import (
 )
 from postlude.executors.contract import CannotStart
 from postlude.job import Cancelled, Failed, Interrupted, JobState, Outcome, Settlement, Succeeded
-from postlude.order import run_in_order
+from postlude.running.order import run_in_order
 from tests.engine.conftest import Engine
 from tests.engine.fakes import turns
 
@@ -638,7 +638,7 @@ async def test_a_write_that_happened_without_being_confirmed_holds_up_nobody_beh
     async def pause(seconds: float) -> None:
         await turns(1)
 
-    monkeypatch.setattr("postlude.settling.pause", pause)
+    monkeypatch.setattr("postlude.running.settling.pause", pause)
     engine.faulty.late_faults["settle"] = [StoreUnavailable("confirmed too late")]
     calls = [engine.call(note, "first"), engine.call(note, "second")]
     await engine.stage(*calls)

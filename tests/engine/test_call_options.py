@@ -9,11 +9,11 @@ import pytest
 from postlude.calls import Call, CallOptions, Chain, with_options
 from postlude.errors import CallError, NotStorable
 from postlude.events import CallsLost
-from postlude.execution import decide
 from postlude.job import Interrupted, JobState
-from postlude.order import run_in_order
 from postlude.policy import Policy
 from postlude.retries import RetryPolicy
+from postlude.running.execution import decide
+from postlude.running.order import run_in_order
 from postlude.tasks import task
 from tests.engine.conftest import Engine
 from tests.engine.fakes import until

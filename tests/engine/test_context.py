@@ -13,9 +13,9 @@ from postlude.control import Cancel, Retry, Snooze
 from postlude.errors import CallError, NotInTask
 from postlude.events import AttemptFailed, EphemeralFailed
 from postlude.job import Cancelled, Failed, JobState, Progress
-from postlude.order import run_in_order
-from postlude.oversight import REPORT_EVERY
 from postlude.retries import RetryPolicy
+from postlude.running.order import run_in_order
+from postlude.running.oversight import REPORT_EVERY
 from postlude.settings import Concurrency
 from postlude.tasks import task
 from tests.engine.conftest import Engine

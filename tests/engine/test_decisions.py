@@ -8,7 +8,6 @@ import pytest
 
 from postlude.codec import Codec
 from postlude.errors import IllegalTransition
-from postlude.execution import abandon, decide, release, runs_alone, unwritable
 from postlude.failed import FailedJob
 from postlude.ids import new_job_id
 from postlude.job import (
@@ -29,6 +28,7 @@ from postlude.job import (
 )
 from postlude.policy import Policy
 from postlude.retries import RetryPolicy
+from postlude.running.execution import abandon, decide, release, runs_alone, unwritable
 
 NOW = 1000.0
 FAILURE = Failure("ValueError", "no", "Traceback: ValueError: no")

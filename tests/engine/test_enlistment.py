@@ -14,12 +14,12 @@ import postlude.runtime
 from postlude import JobState, cancel_requested, task
 from postlude.calls import Call, CallOptions, Chain
 from postlude.clock import SystemClock
-from postlude.enlistment import Enlistment
 from postlude.errors import StoreUnavailable
 from postlude.events import OutcomeRefused, StoreFailed, WorkerReplaced
-from postlude.process import Process
+from postlude.lifetime.process import Process
 from postlude.registry import Registry
 from postlude.runtime import Runtime
+from postlude.services.enlistment import Enlistment
 from postlude.settings import Settings, WorkerMode
 from postlude.stores import open_store
 from postlude.stores.contract import Store

@@ -17,7 +17,7 @@ from postlude.ids import new_job_id
 from postlude.job import Failure, JobState, Progress
 from postlude.loglines import MAX_BYTES, MAX_LINES, LogLine, NewLines, newest
 from postlude.logs import MAX_MESSAGE, is_heard, listen
-from postlude.oversight import REPORT_EVERY
+from postlude.running.oversight import REPORT_EVERY
 from postlude.tasks import task
 from postlude.telemetry import JobFields, log, make_heard
 from tests.engine.conftest import Engine

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from postlude.memory import LoadedObjects
+from postlude.lifetime.memory import LoadedObjects
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import postlude.runtime
-import postlude.worker
+import postlude.services.worker
 from postlude.job import Event
+from postlude.lifetime.process import Process
 from postlude.pauses import Pause
-from postlude.process import Process
 from postlude.registry import Registry
 from postlude.runtime import Runtime
 from postlude.settings import Settings
@@ -29,7 +29,7 @@ WORK = f"{__name__}:work"
 @pytest.fixture
 async def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Process]:
     """One that works, and looks into the queue only when it is told to."""
-    monkeypatch.setattr(postlude.worker, "POLL", 3600.0)
+    monkeypatch.setattr(postlude.services.worker, "POLL", 3600.0)
     store = FaultyStore(open_store(f"sqlite:///{tmp_path / 'jobs.db'}"))
     monkeypatch.setattr(postlude.runtime, "store_of", lambda _: store)
     settings = Settings(url=f"sqlite:///{tmp_path / 'jobs.db'}", shutdown_grace=0)

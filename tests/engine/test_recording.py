@@ -12,7 +12,7 @@ import pytest
 
 from postlude import Postlude, Snooze, task
 from postlude.events import CallsDiscarded, CallsUnsaved, LoopBlocked
-from postlude.recording import IDLE_WRITE_EVERY, WRITE_EVERY, Recording
+from postlude.services.recording import IDLE_WRITE_EVERY, WRITE_EVERY, Recording
 from postlude.statistics import BOUNDS, MEASURES, Minute, Tallies, tallies_of
 from postlude.stores import open_store
 from postlude.stores.contract import Store

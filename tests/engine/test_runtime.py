@@ -9,20 +9,20 @@ from uuid import UUID
 
 import pytest
 
-import postlude.process
+import postlude.lifetime.process
 import postlude.runtime
 from postlude.calls import Call, CallOptions, Chain
 from postlude.errors import NotAPostludeStore, SettingsError, StoreClosed, StoreLocationError, StoreUnavailable
 from postlude.events import StoreFailed
 from postlude.job import JobState
-from postlude.opening import Opening
-from postlude.process import Process
+from postlude.lifetime.opening import Opening
+from postlude.lifetime.process import Process
 from postlude.registry import Registry
 from postlude.runtime import Runtime
+from postlude.services.withdrawals import Withdrawals
 from postlude.settings import Settings
 from postlude.stores import open_store
 from postlude.stores.contract import Description, Filter, Store
-from postlude.withdrawals import Withdrawals
 from tests.engine.fakes import FakeClock, FaultyStore, Heard, turns, until
 from tests.stores.making import queued
 
@@ -316,7 +316,7 @@ class Started:
             settings = Settings(url=f"sqlite:///{tmp_path / 'jobs.db'}", shutdown_grace=0)
             self.runtime = Runtime(settings, Registry(Path(__file__).parents[2]), FakeClock(), no_calls)
         monkeypatch.setattr(postlude.runtime, "store_of", lambda _: self.store)
-        monkeypatch.setattr(postlude.process, "SETTLE_WITHIN", 0.05)
+        monkeypatch.setattr(postlude.lifetime.process, "SETTLE_WITHIN", 0.05)
         self.heard = Heard(self.runtime.events)
 
     async def process(self) -> Process:
@@ -351,7 +351,7 @@ async def test_nothing_new_starts_while_the_announcement_of_the_stop_waits(start
 async def test_the_announcement_is_waited_for_before_the_process_leaves(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postlude.process, "SETTLE_WITHIN", 30)
+    monkeypatch.setattr(postlude.lifetime.process, "SETTLE_WITHIN", 30)
     process = await started.process()
     reached, go_on = started.store.shut("announce_stop")
     stopping = asyncio.ensure_future(process.stop(0))

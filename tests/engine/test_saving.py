@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import postlude.oversight
+import postlude.running.oversight
 from postlude import current_job, task
 from postlude.errors import StoreUnavailable
 from postlude.events import AttemptFailed, StoreFailed, StoreRecovered
@@ -56,7 +56,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         waited.append(seconds)
         await asyncio.sleep(0.001)
 
-    monkeypatch.setattr(postlude.oversight, "pause", pause)
+    monkeypatch.setattr(postlude.running.oversight, "pause", pause)
     return waited
 
 

@@ -12,14 +12,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-import postlude.service
+import postlude.services.service
 from postlude import schedule, scheduling, task
 from postlude.errors import StoreUnavailable, TaskDeclarationError
 from postlude.events import ClockSetBack, MomentSkipped, MomentsMissed, ServiceFailed
 from postlude.job import JobState, Record
-from postlude.scheduler import LOOK_EVERY, Scheduler
 from postlude.schedules import GRACE
-from postlude.service import Service
+from postlude.services.scheduler import LOOK_EVERY, Scheduler
+from postlude.services.service import Service
 from postlude.stores import open_store
 from postlude.stores.contract import Filter, Store
 from postlude.stores.moments import ScheduleRow
@@ -108,7 +108,7 @@ async def passing(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         service.start()
         await arrived.wait()
 
-    monkeypatch.setattr(postlude.service, "wait", wait)
+    monkeypatch.setattr(postlude.services.service, "wait", wait)
     service = Service("scheduler", world.scheduler, world.engine.events)
     yield run_until
     await service.stop()

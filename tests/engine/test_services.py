@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-import postlude.service
+import postlude.services.service
 from postlude.errors import StoreUnavailable
 from postlude.events import ServiceFailed, StoreFailed, StoreRecovered
-from postlude.rescue import Rescue
-from postlude.scheduler import Scheduler
-from postlude.service import Service, Turn
+from postlude.services.rescue import Rescue
+from postlude.services.scheduler import Scheduler
+from postlude.services.service import Service, Turn
 from postlude.telling import Events
 from tests.engine.conftest import Engine
 from tests.engine.fakes import Heard, turns
@@ -50,7 +50,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
         waited.append(seconds)
         await wake.wait()
 
-    monkeypatch.setattr(postlude.service, "wait", wait)
+    monkeypatch.setattr(postlude.services.service, "wait", wait)
     return waited
 
 

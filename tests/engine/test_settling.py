@@ -6,12 +6,12 @@ import os
 
 import pytest
 
-import postlude.settling
+import postlude.running.settling
 from postlude.errors import StoreClosed, StoreUnavailable
 from postlude.events import OutcomeRefused, ServiceFailed, StoreFailed, StoreRecovered
-from postlude.execution import decide
 from postlude.executors.contract import failed
 from postlude.job import Failed, Failure, JobState, Settlement, Succeeded
+from postlude.running.execution import decide
 from tests.engine.conftest import Engine
 from tests.engine.fakes import turns
 
@@ -35,7 +35,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
         waited.append(seconds)
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(postlude.settling, "pause", pause)
+    monkeypatch.setattr(postlude.running.settling, "pause", pause)
     return waited
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from postlude.signals import SignalWatch
+from postlude.lifetime.signals import SignalWatch
 from tests.engine.fakes import until
 
 

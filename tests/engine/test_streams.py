@@ -8,17 +8,17 @@ from uuid import UUID
 
 import pytest
 
-from postlude import streams
+from postlude.client.waiting import Waiters
 from postlude.errors import StoreUnavailable
 from postlude.events import ServiceFailed, StoreFailed, StoreRecovered
 from postlude.ids import new_job_id
 from postlude.job import Claim, Event, JobState, Progress, Report
 from postlude.loglines import LogLine
+from postlude.services import streams
+from postlude.services.streams import EVERY, Hub, News
 from postlude.stores.contract import Store
 from postlude.stores.watching import Glance
-from postlude.streams import EVERY, Hub, News
 from postlude.telling import Events
-from postlude.waiting import Waiters
 from tests.engine.fakes import FakeClock, FaultyStore, Heard, turns, until
 from tests.stores.making import claim_of, ended, queued, staged
 
@@ -292,7 +292,7 @@ async def test_nobody_listens_and_nothing_is_looked_at(bench: Bench, owner: int,
 async def test_a_store_that_does_not_answer_ends_nobody(
     bench: Bench, owner: int, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("postlude.service.RETRY_AFTER", 0.0)
+    monkeypatch.setattr("postlude.services.service.RETRY_AFTER", 0.0)
     claim = await running(bench.store, owner)
     bench.faulty.fail("glances", StoreUnavailable("gone"), StoreUnavailable("gone"))
     one = listen(bench.hub.watch(claim.job_id))

@@ -10,7 +10,7 @@ import pytest
 
 from postlude.events import WorkerEnded
 from postlude.executors.processes import importable_from
-from postlude.supervisor import STEADY_AFTER, Supervisor
+from postlude.lifetime.supervisor import STEADY_AFTER, Supervisor
 from postlude.telling import Events
 from tests.engine.fakes import FakeClock, Heard
 
@@ -57,7 +57,7 @@ def test_one_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPat
     def no_process(*_: Any, **__: Any) -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("postlude.supervisor.subprocess.Popen", no_process)
+    monkeypatch.setattr("postlude.lifetime.supervisor.subprocess.Popen", no_process)
     events = Events()
     heard = Heard(events)
     supervisor = Supervisor(dict, FakeClock(), events)

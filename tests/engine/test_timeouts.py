@@ -16,7 +16,7 @@ from postlude.errors import TaskDeclarationError
 from postlude.events import AttemptGoesOn, AttemptSlow, AttemptUnstoppable, ThreadAbandoned, ThreadsExhausted
 from postlude.executors.threads import ThreadExecutor
 from postlude.job import JobState
-from postlude.oversight import END_WITHIN, RECORD_AFTER, SLOW_AFTER
+from postlude.running.oversight import END_WITHIN, RECORD_AFTER, SLOW_AFTER
 from postlude.settings import Concurrency
 from postlude.tasks import task
 from tests.engine import elsewhere_tasks

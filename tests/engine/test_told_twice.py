@@ -18,13 +18,13 @@ from postlude.control import Snooze
 from postlude.dependencies import plan_of
 from postlude.errors import CallError, StoreUnavailable
 from postlude.events import CallsLost
-from postlude.execution import release as give_back
-from postlude.execution import unwritable
 from postlude.executors.completed import CompletedExecutor
 from postlude.executors.contract import CannotStart, Work
 from postlude.executors.threads import ThreadExecutor
 from postlude.job import JobState, Outcome, Progress
-from postlude.order import run_in_order
+from postlude.running.execution import release as give_back
+from postlude.running.execution import unwritable
+from postlude.running.order import run_in_order
 from postlude.settings import Concurrency
 from postlude.tasks import task
 from tests.engine.conftest import Engine

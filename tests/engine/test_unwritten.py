@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from postlude.calls import Call, Chain
+from postlude.running.settling import MOST_UNWRITTEN
 from postlude.settings import Concurrency
-from postlude.settling import MOST_UNWRITTEN
 from tests.engine.conftest import Engine
 from tests.engine.fakes import turns, until
 

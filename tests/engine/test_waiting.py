@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from postlude.client import Jobs
+from postlude.client.jobs import Jobs
+from postlude.client.waiting import Waiters
 from postlude.errors import WaitTimeout
 from postlude.ids import new_job_id
 from postlude.job import JobState, Record
-from postlude.waiting import Waiters
 from tests.engine.conftest import Engine
 from tests.engine.fakes import turns, until
 

@@ -11,12 +11,12 @@ from postlude import task
 from postlude.calls import Call, Chain
 from postlude.errors import StoreUnavailable
 from postlude.events import AttemptFailed, AttemptInterrupted
-from postlude.execution import decide
 from postlude.ids import new_job_id
 from postlude.job import Interrupted, JobState, NewJob
-from postlude.rescue import BATCH, Rescue
+from postlude.running.execution import decide
+from postlude.services.rescue import BATCH, Rescue
+from postlude.services.worker import HOLD_FOR, LET_IN_FOR, NAMES_FOR, POLL
 from postlude.stores.contract import Filter, Store
-from postlude.worker import HOLD_FOR, LET_IN_FOR, NAMES_FOR, POLL
 from tests.engine.conftest import Engine
 from tests.engine.fakes import turns, until
 

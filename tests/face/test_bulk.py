@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from postlude import JobState, Postlude, task
-from postlude.bulk import PORTION, Bulk
+from postlude.client.bulk import PORTION, Bulk
 from postlude.errors import StoreUnavailable, UnknownValue
 from postlude.testing import worker
 from tests.face.conftest import Make

@@ -13,8 +13,8 @@ from fastapi.testclient import TestClient
 
 from postlude import BackgroundTasks, Concurrency, JobState, Postlude, task
 from postlude.errors import CallError, IllegalTransition, JobNotFound, NotStorable
-from postlude.prune import PAUSE, Prune
 from postlude.retention import Retention
+from postlude.services.prune import PAUSE, Prune
 from postlude.stores import open_store
 from postlude.testing import worker
 from postlude.testing.engine import clock_of, engine_of

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-import postlude.process
+import postlude.lifetime.process
 from postlude import BackgroundTasks, JobState, Postlude
 from postlude.errors import StoreClosed, StoreUnavailable
 from postlude.job import NewJob
@@ -114,7 +114,7 @@ def test_what_cannot_be_removed_stays_owned_until_the_process_is_gone_and_that_i
     app, _ = make()
     adding(app)
     store = Away(monkeypatch)
-    kept = len(postlude.process._until_exit)
+    kept = len(postlude.lifetime.process._until_exit)
     with TestClient(app) as client:
         assert client.post("/refused").status_code == 503
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
@@ -122,7 +122,7 @@ def test_what_cannot_be_removed_stays_owned_until_the_process_is_gone_and_that_i
         "refused with 503, and not known to be removed from the store, which does not answer: "
         f"{__name__}:note; if they are there, they run when this process has ended"
     )
-    assert len(postlude.process._until_exit) == kept + 1
+    assert len(postlude.lifetime.process._until_exit) == kept + 1
     store.away = False
     assert runs_at_the_next_start(make) == ["later"]
 

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 
 from postlude import schedule, scheduling, task
 from postlude.errors import ScheduleDeclared, ScheduleNotFound, TaskDeclarationError
-from postlude.scheduler import Scheduler
+from postlude.services.scheduler import Scheduler
 from tests.face.conftest import Make
 
 MODULE = __name__

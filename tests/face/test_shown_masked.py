@@ -7,11 +7,11 @@ from typing import Any, get_type_hints
 import pytest
 from fastapi.testclient import TestClient
 
-from postlude import streams
 from postlude.codec.results import unstored
 from postlude.job import Attempt, Event, Failure, NewJob, Progress, Record, Report
 from postlude.loglines import LogLine
 from postlude.masking import MASKED
+from postlude.services import streams
 from postlude.stores.contract import Filter, Store
 from tests.cli.conftest import Desk
 from tests.face.conftest import Make

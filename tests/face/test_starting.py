@@ -20,9 +20,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import postlude
-from postlude import BackgroundTasks, Concurrency, JobState, Postlude, PostludeError, errors, introduction
+from postlude import BackgroundTasks, Concurrency, JobState, Postlude, PostludeError, errors
 from postlude.errors import InstallError, LoopBlocking, SettingsError, StoreLocationError
 from postlude.ids import new_job_id
+from postlude.lifetime import introduction
 from tests.face.conftest import Make, ended
 from tests.stores.other_process import OtherProcess
 

@@ -13,10 +13,10 @@ import postlude.errors
 import postlude.testing
 from postlude import Job, Postlude, schedule
 from postlude.calls import RequestOptions
-from postlude.client import Jobs
+from postlude.client.jobs import Jobs
+from postlude.client.timetable import Schedules
 from postlude.retries import Exponential
 from postlude.tasks import TaskOptions
-from postlude.timetable import Schedules
 
 ROOT = Path(__file__).parents[2]
 TREE = ast.parse((ROOT / "tests" / "typing" / "api.py").read_text("utf-8"))

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from postlude.errors import StoreUnavailable
-from postlude.execution import decide
 from postlude.job import Interrupted, JobState
+from postlude.running.execution import decide
 from postlude.stores.contract import Filter
 from postlude.stores.postgres import PostgresStore
 from postlude.stores.postgres.location import Location

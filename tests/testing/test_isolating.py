@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 
 from postlude import Postlude
 from postlude.errors import NotTestable
+from postlude.lifetime.supervisor import Supervisor
 from postlude.settings import WorkerMode
-from postlude.supervisor import Supervisor
 from postlude.testing import assert_enqueued, isolated, raise_failures, worker
 from tests.testing.application import Order, ran, send, ship
 from tests.testing.conftest import open_files

@@ -40,7 +40,8 @@ from postlude import (
     task,
 )
 from postlude.api import RequestedJob
-from postlude.bulk import Bulk
+from postlude.client.bulk import Bulk
+from postlude.client.timetable import ScheduleInfo
 from postlude.dashboard import Visitor
 from postlude.errors import (
     ApplicationNotFound,
@@ -98,7 +99,6 @@ from postlude.testing import (
     raise_failures,
     worker,
 )
-from postlude.timetable import ScheduleInfo
 
 app = FastAPI()
 durable = Postlude(app)

@@ -16,7 +16,7 @@ import pytest
 from postlude import Postlude
 from postlude.callers import caller_of
 from postlude.errors import JobNotFound, StoreError, StoreUnavailable
-from postlude.relay import LOOK_EVERY, SOON, Relay
+from postlude.services.relay import LOOK_EVERY, SOON, Relay
 from postlude.stores import outbox as outboxes
 from postlude.stores.callers import Outbox
 from postlude.stores.contract import Filter, Store

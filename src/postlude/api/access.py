@@ -9,13 +9,13 @@ from uuid import UUID  # noqa: TC003 - FastAPI reads the annotations
 from fastapi import Depends, HTTPException, Path
 from starlette.requests import Request  # noqa: TC002
 
+from postlude.client.handle import Job
 from postlude.errors import CallError, IllegalTransition, JobNotFound, KeyTaken, StoreError
-from postlude.handle import Job
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from postlude.client import Jobs
+    from postlude.client.jobs import Jobs
     from postlude.stores.gate import Role
 
 _JOBS: Final = "postlude.jobs"

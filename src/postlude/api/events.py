@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
     from postlude.api.showing import Showing, Shown
+    from postlude.services.streams import Hub, News
     from postlude.stores.watching import Glance
-    from postlude.streams import Hub, News
     from postlude.views.values import Shown as Values
 
 LONGEST: Final = 600.0

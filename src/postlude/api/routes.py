@@ -15,20 +15,20 @@ from postlude.api.access import Asked, answering
 from postlude.api.answers import JobDetails, JobStatus, Problem
 from postlude.api.events import EventRoute, EventStream, JobEvents, Place
 from postlude.api.showing import Showing
+from postlude.client.handle import arguments_of
 from postlude.errors import CallError, ResultDoesNotFit, ResultNotStored
-from postlude.handle import arguments_of
 from postlude.job import JobState
 from postlude.stores.gate import AuditLine
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from postlude.client import Jobs
+    from postlude.client.handle import Job
+    from postlude.client.jobs import Jobs
     from postlude.clock import Clock
-    from postlude.handle import Job
+    from postlude.services.streams import Hub
     from postlude.stores.contract import Store
     from postlude.stores.gate import Role
-    from postlude.streams import Hub
     from postlude.views.records import Known
     from postlude.views.values import Shown as Values
 

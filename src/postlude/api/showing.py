@@ -10,15 +10,15 @@ from weakref import WeakValueDictionary
 from pydantic_core import to_json, to_jsonable_python
 
 from postlude.api.answers import JobDetails, JobEnd, JobLine, JobStatus
+from postlude.client.handle import arguments_of
 from postlude.codec.forms import DoesNotFit
 from postlude.codec.results import reason_unstored
-from postlude.handle import arguments_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from postlude.client import Jobs
-    from postlude.handle import Job
+    from postlude.client.handle import Job
+    from postlude.client.jobs import Jobs
     from postlude.job import Failure, Progress
     from postlude.loglines import LogLine
     from postlude.stores.watching import Glance

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from postlude.coverage import coverage
 from postlude.errors import ArgumentsDoNotFit, PostludeError, UnknownTask
 from postlude.findings import Finding, Looked
-from postlude.grace import BEYOND_THE_GRACE
 from postlude.job import JobState
+from postlude.lifetime.grace import BEYOND_THE_GRACE
 from postlude.registry import import_tasks
 from postlude.scheduling import scheduled_tasks
 from postlude.settings import unknown_variables

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from postlude.adding import Given
     from postlude.calls import CallOptions
     from postlude.cli.opened import Opened
-    from postlude.handle import Job
+    from postlude.client.handle import Job
 
 ORIGIN: Final = json.dumps({"command": "postlude enqueue"})
 """What is stored as that which has added it."""

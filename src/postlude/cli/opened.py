@@ -13,7 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from postlude.client import Jobs
+from postlude.client.jobs import Jobs
+from postlude.client.timetable import Schedules
 from postlude.clock import SystemClock
 from postlude.errors import ApplicationNotFound, PostludeError, StoreLocationError
 from postlude.masking import Masking
@@ -23,7 +24,6 @@ from postlude.standalone.finding import find, locate
 from postlude.stores import store_of
 from postlude.stores.examining import path_of
 from postlude.stores.urls import is_postgres
-from postlude.timetable import Schedules
 from postlude.views import Views
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from postlude.cli.running import ended, on_store
 from postlude.dashboard import make
 from postlude.dashboard.tokens import LINK_SECONDS, Tokens
 from postlude.errors import PostludeError
-from postlude.streams import Hub
+from postlude.services.streams import Hub
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 from rich.progress import Progress
 
-from postlude.bulk import CANCEL, DELETE, RETRY, Bulk, to_each
 from postlude.cli.codes import DONE, REFUSED
 from postlude.cli.noting import note
 from postlude.cli.printing import counted, in_line
 from postlude.cli.running import on_store
 from postlude.cli.wanted import Which
+from postlude.client.bulk import CANCEL, DELETE, RETRY, Bulk, to_each
+from postlude.client.wanted import filter_of, id_of
 from postlude.errors import CallError
-from postlude.wanted import filter_of, id_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from postlude.bulk import Deed, Told
     from postlude.cli.opened import Opened
+    from postlude.client.bulk import Deed, Told
+    from postlude.client.wanted import Wanted
     from postlude.views.jobs import Counts
-    from postlude.wanted import Wanted
 
     One = Callable[[str], Awaitable[object]]
     Many = Callable[[Told], Awaitable[Bulk]]

@@ -9,13 +9,13 @@ import typer
 
 from postlude.cli.known import find_task
 from postlude.cli.spans import moment
+from postlude.client.wanted import filter_of
 from postlude.job import JobState
-from postlude.wanted import filter_of
 
 if TYPE_CHECKING:
     from postlude.cli.opened import Opened
+    from postlude.client.wanted import Wanted
     from postlude.stores.contract import Filter
-    from postlude.wanted import Wanted
 
 _PANEL = "Which jobs"
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from postlude.dashboard.application import Dashboard
     from postlude.runtime import Runtime
-    from postlude.streams import Hub
+    from postlude.services.streams import Hub
 
 __all__ = ["Visitor", "make"]
 

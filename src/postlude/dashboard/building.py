@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from postlude.runtime import Runtime
+    from postlude.services.streams import Hub
     from postlude.stores.gate import GateStore
-    from postlude.streams import Hub
 
 
 def build(runtime: Runtime, hub: Hub, authorize: Callable[..., Any] | None) -> Dashboard:

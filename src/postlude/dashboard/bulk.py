@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.responses import RedirectResponse
 
-from postlude.bulk import CANCEL, DELETE, RETRY, Bulk, to_each
+from postlude.client.bulk import CANCEL, DELETE, RETRY, Bulk, to_each
 from postlude.dashboard.asked import AskedFor
 from postlude.dashboard.cookies import root_of, say
 from postlude.dashboard.routing import Page
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from postlude.bulk import Deed
+    from postlude.client.bulk import Deed
+    from postlude.client.wanted import Wanted
     from postlude.dashboard.routing import Asked
     from postlude.stores.contract import Filter
-    from postlude.wanted import Wanted
 
 _SHOWN: Final = 10
 

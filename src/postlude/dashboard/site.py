@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from postlude.api.access import Visitor
-    from postlude.client import Jobs
+    from postlude.client.jobs import Jobs
+    from postlude.client.timetable import Schedules
     from postlude.clock import Clock
     from postlude.dashboard.files import Files
     from postlude.dashboard.rendering import Pages
     from postlude.dashboard.together import Together
     from postlude.dashboard.tokens import Tokens
+    from postlude.services.streams import Hub
     from postlude.stores.gate import GateStore
-    from postlude.streams import Hub
-    from postlude.timetable import Schedules
     from postlude.views import Views
 
 

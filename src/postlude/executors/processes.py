@@ -46,7 +46,9 @@ LOOK_EVERY: Final = 1.0
 """Seconds between two looks whether a silent child lives: what it has forked may keep its end of the wire open."""
 
 # The path comes first: Postlude itself may have been found by what the application did to it.
-_START: Final = "import json, sys; sys.path[:] = json.loads(sys.argv[2]); from postlude.child import main; main()"
+_START: Final = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); from postlude.running.child import main; main()"
+)
 
 
 class ProcessExecutor:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from postlude.bound import Bound
     from postlude.calls import Call, CallOptions, Chain
+    from postlude.client.handle import Job
     from postlude.coverage import Coverage
-    from postlude.handle import Job
     from postlude.settings import Settings
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from postlude import telemetry
 from postlude.duty import Duty
-from postlude.elsewhere import Place, load_place
 from postlude.executors.inside import importing
 from postlude.executors.wire import Wire
 from postlude.fastapi import desk_of
 from postlude.registry import attribute
+from postlude.running.elsewhere import Place, load_place
 from postlude.standalone.finding import Found
 from postlude.standalone.program import FAILED, Program
 

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from postlude.client import Jobs
+    from postlude.client.handle import Job
+    from postlude.client.jobs import Jobs
     from postlude.clock import Clock
-    from postlude.handle import Job
     from postlude.registry import Registry
 
 P = ParamSpec("P")

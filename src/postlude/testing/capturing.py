@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from postlude.adding import Given
     from postlude.calls import Call, Chain
+    from postlude.client.handle import Job
     from postlude.definition import TaskDefinition
-    from postlude.handle import Job
     from postlude.registry import Registry
     from postlude.testing.engine import Tested
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from postlude.clock import SystemClock
-    from postlude.process import Process
+    from postlude.lifetime.process import Process
 
 Tested: TypeAlias = FastAPI | Postlude
 """An application, or what `Postlude(app)` returned."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
 
+from postlude.client.handle import Job
 from postlude.errors import ArgumentsDoNotFit, UnknownTask
-from postlude.handle import Job
 from postlude.stores.contract import Filter
 from postlude.testing.comparing import check_binds, missing, same_arguments, shown
 from postlude.testing.engine import aside, engine_of

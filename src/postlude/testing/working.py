@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from postlude.blocking import Portal
+from postlude.client.blocking import Portal
 from postlude.clock import SystemClock, wait
 from postlude.durations import seconds_of
 from postlude.errors import CallError
 from postlude.job import UNFINISHED
-from postlude.service import Service
+from postlude.services.service import Service
 from postlude.testing.engine import engine_of, process_of
 from postlude.testing.isolating import exchanged
 from postlude.testing.stored import described, records_in
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from postlude.durations import Duration
-    from postlude.process import Process
+    from postlude.lifetime.process import Process
     from postlude.runtime import Runtime
     from postlude.testing.engine import Tested
 

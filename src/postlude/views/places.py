@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from postlude.client.timetable import ScheduleInfo
     from postlude.limits import Limit
     from postlude.pauses import Pause
     from postlude.stores.seeing import FormerWorker, Waiting, WorkerRow
-    from postlude.timetable import ScheduleInfo
     from postlude.views.overview import Rates
 
 

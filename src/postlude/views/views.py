@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
+from postlude.client.wanted import id_of
 from postlude.errors import JobNotFound, UnknownTask, UnknownValue
 from postlude.given import is_whole
 from postlude.job import JobState
@@ -21,12 +22,12 @@ from postlude.views.records import view_of as job_view
 from postlude.views.tasks import About, limits_of
 from postlude.views.tasks import view_of as task_view
 from postlude.views.texts import search_shown
-from postlude.wanted import id_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
     from uuid import UUID
 
+    from postlude.client.timetable import Schedules
     from postlude.clock import Clock
     from postlude.job import Record
     from postlude.masking import Masking
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from postlude.stores.gate import AuditLine
     from postlude.stores.searching import Found
     from postlude.stores.seeing import WorkerRow
-    from postlude.timetable import Schedules
     from postlude.views.jobs import JobRow, JobView
     from postlude.views.needs import Need
     from postlude.views.places import QueuesView, TaskView

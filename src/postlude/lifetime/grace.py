@@ -6,15 +6,15 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from postlude import telemetry
-from postlude.signals import SignalWatch
+from postlude.lifetime.signals import SignalWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from postlude.clock import Clock
-    from postlude.opening import Opening
-    from postlude.process import Process
-    from postlude.supervisor import Supervisor
+    from postlude.lifetime.opening import Opening
+    from postlude.lifetime.process import Process
+    from postlude.lifetime.supervisor import Supervisor
 
 BEYOND_THE_GRACE: Final = 10.0
 """Seconds that a process may have beyond its grace before it is killed: 1 for what was cancelled (`rest.LAST_WORDS`), 2

@@ -6,12 +6,12 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from postlude.attempts import Attempts
 from postlude.errors import StoreError
-from postlude.execution import abandon, decide, release
 from postlude.executors.contract import resolve
 from postlude.job import Cancelled, Failed, JobState, Succeeded
-from postlude.settling import Settling
+from postlude.running.attempts import Attempts
+from postlude.running.execution import abandon, decide, release
+from postlude.running.settling import Settling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from postlude.calls import Call
     from postlude.clock import Clock
     from postlude.job import Claim, Outcome, Settlement
-    from postlude.places import Places
+    from postlude.running.places import Places
     from postlude.stores.contract import Store
     from postlude.telling import Events
 

@@ -6,10 +6,10 @@ import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from postlude.endings import measure_of, say
 from postlude.errors import StoreError
-from postlude.execution import decide
 from postlude.job import Interrupted
+from postlude.running.endings import measure_of, say
+from postlude.running.execution import decide
 from postlude.statistics import Tallies
 
 if TYPE_CHECKING:

@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from postlude.errors import StoreError
 from postlude.events import LoopBlocked
-from postlude.service import Service
+from postlude.services.service import Service
 from postlude.stores.seeing import RunningJob, WorkerReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from postlude.admitted import Admitted
     from postlude.clock import Clock
     from postlude.duty import Duty
     from postlude.events import Event
+    from postlude.running.admitted import Admitted
+    from postlude.services.worker import Worker
     from postlude.settings import Concurrency, Settings
     from postlude.statistics import Tallies
     from postlude.stores.contract import Store
     from postlude.telling import Events
-    from postlude.worker import Worker
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at how late the event loop is."""

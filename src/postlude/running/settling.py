@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from postlude.clock import pause
 from postlude.errors import StoreClosed, StoreUnavailable
 from postlude.events import OutcomeRefused, ServiceFailed, StoreFailed, StoreRecovered
-from postlude.execution import unwritable
 from postlude.executors.contract import failure_of
+from postlude.running.execution import unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -18,12 +18,12 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from postlude.elsewhere import Parcel, entered, job_of, perform
 from postlude.errors import ClaimLost, StoreUnavailable
 from postlude.executors import logs
 from postlude.executors.inside import enter_child
 from postlude.executors.processes import END_WITHIN
 from postlude.executors.wire import Wire
+from postlude.running.elsewhere import Parcel, entered, job_of, perform
 from postlude.stacks import stack_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, Unpack
 
-from postlude.bulk import untold
+from postlude.client.bulk import untold
 from postlude.errors import LoopBlocking
 from postlude.loops import running_loop
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
     from uuid import UUID
 
-    from postlude.bulk import Bulk, Told
-    from postlude.client import Jobs
+    from postlude.client.bulk import Bulk, Told
+    from postlude.client.handle import Job
+    from postlude.client.jobs import Jobs
+    from postlude.client.timetable import ScheduleInfo, Schedules
+    from postlude.client.wanted import Wanted
     from postlude.durations import Duration
-    from postlude.handle import Job
     from postlude.job import Attempt, JobState
     from postlude.loglines import LogLine
     from postlude.pauses import Pause
-    from postlude.timetable import ScheduleInfo, Schedules
-    from postlude.wanted import Wanted
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-    from postlude.admitted import Admitted
     from postlude.clock import Clock
-    from postlude.line import Line, Lines
-    from postlude.settling import Settling
+    from postlude.running.admitted import Admitted
+    from postlude.running.line import Line, Lines
+    from postlude.running.settling import Settling
     from postlude.tasks import ExecutorName
 
 

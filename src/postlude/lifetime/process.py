@@ -11,28 +11,28 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from postlude.attempts import Attempts
 from postlude.bound import LEFT, bind
 from postlude.errors import StoreError
 from postlude.events import CallsLost, ServiceFailed, StoreFailed
-from postlude.execution import decide
 from postlude.executors.contract import failure_of
 from postlude.job import Cancelled
+from postlude.lifetime.memory import LoadedObjects
 from postlude.logs import listen
 from postlude.loops import running_loop
-from postlude.memory import LoadedObjects
-from postlude.order import leave_all, run_all
-from postlude.prune import Prune
-from postlude.recording import Recording, report_of
-from postlude.relay import Relay
-from postlude.rescue import Rescue
-from postlude.scheduler import Scheduler
-from postlude.service import Service
-from postlude.settling import Settling
+from postlude.running.attempts import Attempts
+from postlude.running.execution import decide
+from postlude.running.order import leave_all, run_all
+from postlude.running.settling import Settling
+from postlude.services.prune import Prune
+from postlude.services.recording import Recording, report_of
+from postlude.services.relay import Relay
+from postlude.services.rescue import Rescue
+from postlude.services.scheduler import Scheduler
+from postlude.services.service import Service
+from postlude.services.withdrawals import Withdrawals
+from postlude.services.worker import Worker
 from postlude.tasks import shortest_retention
 from postlude.transactions import Transactions
-from postlude.withdrawals import Withdrawals
-from postlude.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
     from postlude.bound import Bound
     from postlude.calls import Call
     from postlude.clock import Clock
-    from postlude.enlistment import Enlistment
     from postlude.job import NewJob, Settlement
-    from postlude.places import Places
-    from postlude.recording import Standing
     from postlude.registry import Registry
     from postlude.retention import Retention
-    from postlude.service import Turn
+    from postlude.running.places import Places
+    from postlude.services.enlistment import Enlistment
+    from postlude.services.recording import Standing
+    from postlude.services.service import Turn
     from postlude.statistics import Tallies
     from postlude.stores.contract import Description, Store
     from postlude.stores.notifying import Change

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from postlude.context import Save
     from postlude.executors.contract import Running
     from postlude.job import Outcome, Report, Settlement
-    from postlude.line import Line
+    from postlude.running.line import Line
 
     Ended = Callable[[Outcome | None], None]
     """Told what a call came to; None if that is not known to be on disk, or the call had no row and did not run."""

@@ -13,8 +13,6 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
-from postlude.admitted import Admitted
-from postlude.endings import Endings
 from postlude.events import (
     AttemptUnstoppable,
     ExecutorFailed,
@@ -28,24 +26,26 @@ from postlude.events import (
 from postlude.executors.contract import CannotStart, failed, resolve
 from postlude.executors.loop import LoopExecutor
 from postlude.job import Cancelled, Failed, JobState
-from postlude.line import Line, Lines
-from postlude.observing import observed
-from postlude.oversight import RECORD_AFTER, Oversight
 from postlude.policy import Policy
-from postlude.rest import Rest
-from postlude.slots import Slots
+from postlude.running.admitted import Admitted
+from postlude.running.endings import Endings
+from postlude.running.line import Line, Lines
+from postlude.running.observing import observed
+from postlude.running.oversight import RECORD_AFTER, Oversight
+from postlude.running.rest import Rest
+from postlude.running.slots import Slots
 from postlude.tasks import default_executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from uuid import UUID
 
-    from postlude.admitted import Ended
     from postlude.calls import Call
     from postlude.clock import Clock
     from postlude.job import Outcome
-    from postlude.places import Places
-    from postlude.settling import Settling
+    from postlude.running.admitted import Ended
+    from postlude.running.places import Places
+    from postlude.running.settling import Settling
     from postlude.stores.contract import Store
     from postlude.telling import Events
 

@@ -6,7 +6,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from postlude.dependencies import Resolver
-from postlude.elsewhere import Setup, perform_submitted, sent
 from postlude.executors.around import AroundExecutor
 from postlude.executors.completed import CompletedExecutor, completed
 from postlude.executors.contract import Work
@@ -15,18 +14,19 @@ from postlude.executors.loop import LoopExecutor
 from postlude.executors.processes import ProcessExecutor
 from postlude.executors.registered import SLOTS, Executors, Processes
 from postlude.executors.threads import ThreadExecutor
-from postlude.line import Line
+from postlude.running.elsewhere import Setup, perform_submitted, sent
+from postlude.running.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextvars import Context
 
-    from postlude.admitted import Admitted
     from postlude.carry import Carry
     from postlude.context import CurrentJob
     from postlude.dependencies import Overrides
     from postlude.executors.contract import Executor
     from postlude.registry import Registry
+    from postlude.running.admitted import Admitted
     from postlude.settings import Concurrency, Settings
     from postlude.tasks import ExecutorName
 

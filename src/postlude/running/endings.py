@@ -6,18 +6,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from postlude.events import CallsLost, EphemeralFailed
-from postlude.execution import abandon, decide, release, what_happened
 from postlude.job import Failed, Interrupted, JobState, Succeeded
+from postlude.running.execution import abandon, decide, release, what_happened
 from postlude.statistics import Tallies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from postlude.admitted import Admitted
     from postlude.calls import Call
     from postlude.clock import Clock
     from postlude.job import Claim, Outcome, Settlement
-    from postlude.settling import Settling
+    from postlude.running.admitted import Admitted
+    from postlude.running.settling import Settling
     from postlude.telling import Events
 
 GIVEN_BACK: Final = Interrupted("it was given back, for another process or for later")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from postlude.duty import Duty
-    from postlude.process import Process
-    from postlude.scheduler import Scheduler
+    from postlude.lifetime.process import Process
+    from postlude.services.scheduler import Scheduler
     from postlude.settings import Settings
 
 

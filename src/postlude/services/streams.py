@@ -30,18 +30,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from postlude.clock import wait
 from postlude.loglines import newest
 from postlude.loops import in_background
-from postlude.service import Service
+from postlude.services.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
     from uuid import UUID
 
+    from postlude.client.waiting import Waiters
     from postlude.clock import Clock
     from postlude.loglines import LogLine
     from postlude.stores.contract import Store
     from postlude.stores.watching import Glance
     from postlude.telling import Events
-    from postlude.waiting import Waiters
 
 T = TypeVar("T")
 

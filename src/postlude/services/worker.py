@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from postlude.calls import NO_OPTIONS, Call
-from postlude.execution import abandon, release, runs_alone
 from postlude.executors.contract import failed
 from postlude.job import DEFAULT_TERMS
 from postlude.limits import UNLIMITED
 from postlude.pauses import Pauses
-from postlude.service import Service
+from postlude.running.execution import abandon, release, runs_alone
+from postlude.services.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from postlude.attempts import Attempts
     from postlude.clock import Clock
     from postlude.job import Claim, Outcome
     from postlude.limits import Limit
     from postlude.registry import Registry
-    from postlude.settling import Settling
+    from postlude.running.attempts import Attempts
+    from postlude.running.settling import Settling
     from postlude.stores.contract import Store
     from postlude.tasks import ExecutorName
     from postlude.telling import Events

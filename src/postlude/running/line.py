@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from postlude.outage import Outage
+from postlude.running.outage import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from postlude.admitted import Admitted
     from postlude.clock import Clock
     from postlude.executors.contract import Executor, Room
+    from postlude.running.admitted import Admitted
     from postlude.tasks import ExecutorName
 
 

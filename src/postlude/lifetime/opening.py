@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
-    from postlude.process import Process
+    from postlude.lifetime.process import Process
 
 LOOK_AGAIN: Final = 0.25
 """Seconds between two looks at whether the loop on which it is opened is still there: nothing tells of its end."""

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
-    from postlude.admitted import Admitted
     from postlude.clock import Clock
     from postlude.job import Outcome
+    from postlude.running.admitted import Admitted
     from postlude.telling import Events
 
 

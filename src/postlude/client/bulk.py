@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from uuid import UUID
 
+    from postlude.client.wanted import Wanted
     from postlude.clock import Clock
     from postlude.stores.contract import Filter, Store
     from postlude.stores.notifying import Change
-    from postlude.wanted import Wanted
 
     Told: TypeAlias = Callable[[int, int], None]
     """Called after each portion, with how many have had their turn, and how many there are in all."""

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from math import isinf
 from typing import TYPE_CHECKING, Any
 
+from postlude.client.handle import Job
 from postlude.errors import ScheduleDeclared, ScheduleNotFound
-from postlude.handle import Job
 from postlude.job import JobState
 from postlude.scheduling import job_of, scheduled_tasks
 from postlude.stores.moments import ScheduleRow
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from uuid import UUID
 
+    from postlude.client.handle import Source
     from postlude.clock import Clock
-    from postlude.handle import Source
     from postlude.registry import Registry
     from postlude.schedules import Schedule
     from postlude.stores.contract import Store

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
 
-from postlude.bulk import ManyJobs
+from postlude.client.bulk import ManyJobs
+from postlude.client.handle import Job
+from postlude.client.waiting import Waiters
+from postlude.client.wanted import Wanted, filter_of, id_of
 from postlude.durations import seconds_of
 from postlude.errors import (
     CallError,
@@ -16,13 +19,10 @@ from postlude.errors import (
     WaitInRequest,
 )
 from postlude.given import did_you_mean, is_whole
-from postlude.handle import Job
 from postlude.job import UNFINISHED, JobState, Record
 from postlude.pauses import Pause
 from postlude.stores.filter import Filter
 from postlude.terms import text_of, wrong_queue
-from postlude.waiting import Waiters
-from postlude.wanted import Wanted, filter_of, id_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence

@@ -10,14 +10,14 @@ from postlude.control import Cancel
 from postlude.errors import ClaimLost, StoreUnavailable
 from postlude.events import AttemptGoesOn, AttemptSlow, StoreFailed, StoreRecovered
 from postlude.job import JobState, Report
-from postlude.settling import FIRST_RETRY, LAST_RETRY
+from postlude.running.settling import FIRST_RETRY, LAST_RETRY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from uuid import UUID
 
-    from postlude.admitted import Admitted
     from postlude.clock import Clock
+    from postlude.running.admitted import Admitted
     from postlude.stores.contract import Store
     from postlude.telling import Events
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from uuid import UUID
 
-    from postlude.admitted import Admitted
+    from postlude.running.admitted import Admitted
 
 LAST_WORDS: Final = 1.0
 """Seconds that a cancelled coroutine has to end when the process stops."""

@@ -1,0 +1,1 @@
+"""What goes on beside the jobs: loops that are woken, do one round, and wait for the next."""
