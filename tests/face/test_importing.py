@@ -48,7 +48,14 @@ def test_it_brings_no_other_library(imported: tuple[int, set[str]]) -> None:
 
 
 def test_it_brings_nothing_that_runs_jobs_or_shows_them(imported: tuple[int, set[str]]) -> None:
-    late = {"lifetime.starting", "lifetime.process", "lifetime.introduction", "lifetime.supervisor", "running", "services"}
+    late = {
+        "lifetime.starting",
+        "lifetime.process",
+        "lifetime.introduction",
+        "lifetime.supervisor",
+        "running",
+        "services",
+    }
     late |= {"executors.processes", "stores.contract", "stores.sqlite", "schedules", "client.timetable"}
     late |= {"api", "views", "dashboard"}
     assert imported[1].isdisjoint({f"postlude.{name}" for name in late})

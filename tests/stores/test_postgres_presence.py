@@ -21,7 +21,7 @@ from postlude.stores.postgres.connecting import direct_connection
 from postlude.stores.postgres.leases import Leases, moment
 from postlude.stores.postgres.location import Location
 from postlude.stores.postgres.nearby import Nearby
-from postlude.stores.postgres.presence import Patience
+from postlude.stores.postgres.presence import Patience, Presence
 from postlude.stores.postgres.statements import sql
 from tests.stores.cluster import cluster
 from tests.stores.making import claim_of, ended, queued, staged
@@ -260,6 +260,35 @@ CREATE FUNCTION compatible.pg_control_checkpoint(
     OUT timeline_id integer, OUT checkpoint_time timestamptz, OUT redo_lsn pg_lsn, OUT checkpoint_lsn pg_lsn
 ) LANGUAGE plpgsql AS $$ BEGIN RAISE undefined_function; END $$
 """
+
+
+async def test_it_ends_at_once_whatever_happens_at_that_moment(place: tuple[str, str]) -> None:
+    """A cancellation that comes together with what was awaited must not be forgotten over that."""
+    for turns in range(6):
+        async with opened(place, Patience(extend_every=3600.0 + turns)) as store:
+            assert store._open is not None
+            presence = store._open.presence
+            store.listen(lambda _: None)
+
+            async def change_and_end(presence: Presence = presence, turns: int = turns) -> None:
+                until = time.monotonic() + DEADLINE
+                while presence._notifications._listens is None or presence._using.locked():
+                    assert time.monotonic() < until, "it does not listen"
+                    await asyncio.sleep(0)
+                presence._changed.set()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                await presence._stop_keeping()
+
+            await presence._bridge.call(change_and_end)
+            keeping = presence._keeping
+            assert keeping is not None
+            async with asyncio.timeout(DEADLINE):
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_end_of(keeping), presence._bridge._loop))
+
+
+async def _end_of(task: asyncio.Task[None]) -> None:
+    await asyncio.wait([task])
 
 
 async def test_a_calm_may_be_a_fraction_of_a_second(place: tuple[str, str]) -> None:

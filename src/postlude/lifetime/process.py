@@ -385,7 +385,8 @@ class Process:
         # It goes on if it takes longer. A row that stays is buried by others.
         self._leaving = asyncio.get_running_loop().create_task(self._leave(), name="postlude leave")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._leaving), SETTLE_WITHIN)
+            async with asyncio.timeout(SETTLE_WITHIN):
+                await asyncio.shield(self._leaving)
 
     async def _leave(self) -> None:
         await self._tried("leaving", self.store.dismiss(self.owner))

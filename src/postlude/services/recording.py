@@ -110,7 +110,8 @@ class Recording:
         self._end_hearing()
         if on is asyncio.get_running_loop():  # else it has ended with its loop
             with contextlib.suppress(TimeoutError, StoreError):  # nothing that somebody should wait for
-                await asyncio.wait_for(self._end(), within)
+                async with asyncio.timeout(within):
+                    await self._end()
 
     async def _end(self) -> None:
         await self._service.stop()

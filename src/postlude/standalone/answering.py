@@ -73,9 +73,11 @@ class Answering:
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Whoever does not send a request, or does not want the answer, is let alone.
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), READ_WITHIN)
+            async with asyncio.timeout(READ_WITHIN):
+                head = await reader.readuntil(b"\r\n\r\n")
             writer.write(self._response(head))
-            await asyncio.wait_for(writer.drain(), READ_WITHIN)
+            async with asyncio.timeout(READ_WITHIN):
+                await writer.drain()
 
     def _response(self, head: bytes) -> bytes:
         method, path, *_ = [*head.decode("latin-1").split(" ", 2), "", ""]

@@ -169,7 +169,8 @@ async def _notifications(subject: Subject) -> Looked:
         await listens.add_listener(CHANNEL, lambda *_: heard.set())
         await tells.execute("SELECT pg_notify($1, '')", CHANNEL)
         with suppress(TimeoutError):
-            await asyncio.wait_for(heard.wait(), HEARD_WITHIN)
+            async with asyncio.timeout(HEARD_WITHIN):
+                await heard.wait()
     if heard.is_set():
         return Looked("they arrive")
     what = "what one process tells another (LISTEN and NOTIFY) does not arrive: idle workers look only once a second"

@@ -101,7 +101,8 @@ class Opened:
             StoreUnavailable: it did not get its turn.
         """
         try:
-            await asyncio.wait_for(self._reading.acquire(), READ_WITHIN)
+            async with asyncio.timeout(READ_WITHIN):
+                await self._reading.acquire()
         except TimeoutError as error:
             message = (
                 f"{self._location.shown} has counted and listed other jobs of this process for {READ_WITHIN:g} s. Ask "

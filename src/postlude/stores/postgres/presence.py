@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import asyncpg
 
-from postlude.clock import machine_time, pause
+from postlude.clock import machine_time, pause, wait
 from postlude.errors import PostludeError, StoreUnavailable
 from postlude.stores.postgres.ahead import Ahead
 from postlude.stores.postgres.bridge import Bridge
@@ -249,19 +249,18 @@ class Presence:
     async def _keep(self) -> None:
         """Stay connected, and extend the lease, until the end."""
         failures = 0
-        while True:
+        while not self._closing:
             self._changed.clear()
             try:
                 connection = await self._connect()
                 await self._look_after(connection)
                 failures = 0
-                wait = RETAKE_AFTER if self._untaken & self._workers else self._patience.extend_every
+                seconds = RETAKE_AFTER if self._untaken & self._workers else self._patience.extend_every
             except PostludeError as error:
                 self._cut(error)
-                wait = RECONNECT_AFTER[min(failures, len(RECONNECT_AFTER) - 1)]
+                seconds = RECONNECT_AFTER[min(failures, len(RECONNECT_AFTER) - 1)]
                 failures += 1
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), wait)
+            await wait(self._changed, seconds)
 
     async def _look_after(self, connection: asyncpg.Connection) -> None:
         async with self._using:
@@ -308,6 +307,8 @@ class Presence:
         self._closing = True
         if self._keeping is not None:
             self._keeping.cancel()
+            # What it awaits may come at this very moment, and some libraries forget the cancellation then.
+            self._changed.set()
 
     async def _end(self) -> None:
         if self._connection is not None:
