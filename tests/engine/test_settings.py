@@ -304,10 +304,15 @@ def test_a_server_without_its_scheme_is_not_taken_for_a_file_nor_its_password_sh
     [
         "postgresql://app:hunter2@b@db/jobs",
         "postgresql://app:hunter2/b@db/jobs",
+        "postgresql://app:p@hunter2/b@db/jobs",
+        "postgresql://app:12/hunter2@db/jobs",
+        "postgresql://app:12?hunter2@db/jobs",
         "postgresql://app:hunter2#b@db/jobs",
         "postgresql://app:hunter2?b@db/jobs",
         "postgresql://app:[hunter2@db/jobs",
         "postgresql://app:hunter2@db:port/jobs",
+        "postgresql+psycopg_async://app:hunter2@db:port/jobs",
+        "postgresql://app:hunter2@db:65536/jobs",
         "postgres:app:hunter2@db/jobs?password=hunter2",
     ],
 )
@@ -323,6 +328,7 @@ def test_a_password_that_breaks_the_url_is_not_shown(url: str) -> None:
         "postgres://db/jobs",
         "postgresql+asyncpg://app:p%40ss@db:5432/jobs?sslmode=require",
         "postgresql+psycopg://[::1]:5432/jobs",
+        "postgresql+psycopg_async://app:p%40ss@db:65535/jobs?password=p@ss",
         "postgresql:///jobs?host=/var/run/postgresql",
         "postgresql://one:5432,two/jobs",
     ],

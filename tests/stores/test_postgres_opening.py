@@ -89,7 +89,10 @@ async def refused(store: Store, kind: type[PostludeError], *words: str) -> None:
 # The URL
 
 
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg", "postgresql+psycopg", "Postgres"])
+@pytest.mark.parametrize(
+    "scheme",
+    ["postgres", "postgresql", "postgresql+asyncpg", "postgresql+psycopg", "postgresql+psycopg_async", "Postgres"],
+)
 async def test_as_users_and_sqlalchemy_write_it(place: dict[str, Any], scheme: str) -> None:
     await opened(open_store(place["url"].replace("postgresql", scheme), schema=place["schema"]))
 

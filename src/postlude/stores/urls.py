@@ -5,19 +5,29 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 PREFIX: Final = "sqlite:///"
 """What stands before the path of a SQLite file."""
 
 _FILE: Final = "sqlite:///relative/jobs.db with three slashes, or sqlite:////absolute/jobs.db with four"
 _DATABASE: Final = "postgresql://user@host:5432/database"
+_LAST_PORT: Final = 65_535
 _POSTGRES: Final = re.compile(r"(postgres|postgresql)(\+\w+)?", re.IGNORECASE)
 
 
 def is_postgres(url: object) -> bool:
     """Whether it means PostgreSQL, in one of the forms that are in use: `postgres:`, `postgresql+asyncpg:`."""
     return isinstance(url, str) and _POSTGRES.fullmatch(url.partition(":")[0]) is not None
+
+
+def parts_of(url: str) -> SplitResult:
+    """Those of the URL of a PostgreSQL database, whatever driver it names: `+psycopg_async` is no scheme to `urlsplit`.
+
+    Raises:
+        ValueError: it makes no sense.
+    """
+    return urlsplit(f"postgresql:{url.partition(':')[2]}")
 
 
 def place_of(url: str) -> str:
@@ -60,12 +70,15 @@ def _problem_of_database(url: str, shown: str) -> str:
 def _is_sound(url: str) -> bool:
     """Whether each of its hosts, divided by commas, has a port that is a number, or none, and nothing comes twice."""
     try:
-        parts = urlsplit(url)
+        parts = parts_of(url)
     except ValueError:  # a bracket that could begin an IPv6 address
         return False
     user, _, hosts = parts.netloc.rpartition("@")
-    ports = all(re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*)(:\d+)?", host) for host in hosts.split(","))
-    return ports and "@" not in user and not parts.fragment
+    found = [re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*)(:(\d+))?", host) for host in hosts.split(",")]
+    ports = all(one is not None and int(one[3] or 0) <= _LAST_PORT for one in found)
+    # What stands behind a / or a ? of a password would be taken for the database and its settings.
+    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    return ports and not any("@" in part for part in (user, parts.path, *names)) and not parts.fragment
 
 
 def _problem_of_file(url: str, shown: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from postlude.errors import StoreUnavailable
+from postlude.stores.urls import parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -82,13 +83,13 @@ class Location(NamedTuple):
 
 def dsn_of(url: str) -> str:
     """A URL as asyncpg understands it, from one that was written for others, such as `+psycopg` or `?ssl=`."""
-    parts = urlsplit(url)
+    parts = parts_of(url)
     query = [
         ("sslmode", "require" if value == "true" else value) if name == "ssl" else (name, value)
         for name, value in parse_qsl(parts.query)
         if name not in _OF_OTHERS
     ]
-    return urlunsplit(parts._replace(scheme="postgresql", query=urlencode(query)))
+    return urlunsplit(parts._replace(query=urlencode(query)))
 
 
 async def _asked(ask: Callable[[], str | Awaitable[str]], shown: str) -> str:
