@@ -313,6 +313,8 @@ def test_a_server_without_its_scheme_is_not_taken_for_a_file_nor_its_password_sh
         "postgresql://app:hunter2@db:port/jobs",
         "postgresql+psycopg_async://app:hunter2@db:port/jobs",
         "postgresql://app:hunter2@db:65536/jobs",
+        "postgresql://app:hunter2@/jobs?host=db&port=65536",
+        "postgresql://app:hunter2@/jobs?host=db&port=high",
         "postgres:app:hunter2@db/jobs?password=hunter2",
     ],
 )
@@ -331,6 +333,7 @@ def test_a_password_that_breaks_the_url_is_not_shown(url: str) -> None:
         "postgresql+psycopg_async://app:p%40ss@db:65535/jobs?password=p@ss",
         "postgresql:///jobs?host=/var/run/postgresql",
         "postgresql://one:5432,two/jobs",
+        "postgresql:///jobs?host=one,two&port=5432,5433",
     ],
 )
 def test_a_database_may_be_spelled_in_many_ways(url: str) -> None:

@@ -74,11 +74,16 @@ def _is_sound(url: str) -> bool:
     except ValueError:  # a bracket that could begin an IPv6 address
         return False
     user, _, hosts = parts.netloc.rpartition("@")
-    found = [re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*)(:(\d+))?", host) for host in hosts.split(",")]
-    ports = all(one is not None and int(one[3] or 0) <= _LAST_PORT for one in found)
+    found = [re.fullmatch(r"(?:\[[^\]]*\]|[^:\[\]]*)(?::(\d+))?", host) for host in hosts.split(",")]
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    ports = [one and (one[1] or "0") for one in found] + [value for name, value in query if name == "port"]
     # What stands behind a / or a ? of a password would be taken for the database and its settings.
-    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-    return ports and not any("@" in part for part in (user, parts.path, *names)) and not parts.fragment
+    shifted = any("@" in part for part in (user, parts.path, *(name for name, _ in query)))
+    return all(map(_is_port, ports)) and not shifted and not parts.fragment
+
+
+def _is_port(text: str | None) -> bool:
+    return text is not None and all(one.isdecimal() and int(one) <= _LAST_PORT for one in text.split(","))
 
 
 def _problem_of_file(url: str, shown: str) -> str:

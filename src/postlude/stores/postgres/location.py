@@ -39,6 +39,9 @@ _OF_OTHERS: Final = frozenset(
 """What a URL may say to libpq or to SQLAlchemy of how they connect. asyncpg would hand it to the server as a setting,
 which the server refuses."""
 
+_FILES: Final = frozenset({"sslcert", "sslcrl", "sslkey", "sslrootcert"})
+"""What a URL names that is read here. The library that reads them says only that there is no such file."""
+
 
 class Location(NamedTuple):
     """How to reach the database, and which tables in it are meant."""
@@ -71,7 +74,15 @@ class Location(NamedTuple):
         return f"postgresql://{user and user + '@'}{host}{parts.path}{folder and '?host=' + folder}"
 
     def options(self) -> dict[str, Any]:
-        """What `asyncpg.connect` and `create_pool` are given."""
+        """What `asyncpg.connect` and `create_pool` are given.
+
+        Raises:
+            StoreUnavailable: a file that the URL names cannot be read.
+        """
+        for name, value in parse_qsl(urlsplit(self.dsn).query):
+            if name in _FILES and not os.access(value, os.R_OK):
+                message = f"{self.shown}: {name} in POSTLUDE_URL is to be a file that can be read here; got {value!r}"
+                raise StoreUnavailable(message)
         # Whoever looks into pg_stat_activity sees which process it is.
         given: dict[str, Any] = {"dsn": self.dsn, "server_settings": {"application_name": f"postlude {os.getpid()}"}}
         if callable(self.password):

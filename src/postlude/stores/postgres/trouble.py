@@ -44,6 +44,11 @@ _WITH_CURE: Final = (
     ),
 )
 """What lasts until somebody does something, and then works again without a restart."""
+_OF_URL: Final = (
+    asyncpg.ClientConfigurationError,
+    asyncpg.UndefinedObjectError,  # what asyncpg does not know goes to the server, as a setting
+    asyncpg.CantChangeRuntimeParamError,
+)
 AGAIN: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """What another try of the same transaction may not meet."""
 
@@ -64,7 +69,7 @@ def translated(shown: str, *, reaching: bool = False) -> Iterator[None]:
         yield
     except PostludeError:
         raise
-    except asyncpg.ClientConfigurationError as error:
+    except _OF_URL as error:
         message = f"{shown}: {_line(error)}. Correct POSTLUDE_URL."
         raise StoreError(message) from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
