@@ -17,6 +17,8 @@ from postlude.errors import StoreUnavailable
 from postlude.stores.postgres.notifications import Notifications
 
 ROOT = Path(__file__).parents[2]
+LET_GO = Path("let_go")
+"""In the folder of the test: from then on the first job may end."""
 
 
 def note(name: str, line: object) -> None:
@@ -28,6 +30,15 @@ def note(name: str, line: object) -> None:
 async def work(number: int, seconds: float) -> None:
     note("started", number)
     await asyncio.sleep(seconds)
+    note("ended", number)
+
+
+@task
+def last(number: int) -> None:
+    """As long as jobs are added."""
+    note("started", number)
+    while not LET_GO.exists():
+        time.sleep(0.05)
     note("ended", number)
 
 
@@ -81,6 +92,7 @@ class Load:
     def finish(self, *, seconds: float = 60.0) -> None:
         """Add no more, and return when all that was acknowledged has ended."""
         self.processes.pop("adds").communicate("\n", timeout=seconds)
+        (self.folder / LET_GO).touch()
         until = time.monotonic() + seconds
         while left := set(self.numbers("acknowledged")) - set(self.numbers("ended")):
             assert time.monotonic() < until, f"{len(left)} that were acknowledged have not run: {sorted(left)[:9]}"
@@ -110,14 +122,14 @@ async def main(what: str, url: str, *options: str) -> None:
     reading = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
     async with lifespan(app):
         note("up", 1)
-        number = 0
+        number = -1
         while not reading.done():
             if what != "adds":
                 await asyncio.wait({reading})
                 break
             number += 1
             try:
-                await durable.enqueue(work, number, 0.05)
+                await (durable.enqueue(work, number, 0.05) if number else durable.enqueue(last, number))
             except StoreUnavailable as error:
                 note("refused", f"{number}")
                 note("reasons", error)
