@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -17,7 +19,7 @@ from reports.pages import Pages
 from reports.question import Question, Refused
 from reports.settings import settings
 from reports.status import Status, problem, status
-from reports.storage import Data, Folder
+from reports.storage import Data, Folder, reaching
 from reports.table import opened
 from reports.tasks import CHILDREN, make_report, make_report_on_cluster, remove_upload
 
@@ -49,24 +51,33 @@ def _cluster() -> Any:  # noqa: ANN401 - an executor, of a library that is insta
     return Client(settings().reports_cluster).get_executor()  # type: ignore[no-untyped-call]  # it has no types
 
 
+@contextmanager
+def told_when_away() -> Iterator[None]:
+    """Whoever asks while the tables cannot be reached is told so, and when to ask again."""
+    try:
+        yield
+    except OSError as away:
+        raise HTTPException(503, AWAY, {"Retry-After": "30"}) from away
+
+
 # Asking
 
 
 @router.get("/reports", response_class=HTMLResponse)
 def ask() -> Response:
     """A page to ask from."""
-    return pages.ask([(name, _questions(name)) for name in storage.data_sets()])
+    with told_when_away(), reaching():
+        return pages.ask([(name, _questions(name)) for name in storage.data_sets()])
 
 
 @router.post("/reports", status_code=202, response_model=Status, openapi_extra=BODY)
 async def add_report(asking: AskingOf, request: Request, tasks: BackgroundTasks) -> Response:
     """Ask; what cannot be answered is refused at once, as far as the question and the beginning of the table tell."""
     try:
-        job = await _added(tasks, asking, await asyncio.to_thread(_data, asking))
+        with told_when_away():
+            job = await _added(tasks, asking, await asyncio.to_thread(_data, asking))
     except Refused as refused:
         raise HTTPException(422, str(refused)) from refused
-    except OSError as away:
-        raise HTTPException(503, AWAY, {"Retry-After": "30"}) from away
     if "text/html" in request.headers.get("accept", ""):
         return RedirectResponse(f"/reports/{job.id}/page", 303)
     content = status(job).model_dump(mode="json")

@@ -164,6 +164,7 @@ def keep(job: UUID, file: IO[bytes]) -> None:
         raise
 
 
+@reaching()
 def remove(job: UUID) -> None:
     """Remove the upload of a report, if it is still there."""
     folder = Folder(settings().reports_storage)

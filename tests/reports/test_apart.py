@@ -124,7 +124,20 @@ def test_a_storage_that_is_away_is_tried_again_and_callers_are_told(
                 files_of(table, UUID(int=0))
             with pytest.raises(OSError, match="no endpoint"):
                 numbers(Question.model_validate(BY_SHOP), files, lambda *_: None)
-            asked = service.ask(BY_SHOP, "sales.csv")
+            asked, page = service.ask(BY_SHOP, "sales.csv"), service.client.get("/reports")
+        for answer in (asked, page):
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+            assert answer.json()["detail"].startswith("The tables cannot be reached just now.")
+
+
+def test_a_storage_that_goes_away_beside_an_upload_is_told_as_such(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was kept cannot be removed then: the schedule does that."""
+    with serve(storage="memory://uploads") as service, monkeypatch.context() as broken:
+        for name in ("exists", "rm"):
+            broken.setattr(MemoryFileSystem, name, away)
+        asked = service.send(BY_SHOP, SMALL)
         assert (asked.status_code, asked.headers["retry-after"]) == (503, "30")
 
 
