@@ -1,5 +1,6 @@
 """What is asked for, checked when the request comes in, and the message that becomes of it when the task runs."""
 
+from base64 import b64decode
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -10,7 +11,7 @@ from uuid import UUID
 
 from email_validator import EmailNotValidError, validate_email
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, select_autoescape
-from pydantic import AfterValidator, Base64Bytes, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Base64Bytes, BaseModel, BeforeValidator, ConfigDict, Field
 
 from notifications.settings import settings
 
@@ -21,6 +22,8 @@ TEMPLATES = Environment(
 MAILS = sorted(each.parent.name for each in FOLDER.glob("*/subject.txt"))
 SEVEN_BITS = SMTP.clone(cte_type="7bit")
 """Not every server on the way takes eight."""
+KINDS = "application|audio|font|image|model|text|video"
+"""Of attachments. Not `multipart` and `message`: what is in those is no bytes, and they may not be in base64."""
 
 
 def deliverable(address: str) -> str:
@@ -47,6 +50,13 @@ def of_one_line(text: str) -> str:
     return text
 
 
+def encoded(content: object) -> object:
+    """Base64 passes over what is none: what was sent as it is would arrive as something else."""
+    if isinstance(content, str):
+        b64decode("".join(content.split()), validate=True)
+    return content
+
+
 Recipient = Annotated[str, AfterValidator(deliverable)]
 Line = Annotated[str, AfterValidator(of_one_line)]
 
@@ -55,8 +65,10 @@ class Attachment(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[Line, Field(min_length=1, max_length=200)]
-    type: Annotated[str, Field(pattern=r"^[a-z]+/[a-z0-9][a-z0-9.+-]*$", max_length=100)] = "application/octet-stream"
-    content: Base64Bytes
+    type: Annotated[str, Field(pattern=rf"^({KINDS})/[a-z0-9][a-z0-9.+-]*$", max_length=100)] = (
+        "application/octet-stream"
+    )
+    content: Annotated[Base64Bytes, BeforeValidator(encoded)]
 
 
 class Mail(BaseModel):

@@ -121,6 +121,22 @@ def test_an_unknown_template_is_refused_with_those_there_are() -> None:
         mail(template="welcom")
 
 
+@pytest.mark.parametrize(
+    ("attachment", "why"),
+    [
+        ({"content": "not encoded"}, "Value error"),
+        ({"content": "YQ=="[:3]}, "Incorrect padding"),
+        ({"content": 5}, "valid bytes"),
+        ({"content": "YQ==", "type": "message/rfc822"}, "type"),
+        ({"content": "YQ==", "type": "multipart/mixed"}, "type"),
+    ],
+)
+def test_an_attachment_that_would_arrive_as_something_else_is_refused(attachment: dict[str, object], why: str) -> None:
+    assert mail(attachments=[{"name": "a", "content": "Y\nQ=="}]).attachments[0].content == b"a"
+    with pytest.raises(ValidationError, match=why):
+        mail(attachments=[{"name": "a"} | attachment])
+
+
 def test_a_value_that_is_missing_is_named() -> None:
     with pytest.raises(ValueError, match="template 'welcome': 'message' is undefined"):
         compose(mail(values={}), JOB)
