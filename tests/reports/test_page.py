@@ -90,6 +90,23 @@ def test_names_at_the_ends_of_lines_cover_nobody(page: Page) -> None:
     assert all(box["x"] + box["width"] <= picture["x"] + picture["width"] for box in boxes)
 
 
+def test_what_is_wrong_is_told_beside_what_was_filled_in(page: Page) -> None:
+    other = page.context.new_page()
+    other.goto("/reports")
+    other.select_option("select[name=data]", "flights.parquet")
+    other.fill("input[name=of]", "arival_delay")
+    other.get_by_role("button", name="Ask", exact=True).click()
+    said = "There is no column 'arival_delay': did you mean 'arrival_delay'?"
+    expect(other.get_by_role("alert")).to_have_text(said, timeout=PATIENCE)
+    expect(other.locator("input[name=of]")).to_have_value("arival_delay")
+    table = {"name": "sales.csv", "mimeType": "text/csv", "buffer": b"shop,amount\nnorth,12\nsouth\n"}
+    other.set_input_files("input[type=file]", table)  # type: ignore[arg-type]  # one of its three forms
+    other.get_by_role("button", name="Ask", exact=True).click()
+    said = "Line 3 has 1 value, and the first line names 2 columns."
+    expect(other.get_by_role("alert")).to_have_text(said, timeout=PATIENCE)
+    other.close()
+
+
 def test_the_progress_moves_and_the_report_can_be_cancelled(page: Page) -> None:
     other = page.context.new_page()
     other.goto("/reports")
