@@ -20,13 +20,17 @@ from postlude.findings import Finding, Looked
 from postlude.standalone.finding import Found
 from postlude.stores import filesystem, open_store
 from postlude.stores.moments import ScheduleRow
+from postlude.stores.seeing import WorkerReport
 from tests.stores.bouncer import bouncer, needs_pgbouncer
-from tests.stores.making import queued
+from tests.stores.making import queued, staged
 from tests.stores.places import server
 
 COMMAND = Path(sys.executable).with_name("postlude")
 DOCKER = Host("Docker", 10.0, "stop_grace_period")
 KUBERNETES = Host("Kubernetes", 30.0, "terminationGracePeriodSeconds")
+
+
+REPORT = WorkerReport("1", "3", True, "worker", {}, {}, 0, [], 0.0, 0)
 
 
 class Skewed(SystemClock):
@@ -116,6 +120,31 @@ async def test_jobs_that_this_code_cannot_run(url: str) -> None:
     (missing,) = said.keys() - {away, often}
     assert missing.startswith("1 waiting job of check-greet cannot run: missing a required")
     assert "default for a new parameter" in said[missing]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_what_a_process_has_left_that_is_gone(url: str, number: int) -> None:
+    store = open_store(url)
+    await store.open()
+    for _ in range(number):
+        gone = await store.enlist()
+        await store.insert([staged(gone, "check-greet")])
+        await store.dismiss(gone)  # its proof of life falls, and its row stays, as when it is killed
+    (finding,) = found(await look(url))["left behind"]
+    jobs, processes = (
+        ("1 unfinished job", "a process that is") if number == 1 else ("2 unfinished jobs", "2 processes that are")
+    )
+    assert finding.what == f"{jobs} of {processes} gone, and no worker is alive that takes them up"
+    assert "`postlude worker`" in finding.cure
+    assert not finding.serious, "the next start takes it up"
+    only_adds = await store.enlist()
+    await store.seeing.report_worker(only_adds, REPORT._replace(runs_jobs=False), now=1.0)
+    assert "left behind" in found(await look(url))
+    await store.seeing.report_worker(only_adds, REPORT, now=1.0)
+    looked = await look(url)
+    assert found(looked) == {}
+    assert looked["left behind"].said == "a worker is alive that takes up what others leave"
+    await store.close()
 
 
 async def test_schedules_that_no_code_declares(url: str) -> None:

@@ -171,6 +171,26 @@ async def _queued(store: Store, name: str) -> AsyncIterator[Record]:
         before = records[-1].id
 
 
+async def _left_behind(subject: Subject) -> Looked:
+    """Whether somebody takes up what processes had begun that are gone: any worker does, within seconds."""
+    if subject.store is None:
+        return NOT_OPEN
+    workers = await subject.store.seeing.workers()
+    left = sum(row.owns for row in workers if not row.alive)
+    # Of a release that says nothing of itself it is not known whether it runs jobs.
+    if any(row.alive and (not row.reports or (row.report is not None and row.report.runs_jobs)) for row in workers):
+        return Looked("a worker is alive that takes up what others leave")
+    if not left:
+        return Looked("none")
+    gone = sum(row.owns > 0 for row in workers if not row.alive)
+    processes = "a process that is" if gone == 1 else f"{gone:,} processes that are"
+    what = f"{_jobs(left, 'unfinished')} of {processes} gone, and no worker is alive that takes them up"
+    cure = (
+        "Start the application, or `postlude worker`: what had not begun runs then, and the rest counts as interrupted."
+    )
+    return Looked(findings=[Finding(what, cure)])
+
+
 async def _schedules(subject: Subject) -> Looked:
     if subject.store is None:
         return NOT_OPEN
@@ -212,6 +232,7 @@ CHECKS: Final[Mapping[str, Look]] = MappingProxyType(
         "environment": _variables,
         "routes": _routes,
         "waiting jobs": _waiting,
+        "left behind": _left_behind,
         "schedules": _schedules,
         "grace": _grace,
         "replicas": _replicas,
@@ -220,5 +241,5 @@ CHECKS: Final[Mapping[str, Look]] = MappingProxyType(
 """Behind what the place itself is asked (`stores/*/examining.py`), in this order."""
 
 
-def _jobs(number: int) -> str:
-    return f"{number:,} waiting job{'' if number == 1 else 's'}"
+def _jobs(number: int, which: str = "waiting") -> str:
+    return f"{number:,} {which} job{'' if number == 1 else 's'}"

@@ -9,7 +9,8 @@ Statistics
 
 Workers
     59. **What they say.** `report_worker` keeps the last report of a living worker; `workers` gives all rows there are,
-        with the reports. One that has not reported has none; the row says whether it is of a release that never does.
+        with the reports. One that has not reported has none; the row says whether it is of a release that never does,
+        and how many claims the worker has.
     60. **What became of the dead.** `bury` leaves a line for each worker that it removes, with how many of its jobs
         `note_rescued` was told of; `former_workers` gives the last `FORMER` of them, newest first. A worker that was
         dismissed leaves none.
@@ -133,6 +134,9 @@ class WorkerRow(NamedTuple):
 
     reports: bool = True
     """Whether it is of a release that says what it does: if it has not, it does nothing yet, or only adds jobs."""
+
+    owns: int = 0
+    """How many staged and running jobs are its own."""
 
 
 class FormerWorker(NamedTuple):

@@ -10,7 +10,7 @@ from postlude.limits import Limit, Rate
 from postlude.statistics import Minute
 from postlude.stores.contract import Store
 from postlude.stores.seeing import ALWAYS, KEPT, KEPT_MINUTES, LimitUse, RunningJob, Sum, Waiting, WorkerReport
-from tests.stores.making import claim_all, ended, queued, staged
+from tests.stores.making import claim_all, claim_of, ended, queued, staged
 from tests.stores.places import open_place
 
 NOW = 1_700_000_400.0
@@ -108,8 +108,18 @@ async def test_clause_59_the_last_report(store: Store, owner: int) -> None:
     (row,) = await store.seeing.workers()
     assert row == silent._replace(report=REPORT, reported_at=NOW, stopping=True)
     assert row.reports
+    assert row.owns == 0
     await store.seeing.report_worker(owner + 1, REPORT, now=NOW)
     assert len(await store.seeing.workers()) == 1
+
+
+async def test_clause_59_how_many_claims_a_worker_has(store: Store, owner: int) -> None:
+    other = await store.enlist()
+    done, runs = staged(owner), staged(owner)
+    await store.insert([done, runs, staged(owner), staged(other), queued("app:other")])
+    await store.start([claim_of(runs)], now=NOW)
+    await store.settle([ended(claim_of(done), Event.SUCCEED)])
+    assert {row.id: row.owns for row in await store.seeing.workers()} == {owner: 2, other: 1}
 
 
 async def die(store: Store, count: int) -> list[int]:

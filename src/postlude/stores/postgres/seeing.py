@@ -104,6 +104,7 @@ def _worker_of(row: asyncpg.Record) -> WorkerRow:
         report_of(row["report"]),
         alive=row["alive"],
         reports=row["report"] is not None,
+        owns=row["owns"],
     )
 
 

@@ -84,8 +84,9 @@ class Seeing:
                 report_of(text),
                 alive=not self._liveness.is_dead(worker),
                 reports=text is not None,
+                owns=owns,
             )
-            for worker, host, pid, since, stopping, at, text in rows
+            for worker, host, pid, since, stopping, at, text, owns in rows
         ]
 
     async def note_rescued(self, rescued: Mapping[int, int]) -> None:

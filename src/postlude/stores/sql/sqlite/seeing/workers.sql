@@ -1,1 +1,3 @@
-SELECT id, host, pid, started_at, stopping, reported_at, report FROM workers ORDER BY started_at, id
+SELECT id, host, pid, started_at, stopping, reported_at, report,
+    (SELECT count(*) FROM jobs WHERE owner = workers.id AND state IN ('staged', 'running'))
+FROM workers ORDER BY started_at, id
