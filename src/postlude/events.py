@@ -216,6 +216,16 @@ class MomentSkipped(NamedTuple):
     unfinished: UUID
 
 
+class ScheduleTaken(NamedTuple):
+    """Other code has given the row of a schedule of this process its own line, or task; said once for each."""
+
+    schedule: str
+    spec: str
+    """The line, or period, that it has now."""
+    task: str
+    """The name of the task that it is now for."""
+
+
 class ClockSetBack(NamedTuple):
     """A schedule was moved on beyond what the system's clock shows; said once for each."""
 
@@ -280,6 +290,7 @@ Event = (
     | StoreRecovered
     | MomentsMissed
     | MomentSkipped
+    | ScheduleTaken
     | ClockSetBack
     | ExecutorFailed
     | ExecutorRecovered

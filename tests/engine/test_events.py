@@ -28,6 +28,7 @@ from postlude.events import (
     MomentSkipped,
     MomentsMissed,
     OutcomeRefused,
+    ScheduleTaken,
     ServiceFailed,
     StopDelayed,
     StoreFailed,
@@ -237,6 +238,15 @@ LINES: list[tuple[Event, int, str]] = [
         MomentSkipped("nightly", 1_780_282_800.0, JOB),
         logging.INFO,
         f"schedule 'nightly' skipped 2026-06-01 03:00:00 UTC: its job {JOB} is unfinished",
+    ),
+    (
+        ScheduleTaken("nightly", "every 60.0 s", "app:report"),
+        logging.WARNING,
+        (
+            "schedule 'nightly' goes on as 'every 60.0 s' for app:report, as other code declares it that was started "
+            "after this. If that is no other version of this application, the two take each other's moments: give the "
+            "schedule another name, or the application a namespace or a file of its own [postlude schedules list]"
+        ),
     ),
     (
         ClockSetBack("nightly", 1_780_282_800.0, inf),

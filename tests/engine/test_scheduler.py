@@ -15,7 +15,7 @@ import pytest
 import postlude.services.service
 from postlude import schedule, scheduling, task
 from postlude.errors import StoreUnavailable, TaskDeclarationError
-from postlude.events import ClockSetBack, MomentSkipped, MomentsMissed, ServiceFailed
+from postlude.events import ClockSetBack, MomentSkipped, MomentsMissed, ScheduleTaken, ServiceFailed
 from postlude.job import JobState, Record
 from postlude.schedules import GRACE
 from postlude.services.scheduler import LOOK_EVERY, Scheduler
@@ -385,6 +385,24 @@ async def test_the_version_that_was_started_last_has_the_schedule(world: World) 
             world.scheduler = scheduler
             await world.turn_at(NOON + 1 + second)
     assert await world.moments() == [NOON + 90 * n for n in range(1, 5)]
+
+
+@pytest.mark.parametrize("period", [60, 90])
+async def test_a_schedule_that_other_code_has_taken_is_said_once(world: World, period: float) -> None:
+    """Another application on the same store may have one of the same name: without a word one of the two vanished."""
+    schedule(every=60, name="nightly")(work)
+    await world.turn_at(NOON)
+    here = world.scheduler
+    scheduling.declared.clear()
+    schedule(every=period, name="nightly")(other_work)
+    world.scheduler = world.another()
+    for second in (1, 11, 21):
+        await world.turn_at(NOON + second)
+    assert not world.engine.heard, "who has it says nothing"
+    world.scheduler = here
+    for second in (2, 12, 22):
+        await world.turn_at(NOON + second)
+    assert world.engine.heard == [ScheduleTaken("nightly", f"every {period}.0 s", f"{__name__}:other_work")]
 
 
 async def test_a_version_that_is_gone_gives_it_back(world: World) -> None:

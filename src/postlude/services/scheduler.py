@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from postlude import scheduling
-from postlude.events import ClockSetBack, MomentSkipped, MomentsMissed, ServiceFailed
+from postlude.events import ClockSetBack, MomentSkipped, MomentsMissed, ScheduleTaken, ServiceFailed
 from postlude.executors.contract import failure_of
 from postlude.schedules import GRACE, due
 from postlude.scheduling import job_of, scheduled_tasks
@@ -67,6 +67,7 @@ class Scheduler:
         """How many schedules the code had declared when it was last looked at."""
         self._begun = False
         self._set_back: set[str] = set()
+        self._taken: Collection[ScheduleTaken] = ()
 
     async def begin(self) -> None:
         """Put what the code declares into the store, and read how far it has come; again only if it declares more.
@@ -94,6 +95,7 @@ class Scheduler:
         Back: the schedules wait until the clock is again where they had come to.
         """
         await self.begin()
+        self._look_for_others()
         mine = [_Pair(self._tasks[row.name], row) for row in self.rows if self.fires(row)]
         now = self._clock.now()
         ripe = [pair for pair in mine if pair.row.next_at <= now]
@@ -164,6 +166,19 @@ class Scheduler:
         except Exception as error:  # noqa: BLE001 - reported, and the others have their moments
             self._events.emit(ServiceFailed(f"schedule {code.schedule.name!r}", failure_of(error)))
             return []
+
+    def _look_for_others(self) -> None:
+        """A newer version of the code may take a schedule over; so does another application with one of that name."""
+        there = ((row, self._tasks[row.name]) for row in self.rows if row.name in self._tasks)
+        taken = [
+            ScheduleTaken(row.name, row.spec, row.task)
+            for row, code in there
+            if (row.spec, row.task) != (code.schedule.spec(), code.task.name)
+        ]
+        for each in taken:
+            if each not in self._taken:
+                self._events.emit(each)
+        self._taken = taken
 
     def _look_for_clock(self, row: ScheduleRow, now: float) -> None:
         if row.last_moment is None or row.last_moment - now < GRACE:

@@ -26,6 +26,7 @@ from postlude.events import (
     MomentSkipped,
     MomentsMissed,
     OutcomeRefused,
+    ScheduleTaken,
     ServiceFailed,
     StopDelayed,
     StoreFailed,
@@ -70,6 +71,8 @@ def _command(event: Event) -> str | None:
             | AttemptUnstoppable(job_id=job_id)
         ):
             return f"jobs get {job_id}"
+        case ScheduleTaken():
+            return "schedules list"
         case ThreadsExhausted() | WorkerEnded() | WorkerReplaced():
             return "workers"
         case CallsUnsaved() | StoreFailed() | ExecutorFailed() | ServiceFailed():
@@ -145,18 +148,8 @@ def _said(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912 - a 
             return logging.ERROR, f"the store did not do what it was asked ({during}): {reason}"
         case StoreRecovered(during):
             return logging.WARNING, f"the store works again ({during})"
-        case MomentsMissed(schedule, since, jobs):
-            made = f"{jobs or 'no'} job{'' if jobs == 1 else 's'}"
-            return logging.WARNING, f"schedule {schedule!r} was missed from {utc(since)} on; {made} made for it now"
-        case MomentSkipped(schedule, moment, unfinished):
-            return logging.INFO, f"schedule {schedule!r} skipped {utc(moment)}: its job {unfinished} is unfinished"
-        case ClockSetBack(schedule, last_moment, next_at):
-            text = (
-                f"schedule {schedule!r} has come to {utc(last_moment)} already, so the system's clock was set back: it "
-                f"comes to no moment twice, and next: {utc(next_at)}. If the clock was wrong before, and that is too "
-                "late, give the schedule another name"
-            )
-            return logging.WARNING, text
+        case MomentsMissed() | MomentSkipped() | ScheduleTaken() | ClockSetBack():
+            return _of_schedule(event)
         case ExecutorFailed(executor, reason):
             return (
                 logging.ERROR,
@@ -174,3 +167,26 @@ def _said(event: Event) -> tuple[int, str]:  # noqa: C901, PLR0911, PLR0912 - a 
             return logging.ERROR, text
         case StopDelayed(tasks):
             return logging.WARNING, f"still running when the grace was over: {', '.join(tasks)}"
+
+
+def _of_schedule(event: MomentsMissed | MomentSkipped | ScheduleTaken | ClockSetBack) -> tuple[int, str]:
+    match event:
+        case MomentsMissed(schedule, since, jobs):
+            made = f"{jobs or 'no'} job{'' if jobs == 1 else 's'}"
+            return logging.WARNING, f"schedule {schedule!r} was missed from {utc(since)} on; {made} made for it now"
+        case MomentSkipped(schedule, moment, unfinished):
+            return logging.INFO, f"schedule {schedule!r} skipped {utc(moment)}: its job {unfinished} is unfinished"
+        case ScheduleTaken(schedule, spec, task):
+            text = (
+                f"schedule {schedule!r} goes on as {spec!r} for {task}, as other code declares it that was started "
+                "after this. If that is no other version of this application, the two take each other's moments: give "
+                "the schedule another name, or the application a namespace or a file of its own"
+            )
+            return logging.WARNING, text
+        case ClockSetBack(schedule, last_moment, next_at):
+            text = (
+                f"schedule {schedule!r} has come to {utc(last_moment)} already, so the system's clock was set back: it "
+                f"comes to no moment twice, and next: {utc(next_at)}. If the clock was wrong before, and that is too "
+                "late, give the schedule another name"
+            )
+            return logging.WARNING, text
