@@ -128,7 +128,8 @@ async def _waiting(subject: Subject) -> Looked:
             definition = registry.find(name)
         except UnknownTask as error:
             cure = (
-                f"Put the function back, or take its jobs up with @task(formerly={name!r}) on the one that replaces it."
+                f"Put the function back, or take its jobs up with @task(formerly={name!r}) on the one that replaces "
+                "it. If it is another application's, give each a place of its own (docs/applications.md)."
             )
             findings.append(Finding(f"{_jobs(waiting)} of {name} cannot run: {error.reason}", cure, serious=True))
             continue
@@ -197,7 +198,7 @@ async def _schedules(subject: Subject) -> Looked:
     declared = scheduled_tasks(subject.found.engine.registry)
     findings = [
         Finding(
-            f"schedule {row.name!r} is in the store, and this code does not declare it: it makes no jobs",
+            f"schedule {row.name!r} is in the store, and this code does not declare it: it comes only if other does",
             f"Put it back, or forget it: await durable.schedules.forget({row.name!r})",
         )
         for row in await subject.store.schedules()
