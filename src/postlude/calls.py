@@ -215,22 +215,19 @@ class Call:
     for an ephemeral one.
     """
 
-    __slots__ = (
-        "answered",
-        "args",
-        "around",
-        "carried",
-        "claim",
-        "context",
-        "definition",
-        "id",
-        "kwargs",
-        "options",
-        "policy_text",
-        "terms",
-        "text",
-        "unstorable",
-    )
+    # Defaults live on the class: most calls keep nearly all of them.
+    terms: Terms = DEFAULT_TERMS
+    """When, and after whom, it may run, beside its moment."""
+    claim: Claim | None = None
+    """The ownership under which it is committed; None while it is not, and for a call that has no row."""
+    answered: UUID | None = None
+    """The job that has its key and answers in its place; None: there is none. If there is, it does not run."""
+    carried: str | None = None
+    """The context variables that come along, as a JSON object; None: none."""
+    around: Around | None = None
+    """Runs the attempt that it is given inside something, such as a span; None: the attempt runs as it is."""
+    context: contextvars.Context | None = None
+    """The context it runs in; None: a copy of the current one when it starts."""
 
     def __init__(
         self,
@@ -248,23 +245,13 @@ class Call:
         self.kwargs: Mapping[str, Any] = kwargs
         self.text: str | None = text
         """The arguments as JSON; None for an ephemeral call."""
+        self.ephemeral: bool = text is None
+        """Whether the call lives in this process only."""
         self.options: CallOptions = options
         self.policy_text: str | None = options.policy_text(definition)
         """The policy that is stored with it."""
-        self.terms: Terms = DEFAULT_TERMS
-        """When, and after whom, it may run, beside its moment."""
         self.unstorable: NotStorable | None = unstorable
         """Why the call is ephemeral; None when it is stored."""
-        self.claim: Claim | None = None
-        """The ownership under which it is committed; None while it is not, and for a call that has no row."""
-        self.answered: UUID | None = None
-        """The job that has its key and answers in its place; None: there is none. If there is, it does not run."""
-        self.carried: str | None = None
-        """The context variables that come along, as a JSON object; None: none."""
-        self.around: Around | None = None
-        """Runs the attempt that it is given inside something, such as a span; None: the attempt runs as it is."""
-        self.context: contextvars.Context | None = None
-        """The context it runs in; None: a copy of the current one when it starts."""
 
     def is_due(self, now: float) -> bool:
         """Whether it may run now; one without a row, that was to run later, never may."""
@@ -288,11 +275,6 @@ class Call:
     def origin(self) -> str | None:
         """JSON: what has added it, as far as it is stored; see `NewJob.origin`."""
         return None if self.claim is None else self.claim.origin
-
-    @property
-    def ephemeral(self) -> bool:
-        """Whether the call lives in this process only."""
-        return self.text is None
 
     @property
     def readable(self) -> str | None:
@@ -323,14 +305,11 @@ _AS_JSON: Final = json.JSONEncoder(default=_plainly, skipkeys=True)
 class Chain:
     """The calls of one request: those committed so far, and where the next one is tied on."""
 
-    __slots__ = ("first", "last", "origin", "unconfirmed")
-
-    def __init__(self) -> None:
-        self.origin: str | None = None
-        """JSON about the request, stored with each job."""
-        self.first: UUID | None = None
-        """The first ordered job; its id is the chain's."""
-        self.last: UUID | None = None
-        """The ordered job that the next one comes after."""
-        self.unconfirmed: Sequence[NewJob] = ()
-        """Rows whose commit was cut off before it was confirmed."""
+    origin: str | None = None
+    """JSON about the request, stored with each job."""
+    first: UUID | None = None
+    """The first ordered job; its id is the chain's."""
+    last: UUID | None = None
+    """The ordered job that the next one comes after."""
+    unconfirmed: Sequence[NewJob] = ()
+    """Rows whose commit was cut off before it was confirmed."""

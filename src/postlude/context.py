@@ -47,21 +47,15 @@ def read_carried(text: str | None) -> dict[str, Any]:
 class CurrentJob:
     """The job that this code runs for."""
 
-    __slots__ = (
-        "_cancel_requested",
-        "_closed",
-        "_known",
-        "_lines",
-        "_origin",
-        "_progress",
-        "_reported",
-        "_save",
-        "_saved",
-        "_told",
-        "attempt",
-        "id",
-        "task",
-    )
+    # Defaults live on the class: most tasks never ask for anything.
+    _known: Mapping[str, Any] | None = None
+    """Of the origin what is told; read when it is first asked for: each record that is logged may ask."""
+    _progress: Progress | None = None
+    _lines: NewLines | None = None
+    """What was logged; made when there is something."""
+    _told: bool = False
+    _closed: bool = False
+    _cancel_requested: bool = False
 
     def __init__(
         self,
@@ -81,18 +75,10 @@ class CurrentJob:
         self.attempt: int = attempt
         """Which try this is; the first is 1."""
         self._origin = origin
-        self._known: Mapping[str, Any] | None = None
-        """Of the origin what is told; read when it is first asked for: each record that is logged may ask."""
         self._reported = reported
         """Called once after it has something to say, in any thread; None: nobody to tell, and no row to keep it."""
         self._saved = saved
         self._save = save
-        self._progress: Progress | None = None
-        self._lines: NewLines | None = None
-        """What was logged; made when there is something."""
-        self._told = False
-        self._closed = False
-        self._cancel_requested = False
 
     def __repr__(self) -> str:
         return f"<CurrentJob {self.id} {self.task}, attempt {self.attempt}>"

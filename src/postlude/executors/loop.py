@@ -108,14 +108,10 @@ def _write_in_thread(results: Results, result: object, ended: Callable[[Outcome]
 class CoroutineRunning:
     """A coroutine under way."""
 
-    __slots__ = ("begun", "cancelled", "task")
-
     stoppable: Final = True
     task: asyncio.Task[None]
-
-    def __init__(self) -> None:
-        self.begun: bool = False
-        self.cancelled: bool = False
+    begun: bool = False
+    cancelled: bool = False
 
     def cancel(self) -> None:
         """Raise `CancelledError` at its next await; before it has begun, do not call the function at all."""

@@ -32,23 +32,26 @@ NOT_AGAIN: Final = Failure("Snooze", "it asked to be run again later, and a call
 class Admitted:
     """A call with its place in a line, and, once it has begun, its attempt in this process."""
 
-    __slots__ = (
-        "abandoned",
-        "began",
-        "behind",
-        "call",
-        "cancelled_because",
-        "could_end",
-        "ended",
-        "given_back",
-        "job",
-        "line",
-        "running",
-        "said_slow",
-        "started_at",
-        "timed_out",
-        "timeout",
-    )
+    # Defaults live on the class: of most attempts they are all that there ever is.
+    began: float = 0.0
+    """On the clock that never goes backwards."""
+    started_at: float | None = None
+    running: Running | None = None
+    job: CurrentJob | None = None
+    """What the task sees of it; None before it has begun."""
+    cancelled_because: str | None = None
+    given_back: bool = False
+    """Cancelled because the process stops: its job goes back to the queue."""
+    could_end: bool = True
+    """Whether it was something that ends when it is told to, when it was told."""
+    timeout: float | None = None
+    """Seconds that it may run; None: as long as it takes."""
+    said_slow: bool = False
+    """Whether it was named in a warning, as one that runs for long."""
+    timed_out: float | None = None
+    """The seconds after which it was told to end; whatever it comes to after that, it has failed."""
+    abandoned: bool = False
+    """It did not end when it was told to, and its slot was given away."""
 
     def __init__(self, line: Line, call: Call, ended: Ended | None, behind: Sequence[Call]) -> None:
         self.line: Line = line
@@ -56,25 +59,6 @@ class Admitted:
         self.ended: Ended | None = ended
         self.behind: Sequence[Call] = behind
         """The calls that wait for it in this process."""
-        self.began: float = 0.0
-        """On the clock that never goes backwards."""
-        self.started_at: float | None = None
-        self.running: Running | None = None
-        self.job: CurrentJob | None = None
-        """What the task sees of it; None before it has begun."""
-        self.cancelled_because: str | None = None
-        self.given_back: bool = False
-        """Cancelled because the process stops: its job goes back to the queue."""
-        self.could_end: bool = True
-        """Whether it was something that ends when it is told to, when it was told."""
-        self.timeout: float | None = None
-        """Seconds that it may run; None: as long as it takes."""
-        self.said_slow: bool = False
-        """Whether it was named in a warning, as one that runs for long."""
-        self.timed_out: float | None = None
-        """The seconds after which it was told to end; whatever it comes to after that, it has failed."""
-        self.abandoned: bool = False
-        """It did not end when it was told to, and its slot was given away."""
 
     @property
     def names(self) -> tuple[UUID, str]:
