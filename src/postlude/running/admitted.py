@@ -46,6 +46,8 @@ class Admitted:
     """Whether it was something that ends when it is told to, when it was told."""
     timeout: float | None = None
     """Seconds that it may run; None: as long as it takes."""
+    unrecorded: bool = False
+    """It runs, and the store still has it as staged."""
     said_slow: bool = False
     """Whether it was named in a warning, as one that runs for long."""
     timed_out: float | None = None

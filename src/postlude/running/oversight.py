@@ -52,8 +52,6 @@ class Oversight:
         self._clock = clock
         self._events = events
         self._running = running
-        self._unrecorded: dict[UUID, Admitted] = {}
-        """Those that the store still has as staged, oldest first."""
         self._reporting: dict[UUID, Admitted] = {}
         """Those that have something to say which is not written yet."""
         self._report_at = 0.0
@@ -70,15 +68,17 @@ class Oversight:
         """An attempt has started."""
         call = attempt.call
         if call.claim is not None and call.claim.state is JobState.STAGED:
-            self._unrecorded[call.id] = attempt
+            attempt.unrecorded = True
         if attempt.timeout is not None:
             self._timed[call.id] = attempt
 
     def end(self, attempt: Admitted) -> None:
         """An attempt has ended."""
-        for some in (self._unrecorded, self._reporting, self._timed):
-            if some:  # most often it is not: an id is not hashed for nothing, several times a job
-                some.pop(attempt.call.id, None)
+        # Most often there are none: an id is not hashed for nothing, several times a job.
+        if self._reporting:
+            self._reporting.pop(attempt.call.id, None)
+        if self._timed:
+            self._timed.pop(attempt.call.id, None)
 
     def take_timed_out(self) -> list[Admitted]:
         """Those whose time is over; each is given once."""
@@ -119,7 +119,7 @@ class Oversight:
 
     def was_asked(self, attempt: Admitted) -> bool:
         """Whether somebody is known to have asked to cancel it."""
-        return attempt.call.id in self._asked
+        return bool(self._asked) and attempt.call.id in self._asked
 
     async def read_cancellations(self) -> None:
         """Learn who was asked to cancel."""
@@ -128,13 +128,13 @@ class Oversight:
     async def run_once(self) -> float | None:
         """Do what is due; returns the seconds until the next look, None while nothing runs."""
         now = self._clock.elapsed()
-        long = [each for each in self._unrecorded.values() if now - each.began >= RECORD_AFTER]
-        if long:
-            await self.record(long)
+        long = [each for each in self._running.values() if now - each.began >= RECORD_AFTER]
+        if unrecorded := [each for each in long if each.unrecorded]:
+            await self.record(unrecorded)
         if self._reporting and now >= self._report_at:
             self._report_at = now + REPORT_EVERY
             await self._report()
-        if self._look or any(now - each.began >= RECORD_AFTER for each in self._running.values()):
+        if self._look or long:
             await self._tell_cancelled()
         self._say_what_is_slow(now)
         if self._told:
@@ -175,7 +175,7 @@ class Oversight:
         claims = [each.call.claim._replace(started_at=each.started_at or now) for each in attempts if each.call.claim]
         refused = await self._store.start(claims, now=now)
         for attempt, claim in zip(attempts, claims, strict=True):
-            self._unrecorded.pop(claim.job_id, None)
+            attempt.unrecorded = False
             if claim.job_id in refused:
                 self.tell(attempt, SUPERSEDED)
             else:

@@ -93,7 +93,7 @@ class Slots:
 
     def end_alone(self, job_id: UUID) -> None:
         """If it is this one that runs alone, others may run beside it, or after it."""
-        if self._alone == job_id:
+        if self._alone is not None and self._alone == job_id:
             self._alone = None
 
     def leave(self, line: Line) -> None:
