@@ -148,23 +148,25 @@ class Attempts:
             self.endings.abandon_behind(attempt, "another job answers in place of the one before it")
             attempt.tell(None)
             return
-        if not alone and self._goes_elsewhere(call):
+        now = self.clock.now()
+        if not alone and self._goes_elsewhere(call, now):
             self.endings.give_back(attempt)
         elif self.slots.take(attempt, alone=alone):
-            self._admit(attempt)
+            self._admit(attempt, now)
         else:
             if call.context is None:
                 call.context = contextvars.copy_context()
             self.watch()
 
-    def _goes_elsewhere(self, call: Call) -> bool:
+    def _goes_elsewhere(self, call: Call, now: float) -> bool:
         """Whether it is not for this process, or not for now."""
-        claim, due = call.claim, call.is_due(self.clock.now())
+        claim, due = call.claim, call.is_due(now)
         if claim is None or not due:
             return not due
-        of_request = claim.state is JobState.STAGED and not call.ephemeral
+        if self._stopping or claim.state is not JobState.STAGED or call.ephemeral:
+            return self._stopping
         # A request that is open yet may bring calls that it added long ago, whose owner has been given up since.
-        return self._stopping or (of_request and (not self.owns(claim.owner) or self.belongs_in_queue(call)))
+        return not self.owns(claim.owner) or self.belongs_in_queue(call)
 
     async def run(self, call: Call, *, behind: Sequence[Call] = ()) -> Outcome | None:
         """Run a call, and return what it came to when that is on disk."""
@@ -176,26 +178,27 @@ class Attempts:
 
     def _begin_now(self, attempt: Admitted) -> None:
         """It has waited, and has its slot."""
-        if self._goes_elsewhere(attempt.call):  # it has expired in the line, or was paused
+        now = self.clock.now()
+        if self._goes_elsewhere(attempt.call, now):  # it has expired in the line, or was paused
             attempt.line.free += 1
             self.endings.give_back(attempt)
         else:
-            self._admit(attempt)
+            self._admit(attempt, now)
 
-    def _admit(self, attempt: Admitted) -> None:
+    def _admit(self, attempt: Admitted, now: float) -> None:
         if attempt.line.outage is not None:
             attempt.line.outage.tries()
         claim = attempt.call.claim
         if claim is not None and claim.state is JobState.STAGED:
             # Where no worker runs, a call with the same key may have changed it, and what is at hand must not run then.
             recorded_first = attempt.call.definition.policy.interrupted == "hold" or attempt.call.replaceable
-            waited = self.clock.now() - claim.created_at > RECORD_AFTER
+            waited = now - claim.created_at > RECORD_AFTER
             if recorded_first or waited or self._oversight.was_asked(attempt):
                 task = asyncio.get_running_loop().create_task(self._prepare(attempt, record=recorded_first))
                 self._preparing.add(task)
                 task.add_done_callback(self._preparing.discard)
                 return
-        self._launch(attempt)
+        self._launch(attempt, now)
 
     async def _prepare(self, attempt: Admitted, *, record: bool) -> None:
         """Before the start of a call that must be recorded first, or that may have been cancelled while it waited.
@@ -220,11 +223,11 @@ class Attempts:
         if reason := asked or attempt.cancelled_because:
             self._conclude(attempt, Cancelled(reason))
         else:
-            self._launch(attempt)
+            self._launch(attempt, self.clock.now())
 
-    def _launch(self, attempt: Admitted) -> None:
+    def _launch(self, attempt: Admitted, now: float) -> None:
         call = attempt.call
-        attempt.started_at = self.clock.now()
+        attempt.started_at = now
         attempt.began = self.clock.elapsed()
         self._running[call.id] = attempt
         attempt.timeout = Policy.loads(call.policy_text if call.claim is None else call.claim.policy).timeout
