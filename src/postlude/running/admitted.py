@@ -141,7 +141,7 @@ class Admitted:
 
     def with_report(self, settlement: Settlement) -> Settlement:
         """The settlement with what there is to report beside it."""
-        report = self.hear()
+        report = None if self.job is None else self.job.hear()
         return settlement if report is None else settlement._replace(progress=report.progress, lines=report.lines)
 
     def tell(self, outcome: Outcome | None, confirmed: bool = True) -> None:  # noqa: FBT001, FBT002 - called back

@@ -70,12 +70,11 @@ class Endings:
                 say(self._events, claim, settlement, outcome, call)
 
     def _count(self, attempt: Admitted, claim: Claim, settlement: Settlement, outcome: Outcome) -> None:
-        started, measure, waited, took = attempt.started_at, measure_of(settlement, outcome), None, None
-        if started is not None:
-            took = settlement.at - started
-            waited = claim.waited(started)
-        if measure is not None:
-            self.tallies.note(claim.task, measure, settlement.at, waited, took)
+        measure, started, at = measure_of(settlement, outcome), attempt.started_at, settlement.at
+        if measure is not None and started is not None:
+            self.tallies.note(claim.task, measure, at, claim.waited(started), at - started)
+        elif measure is not None:
+            self.tallies.note(claim.task, measure, at)
 
     def end(self, claim: Claim, outcome: Outcome) -> None:
         """Settle a claim that came to no attempt."""

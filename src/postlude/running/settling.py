@@ -51,7 +51,7 @@ class Settling:
     @property
     def behind(self) -> bool:
         """Whether so much waits to be written that nothing more should begin."""
-        return not self.room
+        return self._unwritten >= MOST_UNWRITTEN
 
     @property
     def room(self) -> int:
