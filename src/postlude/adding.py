@@ -51,7 +51,7 @@ class Adding:
             PostludeError: see `Enqueuing.enqueue`.
         """
         prepared = [self.staging.prepare_stored(*call, options) for call in calls]
-        process = await self.opening.process()
+        process = self.opening.here or await self.opening.process()
         if options.within is not None:
             await process.transactions.add(options.within, self.staging.queue(prepared))
             return self.queued(prepared, {})

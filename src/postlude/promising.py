@@ -55,9 +55,10 @@ class Promises:
                 self._refuse("opening it for the tasks of a request", calls, error)
                 return
         process.withdrawals.go_on()
-        if process.enlistment.lost:
+        enlistment = process.enlistment
+        if enlistment.lost:
             await self._replace(process)
-        jobs = self._staging.stage(chain, new, process.owner)
+        jobs = self._staging.stage(chain, new, enlistment.owner)
         if chain.unconfirmed:
             # The first time was cut off, and its write may still arrive: what has this order cannot be doubled.
             jobs = [*chain.unconfirmed, *jobs]

@@ -277,8 +277,8 @@ class Runtime:
 
     async def run(self, calls: Sequence[Call]) -> None:
         """The request is over: run its calls. Returns at once if a worker runs on this loop, else when they ended."""
-        process = self.opening.here
-        if process is None or not process.running_here:
+        process = self.opening.on_this_loop
+        if process is None:
             await self.run_here(calls)
         elif len(calls) == 1:
             process.attempts.begin(calls[0])

@@ -59,6 +59,13 @@ class Opening:
         process = self._process
         return process if process is not None and process.pid == os.getpid() else None
 
+    @property
+    def on_this_loop(self) -> Process | None:
+        """What is open here, if its worker runs on the current event loop; None if it does not, or nothing is open."""
+        # Without a question for the operating system's process, which is a call of the system: no loop outlives a fork.
+        process = self._process
+        return process if process is not None and process.running_here else None
+
     async def process(self) -> Process:
         """What is open here, opened if it is not.
 

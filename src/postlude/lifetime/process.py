@@ -245,7 +245,8 @@ class Process:
         return attempts
 
     def _owns(self, owner: int) -> bool:
-        return owner == self.owner and not self.enlistment.lost
+        enlistment = self.enlistment
+        return owner == enlistment.owner and not enlistment.lost
 
     def _told(self, settlements: Sequence[Settlement]) -> None:
         self._settled(settlements)

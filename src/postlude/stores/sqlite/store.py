@@ -267,8 +267,9 @@ class SQLiteStore:
 
     def notify(self, change: Change) -> None:
         """Clause 41."""
-        if self._open is not None and self._open.process == os.getpid():
-            self._open.notifications.notify(change)
+        now = self._open
+        if now is not None and now.process == os.getpid():
+            now.notifications.notify(change)
 
     def listen(self, heard: Callable[[Change], None]) -> None:
         """Clause 41."""
