@@ -39,6 +39,6 @@ def new_token() -> int:
     """
     while True:
         try:
-            return _tokens.pop()  # one step, so that no two threads get the same
+            return _tokens.pop() >> 1  # `pop` is one step, so that no two threads get the same
         except IndexError:
-            _tokens.extend(number >> 1 for number in struct.unpack("512Q", os.urandom(4096)))
+            _tokens.extend(struct.unpack("512Q", os.urandom(4096)))

@@ -69,7 +69,7 @@ class Staging:
         """
         definition = self._registry.of(function)
         try:
-            return self._with_context(self._stored(definition, args, kwargs, options))
+            return self._stored(definition, args, kwargs, options)
         except NotStorable as error:
             needed = _needed(options, definition)
             if needed is not None:
@@ -77,7 +77,10 @@ class Staging:
             if self._strict:
                 raise
             self._warn(error)
-            return self._with_context(Call(definition, new_job_id(), args, kwargs, None, options, error))
+            call = Call(definition, new_job_id(), args, kwargs, None, options, error)
+            if self._along is not None:
+                self._along(call)
+            return call
 
     def prepare_stored(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], options: CallOptions
@@ -89,7 +92,7 @@ class Staging:
             ArgumentsTooLarge: its arguments do not fit into a job.
             NotStorable: it cannot be stored.
         """
-        return self._with_context(self._stored(self._registry.of(function), args, kwargs, options))
+        return self._stored(self._registry.of(function), args, kwargs, options)
 
     def _stored(
         self, definition: TaskDefinition, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: CallOptions
@@ -104,9 +107,6 @@ class Staging:
             if call.terms.expires_at is not None and options.due(now) >= call.terms.expires_at:
                 message = "options: the job expires (expires_after) before it is due (run_at), and never runs."
                 raise CallError(message)
-        return call
-
-    def _with_context(self, call: Call) -> Call:
         if self._along is not None:
             self._along(call)
         return call

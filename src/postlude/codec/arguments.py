@@ -179,6 +179,9 @@ def _shown(value: object) -> str:
 def _exact_numbers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether all numbers are finite, and none is so long that its digits might not be read back."""
     try:
-        return all(isfinite(value) for value in (*args, *kwargs.values()) if type(value) in _NUMBERS)
+        for value in (*args, *kwargs.values()):
+            if type(value) in _NUMBERS and not isfinite(value):
+                return False
     except OverflowError:
         return False
+    return True
