@@ -64,10 +64,11 @@ def _insert(
         connection.execute(sql_for(statement, len(portion)), values)
 
 
-def _tie_on(connection: Connection, groups: Iterable[Sequence[NewJob]]) -> None:
-    for jobs in groups:
-        for job, after in _late(jobs):
-            chains.tie_on(connection, job, after)
+def _tie_on(connection: Connection, groups: Sequence[Sequence[NewJob]]) -> None:
+    if any(job.after is not None for jobs in groups for job in jobs):  # most often nothing comes behind anything
+        for jobs in groups:
+            for job, after in _late(jobs):
+                chains.tie_on(connection, job, after)
 
 
 def _late(jobs: Sequence[NewJob]) -> Iterable[tuple[NewJob, UUID]]:
@@ -137,13 +138,14 @@ def _is_plain(settlement: Settlement) -> bool:
 
 
 def _succeed(connection: Connection, portion: Sequence[Settlement]) -> None:
+    ids = [s.job_id.bytes for s in portion]
     values: list[SQLiteValue] = [portion[0].state]
-    for s in portion:
-        values += (s.job_id.bytes, s.claim, s.at, s.attempt, s.interruptions, s.started_at, s.result)
+    for job_id, s in zip(ids, portion, strict=True):
+        values += (job_id, s.claim, s.at, s.attempt, s.interruptions, s.started_at, s.result)
     connection.execute(sql_for("succeed", len(portion)), values)
     if connection.changes() < len(portion):
         raise SomeRefused
-    chains.advance(connection, [s.job_id.bytes for s in portion])
+    chains.advance(connection, ids)
 
 
 def _settle(connection: Connection, settlement: Settlement) -> bool:
