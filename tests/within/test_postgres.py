@@ -94,6 +94,14 @@ async def test_in_a_thread_that_cannot_await(kind: str, dsn: str, running: Postl
     assert notes(dsn) == 1
 
 
+async def test_in_a_pipeline_of_psycopg(dsn: str, running: Postlude) -> None:
+    with psycopg.connect(dsn) as own, own.pipeline():
+        jobs = [await running.options(within=own).enqueue(note, "blocking")]
+    async with await psycopg.AsyncConnection.connect(dsn) as other, other.pipeline():
+        jobs.append(await running.options(within=other).enqueue(note, "awaited"))
+    assert [(await job.wait(30)).result for job in jobs] == ["noted blocking", "noted awaited"]
+
+
 async def test_it_is_what_it_would_be_if_the_store_had_inserted_it(dsn: str, durable: Postlude) -> None:
     async with of_asyncpg(dsn) as transaction:
         options = {"delay": 0.1 + 0.2, "expires_after": 100 / 3, "retries": 2, "timeout": 7}

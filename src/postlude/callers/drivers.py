@@ -125,7 +125,7 @@ class OfPsycopg(_OnPostgreSQL):
         # A cursor of its own making: the connection's may write parameters otherwise, and give other rows.
         with library.Cursor(self._connection, row_factory=sys.modules["psycopg.rows"].tuple_row) as cursor:
             cursor.execute(statement.written("%s"), _parameters(statement))
-            rows: Sequence[Row] = cursor.fetchall() if cursor.description else ()
+            rows: Sequence[Row] = cursor.fetchall()  # which in a pipeline asks for the answer, too
         return rows
 
 
@@ -141,7 +141,7 @@ class OfAsyncPsycopg(_OnPostgreSQL):
         tuples = sys.modules["psycopg.rows"].tuple_row
         async with library.AsyncCursor(self._connection, row_factory=tuples) as cursor:
             await cursor.execute(statement.written("%s"), _parameters(statement))
-            rows: Sequence[Row] = await cursor.fetchall() if cursor.description else ()
+            rows: Sequence[Row] = await cursor.fetchall()  # as above
         return rows
 
 
