@@ -242,6 +242,20 @@ async def test_a_socket_that_is_not_there(tmp_path: Path) -> None:
     await refused(open_store(f"postgresql:///jobs?host={tmp_path}"), StoreUnavailable, "whether the server runs there")
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("SET default_transaction_read_only = on", ("read-only transaction", "target_session_attrs=read-write")),
+        ("CONNECTION LIMIT 0", ("too many connections", "raise max_connections, or the limit of the role")),
+    ],
+)
+async def test_a_server_that_lets_nobody_in_or_write(
+    postgres: str, admin: asyncpg.Connection, role: str, setting: str, words: tuple[str, ...]
+) -> None:
+    await admin.execute(f"CREATE SCHEMA AUTHORIZATION {role}; ALTER ROLE {role} {setting}")
+    await refused(open_store(of_role(postgres, role, SECRET), schema=role), StoreUnavailable, *words)
+
+
 # The schema
 
 

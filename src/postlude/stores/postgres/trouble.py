@@ -39,6 +39,20 @@ _WITH_CURE: Final = (
         "The schema is missing, or older than this release: run `postlude migrate`.",
     ),
     (
+        asyncpg.ReadOnlySQLTransactionError,
+        (
+            "If that lasts, it is a standby, or made read-only: name all servers in POSTLUDE_URL, with "
+            "target_session_attrs=read-write, or see to default_transaction_read_only."
+        ),
+    ),
+    (
+        asyncpg.TooManyConnectionsError,
+        (
+            "If that lasts, raise max_connections, or the limit of the role or the database, run fewer processes, or "
+            "put a pooler between (docs/connections.md)."
+        ),
+    ),
+    (
         OSError,  # TimeoutError too
         "If that lasts, see whether the server runs there, and whether host and port in POSTLUDE_URL are right.",
     ),
