@@ -233,6 +233,7 @@ def test_06_reload(serve: Serve) -> None:
         assert len(server.processes()) == 2
 
 
+@postgres_in_the_long_form
 def test_07_gunicorn_asgi_worker_and_a_client_that_leaves(serve: Serve) -> None:
     """The client closes after the answer, and the task succeeds.
 
@@ -249,6 +250,7 @@ def test_07_gunicorn_asgi_worker_and_a_client_that_leaves(serve: Serve) -> None:
             assert look.job().attempts == 1
 
 
+@postgres_in_the_long_form
 def test_08_http_middleware_and_a_client_that_closes_early(serve: Serve) -> None:
     """A `@app.middleware("http")` is there, and the client resets the connection at the first byte: succeeds."""
     with serve(uvicorn("gated")).start() as server:

@@ -15,12 +15,14 @@ import asyncpg
 import pytest
 
 from postlude.errors import PostludeError, SchemaNotReady, SchemaTooNew, StoreUnavailable
+from postlude.job import Event, JobState
 from postlude.stores import open_store
 from postlude.stores.contract import Filter, Store
 from postlude.stores.postgres import PostgresStore
 from postlude.stores.postgres.location import Location, dsn_of
 from postlude.stores.postgres.migrations import MIGRATIONS, Migration, check
-from tests.stores.making import queued
+from postlude.stores.postgres.writing import MANY
+from tests.stores.making import claim_all, ended, keyed, queued
 
 SECRET = "correct-horse"
 
@@ -287,6 +289,31 @@ async def test_a_schema_of_a_later_release(place: dict[str, Any], admin: asyncpg
     await opened(store)
     await admin.execute(f"UPDATE {place['schema']}.migrations SET needs = 99")
     await refused(store, SchemaTooNew, "has schema 99", "needs a release that knows schema 99")
+
+
+async def test_this_release_works_on_the_schema_of_the_next(place: dict[str, Any], admin: asyncpg.Connection) -> None:
+    """Which may have added tables, and columns with a default to each of these."""
+    store = open_store(**place)
+    await store.open()
+    tables = await admin.fetch("SELECT tablename FROM pg_tables WHERE schemaname = $1", place["schema"])
+    assert len(tables) > 10
+    for (table,) in tables:
+        await admin.execute(f"ALTER TABLE {place['schema']}.{table} ADD COLUMN later integer NOT NULL DEFAULT 0")
+    await admin.execute(f"INSERT INTO {place['schema']}.migrations (version, needs) VALUES (99, 1)")
+    await store.close()
+    await store.open()
+    owner = await store.enlist()
+    await store.insert([queued()])
+    await store.insert([queued() for _ in range(2 * MANY)])
+    await store.insert([keyed("one")])
+    await store.insert([keyed("one")])
+    claims = await claim_all(store, owner)
+    failed = ended(claims[0], Event.FAIL)
+    assert not await store.settle([failed, *(ended(claim, Event.SUCCEED) for claim in claims[1:])])
+    assert len(await store.attempts(failed.job_id)) == 1
+    assert await store.count(Filter()) == {JobState.FAILED: 1, JobState.SUCCEEDED: 2 * MANY + 1}
+    await store.dismiss(owner)
+    await store.close()
 
 
 # Rights
