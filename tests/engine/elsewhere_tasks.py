@@ -52,6 +52,17 @@ async def writes_async(path: str) -> None:
     tell(path, str(os.getpid()))
 
 
+@task(executor="process")
+def tells_which_threads_are_left(path: str) -> None:
+    atexit.register(lambda: tell(path, " ".join(each.name for each in threading.enumerate())))
+
+
+@task(executor="process")
+def leaves_a_thread(path: str) -> None:
+    threading.Thread(target=never.wait).start()
+    tell(path, str(os.getpid()))
+
+
 @task(name="niceness", executor="process")
 def niceness() -> int:
     return os.getpriority(os.PRIO_PROCESS, 0)

@@ -326,6 +326,27 @@ async def test_children_end_when_the_places_are_closed(engine: Engine, tmp_path:
     await until(lambda: not alive(pid))
 
 
+async def test_a_child_ends_without_threads_of_ours(engine: Engine, tmp_path: Path) -> None:
+    """What they can reach would never be freed: DuckDB's module prints a page of what it takes for leaks."""
+    path = tmp_path / "out"
+    await ran(engine, await engine.staged(tasks.tells_which_threads_are_left, str(path)))
+    engine.places.close()
+    await until(lambda: path.exists() and path.read_text() != "")
+    assert path.read_text() == "MainThread"
+
+
+async def test_a_thread_of_a_task_does_not_keep_a_child_from_ending(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "END_WITHIN", 60)  # it is not killed from here
+    path = tmp_path / "out"
+    await ran(engine, await engine.staged(tasks.leaves_a_thread, str(path)))
+    closing = asyncio.ensure_future(asyncio.to_thread(engine.places.close))
+    async with asyncio.timeout(20):
+        await until(lambda: not alive(int(path.read_text())))
+    await closing
+
+
 async def test_what_it_saves_is_given_to_the_next_attempt_and_what_it_returns_is_kept(engine: Engine) -> None:
     call = await ran(engine, await engine.staged(tasks.saves))
     first = await engine.record(call)

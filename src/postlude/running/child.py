@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import faulthandler
 import logging
 import os
 import queue
@@ -78,12 +79,17 @@ class Attending:
         self._lock = threading.Lock()
         """What is said of an attempt must not come after its end: it would be taken for the next one's."""
         self._progressed = threading.Event()
+        self._over = threading.Event()
         self._logging = Forward(self)
 
     def serve(self) -> None:
         """Return when the wire is closed, and there is nothing left to do."""
-        threading.Thread(target=self._receive, name="postlude-wire", daemon=True).start()
-        threading.Thread(target=self._report, name="postlude-progress", daemon=True).start()
+        threads = [
+            threading.Thread(target=self._receive, name="postlude-wire", daemon=True),
+            threading.Thread(target=self._report, name="postlude-progress", daemon=True),
+        ]
+        for each in threads:
+            each.start()
         while (text := self._attempts.get()) is not None:
             logs.forward_to(self._logging)
             parcel = Parcel.loads(text)
@@ -97,6 +103,11 @@ class Attending:
             with self._lock:
                 self._current = None
                 self._wire.send({"ended": ended})
+        # What a thread of ours can reach while Python ends is never freed, and some libraries complain of that.
+        self._over.set()
+        self._progressed.set()
+        for each in threads:
+            each.join()
 
     def _receive(self) -> None:
         while (message := self._wire.receive()) is not None:
@@ -108,9 +119,9 @@ class Attending:
                 self._attempts.put(message["attempt"])
         if self._current is not None:
             os._exit(1)  # its process is dead, and somebody else does this once more
+        # A thread that a task has started may keep it from ending; this needs none of Python's, and says nothing.
+        faulthandler.dump_traceback_later(END_WITHIN, exit=True, file=os.open(os.devnull, os.O_WRONLY))
         self._attempts.put(None)
-        threading.Event().wait(END_WITHIN)
-        os._exit(1)  # a thread that a task has started keeps it from ending
 
     def _say_where(self, job_id: str) -> None:
         """Tell what the attempt at this job is executing; later, if it has not begun."""
@@ -132,11 +143,10 @@ class Attending:
             return self._saved.get() if self.tell({"save": text}) else [ClaimLost.__name__, ""]
 
     def _report(self) -> None:
-        pause = threading.Event()
-        while self._progressed.wait():
+        while self._progressed.wait() and not self._over.is_set():
             self._progressed.clear()
             self._tell_progress()
-            pause.wait(REPORT_EVERY)
+            self._over.wait(REPORT_EVERY)
 
     def _tell_progress(self) -> None:
         with self._lock:
