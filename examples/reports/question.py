@@ -6,12 +6,15 @@ from difflib import get_close_matches
 from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 Kind = Literal["number", "text", "time", "flag", "other"]
 """What a column holds, as far as a question cares."""
 Text = Annotated[str, Field(min_length=1, max_length=200)]
-Value = str | int | float | bool
+Value = str | Annotated[int, Field(ge=-(2**63), lt=2**63)] | FiniteFloat | bool
+
+MOST_TOLD = 200
+"""Letters of what a filter compares with, in a sentence."""
 
 
 class Refused(Exception):
@@ -29,7 +32,7 @@ class Measure(Part):
     of: Text | None = None
     """The column; `count` needs none and then counts rows."""
     percentile: Annotated[float, Field(gt=0, lt=100)] | None = None
-    above: float | None = None
+    above: FiniteFloat | None = None
     """For `share_above`: the percentage of values above this."""
     label: Text | None = None
     """What a reader calls it. Default: made from the rest."""
@@ -102,6 +105,7 @@ class Filter(Part):
 
     def __str__(self) -> str:
         told = " or ".join(str(value) for value in self.values)
+        told = told if len(told) <= MOST_TOLD else f"{told[:MOST_TOLD]}…"
         sign = {"!=": "≠", "<=": "≤", ">=": "≥", "in": "="}.get(self.comparison, self.comparison)
         return f"{words(self.column)} {sign}{f' {told}' if told else ''}"
 

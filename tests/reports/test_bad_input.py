@@ -160,6 +160,35 @@ def test_a_question_that_makes_no_sense(service: Service, question: dict[str, An
     assert said in sentence(asked)
 
 
+@pytest.mark.parametrize("number", ["NaN", "1e999", "-Infinity"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        '{"measures": [{"what": "share_above", "of": "distance", "above": %s}]}',
+        '{"measures": [{"what": "count"}], "filters": [{"column": "distance", "is": "<", "value": %s}]}',
+    ],
+    ids=["above", "filter"],
+)
+def test_what_is_no_number_is_none(service: Service, question: str, number: str) -> None:
+    asked = service.client.post("/reports", content='{"data": "flights.csv", "question": %s}' % (question % number))
+    assert asked.status_code == 422
+    assert "Input should be a finite number" in sentence(asked)
+
+
+@pytest.mark.parametrize("large", [2**63, 10**44])
+def test_a_number_may_be_larger_than_all_in_the_table(service: Service, large: int) -> None:
+    answer = service.answer(service.ask({**COUNT, "filters": [{"column": "distance", "is": "<", "value": large}]}))
+    assert answer["rows"] == 336_776
+
+
+def test_what_was_asked_at_length_is_told_in_short(service: Service) -> None:
+    values = [f"{number:0200}" for number in range(200)]
+    status = service.ended(service.ask({**COUNT, "filters": [{"column": "origin", "is": "in", "value": values}]}))
+    assert status["problem"].startswith("No row is left: of 336,776 rows none has origin = 000")
+    assert status["problem"].endswith("….")
+    assert len(status["problem"]) < 300
+
+
 @pytest.mark.parametrize("name", ["flight.csv", "../flights.csv", "/etc/passwd", "", "."])
 def test_a_data_set_that_is_none(service: Service, name: str) -> None:
     asked = service.ask(COUNT, name)
