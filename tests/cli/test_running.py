@@ -125,6 +125,13 @@ def test_waiting_has_an_end_in_time(bench: Desk, tmp_path: Path, monkeypatch: py
     assert bench.says("jobs", "wait", job_id).startswith("succeeded in ")
 
 
+def test_status_counts_one_job_as_one(bench: Desk, tmp_path: Path) -> None:
+    job_id = add(bench, "bench.counted", "--gate", str(tmp_path / "gate"))
+    wait_until(lambda: ", running 1 job\n" in bench.run("status").stdout, "the worker says what it runs", seconds=30)
+    (tmp_path / "gate").touch()
+    bench.says("jobs", "wait", job_id)
+
+
 def test_ctrl_c_ends_the_waiting_and_not_the_job(bench: Desk, tmp_path: Path) -> None:
     job_id = add(bench, "bench.counted", "--gate", str(tmp_path / "gate"))
     with following(bench, "jobs", "tail", job_id, "--json") as lines:
@@ -167,3 +174,15 @@ def test_who_waits_in_vain_is_told_what_holds_the_job_up(desk: Desk, monkeypatch
     done = desk.run("enqueue", "--app", APP, "paint", "--wait", "--timeout", "1")
     assert done.exit_code == 4
     assert "It waits: 1 job could run, and no worker is alive. [postlude worker" in done.stderr
+
+
+def test_who_waits_is_told_of_no_pause_that_holds_other_jobs_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "PATIENCE", 0.0)
+    desk.says("queues", "pause", "another")
+    desk.says("pause", "--app", APP, "--task", "shop.report")
+    desk.says("queues", "pause", "mail")
+    done = desk.run("enqueue", "--app", APP, "shop.send", "--to", "ada", "--wait", "--timeout", "1")
+    assert done.exit_code == 4
+    assert "It waits: Queue mail is paused. [postlude queues resume mail]" in done.stderr
+    assert "another" not in done.stderr
+    assert "shop.report" not in done.stderr

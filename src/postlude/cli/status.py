@@ -8,7 +8,7 @@ from rich.text import Text
 
 from postlude.cli.codes import DONE, REFUSED
 from postlude.cli.jsons import as_json
-from postlude.cli.printing import in_line, span
+from postlude.cli.printing import counted, in_line, span
 from postlude.cli.running import on_store
 from postlude.job import JobState
 
@@ -41,7 +41,7 @@ def _shown(view: Overview, location: str) -> Iterator[RenderableType]:
     yield Text.assemble(("jobs     ", "dim"), ", ".join(counts))
     oldest = "" if view.oldest_due is None else f", the first for {span(view.at - view.oldest_due)}"
     yield Text.assemble(("due      ", "dim"), f"{view.due_text}{oldest}")
-    yield Text.assemble(("workers  ", "dim"), f"{view.workers:,}, which run {view.running_count:,} jobs")
+    yield Text.assemble(("workers  ", "dim"), f"{view.workers:,}, running {counted(view.running_count, 'job')}")
     yield Text.assemble(("the hour ", "dim"), ", ".join(_hour(view)) or "nothing has ended")
     for job in view.running[:MOST_RUNNING]:
         running = f"  {job.job_id} {in_line(job.task)} for {span(view.at - job.since)}"

@@ -61,7 +61,7 @@ async def wait_and_tell(opened: Opened, job_id: UUID | str, seconds: float | Non
                 bar.show(now)
                 if now.state is JobState.QUEUED and opened.clock.elapsed() > impatient_at:
                     impatient_at = inf
-                    await _say_what_holds_up(opened, now.task)
+                    await _say_what_holds_up(opened, now)
                 await asyncio.wait({waiting}, timeout=LOOK_AGAIN)
         job = await waiting
     finally:
@@ -71,9 +71,9 @@ async def wait_and_tell(opened: Opened, job_id: UUID | str, seconds: float | Non
     return DONE if job.state is JobState.SUCCEEDED else REFUSED
 
 
-async def _say_what_holds_up(opened: Opened, task: str) -> None:
+async def _say_what_holds_up(opened: Opened, job: JobRow) -> None:
     for need in await opened.views.needs():
-        if need.kind in _HOLDS_UP and need.task in {None, task}:
+        if need.kind in _HOLDS_UP and need.task in {None, job.task} and need.queue in {None, job.queue}:
             opened.out.note(f"It waits: {need.text} [{need.command}]")
 
 
