@@ -88,6 +88,15 @@ def test_those_that_match_are_done_and_those_added_since_are_not(visited: Visite
     assert written(visited) == [("ada", "cancel", "2 jobs: in the queue mail")]
 
 
+def test_the_question_shows_all_of_few_jobs_and_the_newest_of_many(visited: Visited) -> None:
+    mails(visited, "a@example.com")
+    question = visited.get("bulk?do=cancel&queue=mail").text
+    assert "<title>Cancel 1 job · Postlude</title>" in question
+    assert "The newest of them." not in question
+    mails(visited, *(f"{number}@example.com" for number in range(10)))
+    assert "The newest of them." in visited.get("bulk?do=cancel&queue=mail").text
+
+
 def test_a_retry_of_many_keeps_to_its_rate(visited: Visited) -> None:
     mails(visited, "a@example.com", "b@example.com", "c@example.com")
     blocking = visited.durable.blocking
@@ -143,7 +152,9 @@ def test_queues_tasks_and_everything_are_paused_and_resumed(visited: Visited) ->
 
 def test_a_schedule_is_run_now(visit: Visit) -> None:
     schedule("0 9 * * *", name="acted morning")(report)
+    schedule(every=900, name="acted often")(report)
     visited = visit(authorize=lambda: Visitor("ada", "act"))
+    assert ">every 900 s<" in visited.get("schedules").text
     answer = visited.post("schedules/run", name="acted morning")
     assert "its next moment comes all the same" in said(visited, answer)
     (job,) = visited.durable.blocking.jobs.list(task="acted:report")

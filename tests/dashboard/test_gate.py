@@ -1,5 +1,6 @@
 """Who is let in, what they may do, and what keeps others out."""
 
+import html
 import re
 import subprocess
 import sys
@@ -33,6 +34,15 @@ def test_a_dashboard_without_authorize_is_closed_and_says_how_to_get_in(visit: V
         assert "postlude dashboard-link" in answer.text
         assert "--at http://app.example/postlude<" in answer.text
         assert "authorize=" in answer.text
+
+
+def test_where_it_is_mounted_makes_no_line_of_its_code_too_long_to_be_shown(visit: Visit) -> None:
+    visited = visit()
+    visited.app.mount("/internal/operations/postlude", visited.dashboard)
+    page = visited.client.get("/internal/operations/postlude/").text
+    code = re.findall(r"<pre.*?>(.*?)</pre>", page, re.DOTALL)[-1]
+    assert "/internal/operations/postlude" in code
+    assert max(map(len, html.unescape(code).splitlines())) <= 54, "as many characters as there is room for"
 
 
 def test_a_link_is_used_once_and_not_by_who_only_looks_at_it(visit: Visit) -> None:
