@@ -6,7 +6,7 @@ import os
 import struct
 import time
 from collections import deque
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 
 def new_job_id() -> UUID:
@@ -22,7 +22,23 @@ def job_id_at(nanoseconds: int, random: int) -> UUID:
     """The id of a job made at that moment since the epoch, with the lowest 62 bits of a random number."""
     milliseconds, rest = divmod(nanoseconds, 1_000_000)
     random &= 0x3FFF_FFFF_FFFF_FFFF
-    return UUID(int=milliseconds << 80 | 0x7 << 76 | (rest << 12) // 1_000_000 << 64 | 0x2 << 62 | random)
+    return _uuid(milliseconds << 80 | 0x7 << 76 | (rest << 12) // 1_000_000 << 64 | 0x2 << 62 | random)
+
+
+_new = object.__new__
+_set = object.__setattr__  # which a UUID itself refuses
+_UNKNOWN = SafeUUID.unknown
+
+
+def _uuid(number: int) -> UUID:
+    """What `UUID(int=number)` gives, in half the time: without looking for the other ways to ask for one.
+
+    `UUID._from_int` of Python 3.14 does the same.
+    """
+    made = _new(UUID)
+    _set(made, "int", number)
+    _set(made, "is_safe", _UNKNOWN)
+    return made
 
 
 _tokens: deque[int] = deque()

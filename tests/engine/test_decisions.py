@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
+from uuid import UUID, SafeUUID
 
 import pytest
 
@@ -205,6 +206,7 @@ def test_a_policy_is_stored_only_where_it_differs() -> None:
 def test_ids_are_of_version_7_and_sort_by_the_millisecond() -> None:
     ids = [new_job_id() for _ in range(100)]
     assert {one.version for one in ids} == {7}
+    assert [(one, one.is_safe) for one in ids] == [(UUID(int=one.int), SafeUUID.unknown) for one in ids]
     assert [one.int >> 80 for one in ids] == sorted(one.int >> 80 for one in ids)
     assert len(set(ids)) == 100
 
