@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from functools import cached_property
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
 
@@ -26,14 +26,18 @@ _CACHED_SHAPES = 256
 _NUMBERS = frozenset({int, float})
 
 
-class Encoded(NamedTuple):
+class Encoded:
     """The arguments of one call, written down."""
 
-    text: str
-    """The JSON that is stored."""
-    args: tuple[Any, ...]
-    """The decoded copy, for a run in this process: it shares nothing that can change with the caller's arguments."""
-    kwargs: dict[str, Any]
+    # No tuple with names: one takes twice as long to make, and this is made for each call.
+    __slots__ = ("args", "kwargs", "text")
+
+    def __init__(self, text: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.text = text
+        """The JSON that is stored."""
+        self.args = args
+        """The decoded copy, for a run in this process: it shares nothing that can change with what the caller has."""
+        self.kwargs = kwargs
 
 
 class Codec:
@@ -63,7 +67,7 @@ class Codec:
         """
         kwargs = dict(kwargs)
         # Strings stand between types, so calls of different shapes never look alike.
-        shape = (*map(type, args), *kwargs, *map(type, kwargs.values()))
+        shape = (*map(type, args), *kwargs, *map(type, kwargs.values())) if kwargs else tuple(map(type, args))
         try:
             has_numbers = self._plain[shape]
             if not has_numbers or _exact_numbers(args, kwargs):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from starlette.background import BackgroundTask
 
@@ -56,14 +56,16 @@ def made_by_hand(task: BackgroundTask, desk: Desk) -> Entry:
     )
 
 
-class Taken(NamedTuple):
+class Taken:
     """What was in the list."""
 
-    calls: list[Call]
-    """Those that are wanted."""
-    unwanted: list[Call]
-    mistake: PostludeError | None
+    mistake: PostludeError | None = None
     """What is wrong with an entry that was put there by hand."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        """Those that are wanted."""
+        self.unwanted: list[Call] = []
 
 
 def take_from(
@@ -77,12 +79,12 @@ def take_from(
     """Empty the list; whoever has copied an entry of it will do what `instead` says."""
     entries = tasks.tasks[:]
     del tasks.tasks[: len(entries)]  # only those: a thread may be putting in more
-    taken = Taken([], [], None)
+    taken = Taken()
     for task in entries:
         try:
             entry = task if isinstance(task, Entry) else made_by_hand(task, desk)
         except PostludeError as mistake:
-            taken = taken._replace(mistake=mistake)
+            taken.mistake = mistake
             continue
         if entry.instead is not None:
             continue  # copied here from another request, which sees to it

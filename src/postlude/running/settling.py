@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from postlude.clock import pause
 from postlude.errors import StoreClosed, StoreUnavailable
@@ -68,7 +68,7 @@ class Settling:
             confirmed: called when it is on disk; with False if the claim was no longer the job's.
             perhaps: only if the claim is still the job's; that it is not is nothing to tell of.
         """
-        self._pending.append(_Put(settlement, confirmed, perhaps))
+        self._pending.append(_Put(settlement, confirmed, perhaps=perhaps))
         self._unwritten += 1
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write(), name="postlude settling")
@@ -160,9 +160,12 @@ class Settling:
         )
 
 
-class _Put(NamedTuple):
+class _Put:
     """What was put."""
 
-    settlement: Settlement
-    confirmed: Callable[[bool], None] | None
-    perhaps: bool
+    __slots__ = ("confirmed", "perhaps", "settlement")
+
+    def __init__(self, settlement: Settlement, confirmed: Callable[[bool], None] | None, *, perhaps: bool) -> None:
+        self.settlement = settlement
+        self.confirmed = confirmed
+        self.perhaps = perhaps
