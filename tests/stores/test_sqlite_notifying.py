@@ -67,6 +67,21 @@ def test_what_comes_together_is_told_once_each(folder: Path) -> None:
     assert len(heard) < 100
 
 
+def test_what_the_child_of_a_fork_has_inherited_tells_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener, teller = Notifications(folder), Notifications(folder)
+    heard: list[Change] = []
+    listener.listen(heard.append)
+    wait_until(lambda: list(folder.glob("*.pipe")), "it listens")
+    with monkeypatch.context() as patch:
+        patch.setattr("os.getpid", lambda: 1)
+        teller.notify("queued")
+    teller.notify("cancelled")
+    wait_until(lambda: "cancelled" in heard, "what the parent tells is heard")
+    teller.close()
+    listener.close()
+    assert heard == ["cancelled"]
+
+
 def test_a_listener_that_does_not_read_holds_up_nobody(folder: Path) -> None:
     folder.mkdir()
     full = folder / "full.pipe"

@@ -45,6 +45,7 @@ class Notifications:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._due: set[Change] = set()
         self._something = threading.Event()
@@ -56,9 +57,11 @@ class Notifications:
         """Where it is written to the own pipe, while that is read."""
 
     def notify(self, change: Change) -> None:
-        """Tell the others soon; from any thread."""
+        """Tell the others soon; from any thread. Nothing in the child of a fork, which has inherited this."""
         if change in self._due:
             return  # they are told after this moment, and find what was done before it
+        if self._process != os.getpid():  # a call of the system, for those alone that find nothing due
+            return
         with self._lock:
             if self._ending.is_set():
                 return

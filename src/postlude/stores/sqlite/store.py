@@ -267,9 +267,8 @@ class SQLiteStore:
 
     def notify(self, change: Change) -> None:
         """Clause 41."""
-        now = self._open
-        if now is not None and now.process == os.getpid():
-            now.notifications.notify(change)
+        if self._open is not None:
+            self._open.notifications.notify(change)
 
     def listen(self, heard: Callable[[Change], None]) -> None:
         """Clause 41."""
