@@ -44,6 +44,8 @@ class Slots:
         self._alone: UUID | None = None
         self._held = False
         self._closed = False
+        self._some_wait = False
+        """Whether somebody may be in a line: nearly always nobody is when a slot becomes free."""
         self.wanted: bool = False
         """Whether somebody waits for a slot, or for rest, to claim from the queue."""
         self.freed: Callable[[], None] = lambda: None
@@ -87,6 +89,7 @@ class Slots:
             self._alone = attempt.call.id
         elif self._blocked or not line.free or _takes_none(line) or self._waits_for_writing(attempt):
             line.wait(attempt, self._clock.elapsed())
+            self._some_wait = True
             return False
         line.free -= 1
         return True
@@ -105,7 +108,11 @@ class Slots:
 
     def let_in(self) -> None:
         """Give slots to those who wait, as far as there are any."""
-        while not self._blocked and (attempt := self._lines.next(stored=not self._settling.behind)) is not None:
+        while self._some_wait and not self._blocked:
+            attempt = self._lines.next(stored=not self._settling.behind)
+            if attempt is None:
+                self._some_wait = any(line.waiting for line in self._lines.values())
+                return
             self._begin(attempt)
 
     def _waits_for_writing(self, attempt: Admitted) -> bool:
