@@ -274,9 +274,9 @@ class Postlude(Enqueuing):
 
     def _place(self) -> Place:
         """Where a child process finds the application: the first, whose lifespan begins first."""
-        from postlude.lifetime import starting  # noqa: PLC0415 - see there
+        from postlude.running.elsewhere import nowhere, place_in  # noqa: PLC0415 - only a supervisor asks
 
-        return starting.place_in(self._applications[0], self._module) if self._applications else starting.nowhere()
+        return place_in(self._applications[0], self._module) if self._applications else nowhere()
 
     def router(self, *, authorize: Callable[..., Any] | None = None) -> APIRouter:
         """Routes under which callers ask after their jobs, for `app.include_router`.

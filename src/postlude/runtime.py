@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sys
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,13 +11,11 @@ from postlude import telemetry
 from postlude.adding import Adding
 from postlude.client.handle import Job
 from postlude.client.jobs import Jobs
-from postlude.errors import StoreError
 from postlude.job import JobState
 from postlude.lifetime.grace import Grace
 from postlude.lifetime.opening import Opening
 from postlude.loops import in_background
 from postlude.promising import Promises
-from postlude.registry import import_tasks
 from postlude.staging import Staging
 from postlude.statistics import Tallies, tallies_of
 from postlude.stores import store_of
@@ -37,9 +33,9 @@ if TYPE_CHECKING:
     from postlude.duty import Duty
     from postlude.lifetime.introduction import Coverage
     from postlude.lifetime.process import Process
+    from postlude.lifetime.starting import Parts
     from postlude.registry import Registry
     from postlude.running.elsewhere import Place
-    from postlude.running.places import Places
     from postlude.settings import Settings
     from postlude.stores.contract import Store
     from postlude.stores.notifying import Change
@@ -128,38 +124,22 @@ class Runtime:
     async def _open_process(self) -> Process:
         from postlude.lifetime import starting  # noqa: PLC0415 - see there
 
-        starting.refuse_to_open()
-        import_tasks(self.settings.tasks)
-        self._staging.find_carried()
-        store = store_of(self.settings)
-        try:
-            description = await store.open(self.clock.set_ahead)
-            enlistment = starting.Enlistment(store, self.events)
-            await enlistment.begin()
-        except BaseException:
-            with contextlib.suppress(StoreError):
-                await store.close()
-            raise
-        return starting.Process(
-            store=store,
-            description=description,
-            enlistment=enlistment,
-            registry=self.registry,
-            places=self._places(),
-            clock=self.clock,
-            events=self.events,
-            settled=self.jobs.waiters.settled,
-            retention=self.settings.retention,
-            queues={} if self.duty is None else self.duty.queues,
-            tallies=self.tallies,
-            standing=starting.standing_of(self.settings, self.duty),
+        return await starting.open_process(self._parts())
+
+    def _parts(self) -> Parts:
+        from postlude.lifetime.starting import Parts  # noqa: PLC0415 - see there
+
+        return Parts(
+            self.settings,
+            self.duty,
+            self.registry,
+            self.clock,
+            self.events,
+            self.tallies,
+            self._staging,
+            self.jobs,
+            self.dependency_overrides,
         )
-
-    def _places(self) -> Places:
-        from postlude.lifetime import starting  # noqa: PLC0415 - see there
-
-        given = {Jobs: self.jobs}
-        return starting.Places.of(self.settings, self.registry, self.dependency_overrides, self._staging.carry, given)
 
     # From the application's start to its end
 
@@ -170,37 +150,23 @@ class Runtime:
         """
         from postlude.lifetime import starting  # noqa: PLC0415 - see there
 
-        starting.refuse_to_start()
-        telemetry.make_heard()
-        process = await self.opening.process()
+        process = await starting.opened(self.opening)
         if self.applications:
             self.applications += 1
-            await starting.introduce_another(process, coverage)
+            await starting.say_another(process, coverage)
             return
         try:
             rescued = await process.start() if self.runs_jobs else 0
             process.recording.start()
             self.applications = 1
             self.grace.listen()
-            about = starting.Introduced(self.settings, self.duty, coverage, rescued, self.registry.knows)
-            await starting.introduce(process, about)
+            await starting.say(self._parts(), process, coverage, rescued)
             if self.duty is None and self.settings.worker == "process":
-                self.grace.supervisor = starting.Supervisor(self._told_to_child, self.clock, self.events)
+                self.grace.supervisor = starting.supervisor(self._parts(), self._place)
                 self.grace.supervisor.start()
         except BaseException:
             await self.close()  # the server gives up, and nobody would call `stopped`
             raise
-
-    def _told_to_child(self) -> dict[str, Any]:
-        from postlude.lifetime import starting  # noqa: PLC0415 - see there
-
-        return {
-            "place": (self._place or starting.nowhere)(),
-            "url": self.settings.url,
-            "grace": self.settings.shutdown_grace,
-            "server": f"{starting.server_name()} worker",
-            "argv": sys.argv,
-        }
 
     @property
     def runs_jobs(self) -> bool:
@@ -293,14 +259,13 @@ class Runtime:
         """
         process = self.opening.here
         if process is None and all(call.claim is None for call in calls):
-            return await self._shielded(self._run_without_store(calls))
+            return await self._shielded(self._run_unstored(calls))
         return await self._shielded(self._run_to_end(process or await self.opening.process(), calls))
 
-    async def _run_without_store(self, calls: Sequence[Call]) -> bool:
+    async def _run_unstored(self, calls: Sequence[Call]) -> bool:
         from postlude.lifetime import starting  # noqa: PLC0415 - see there
 
-        store, places = store_of(self.settings), self._places()
-        return await starting.run_without_store(store, places, self.clock, self.events, calls)
+        return await starting.run_unstored(self._parts(), calls)
 
     async def _run_to_end(self, process: Process, calls: Sequence[Call]) -> bool:
         if self._left_to_others and all(_is_stored(call) for call in calls):

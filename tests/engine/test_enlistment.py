@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-import postlude.runtime
+import postlude.lifetime.starting
 from postlude import JobState, cancel_requested, task
 from postlude.calls import Call, CallOptions, Chain
 from postlude.clock import SystemClock
@@ -65,7 +65,7 @@ class Application:
         self.store = Fickle(open_store(url))
         self.runtime = Runtime(Settings(url=url, worker=worker, shutdown_grace=0), Registry(ROOT), SystemClock(), list)
         self.heard = Heard(self.runtime.events)
-        monkeypatch.setattr(postlude.runtime, "store_of", lambda _: self.store)
+        monkeypatch.setattr(postlude.lifetime.starting, "store_of", lambda _: self.store)
 
     async def process(self) -> Process:
         return await self.runtime.opening.process()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import postlude.runtime
+import postlude.lifetime.starting
 import postlude.services.worker
 from postlude.job import Event
 from postlude.lifetime.process import Process
@@ -31,7 +31,7 @@ async def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     """One that works, and looks into the queue only when it is told to."""
     monkeypatch.setattr(postlude.services.worker, "POLL", 3600.0)
     store = FaultyStore(open_store(f"sqlite:///{tmp_path / 'jobs.db'}"))
-    monkeypatch.setattr(postlude.runtime, "store_of", lambda _: store)
+    monkeypatch.setattr(postlude.lifetime.starting, "store_of", lambda _: store)
     settings = Settings(url=f"sqlite:///{tmp_path / 'jobs.db'}", shutdown_grace=0)
     runtime = Runtime(settings, Registry(Path(__file__).parents[2]), FakeClock(), lambda: ())
     process = await runtime.opening.process()

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 import postlude.lifetime.process
-import postlude.runtime
+import postlude.lifetime.starting
 from postlude.calls import Call, CallOptions, Chain
 from postlude.errors import NotAPostludeStore, SettingsError, StoreClosed, StoreLocationError, StoreUnavailable
 from postlude.events import StoreFailed
@@ -47,7 +47,7 @@ class Openings:
         self.reached = asyncio.Event()
         self.go_on = asyncio.Event()
         self.held = held
-        monkeypatch.setattr(postlude.runtime, "store_of", self._make)
+        monkeypatch.setattr(postlude.lifetime.starting, "store_of", self._make)
 
     def _make(self, settings: Settings) -> Store:
         self.made += 1
@@ -311,11 +311,9 @@ class Started:
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.store = FaultyStore(open_store(f"sqlite:///{tmp_path / 'jobs.db'}"))
-        with monkeypatch.context() as patched:
-            patched.setattr(postlude.runtime, "store_of", lambda _: self.store)
-            settings = Settings(url=f"sqlite:///{tmp_path / 'jobs.db'}", shutdown_grace=0)
-            self.runtime = Runtime(settings, Registry(Path(__file__).parents[2]), FakeClock(), no_calls)
-        monkeypatch.setattr(postlude.runtime, "store_of", lambda _: self.store)
+        settings = Settings(url=f"sqlite:///{tmp_path / 'jobs.db'}", shutdown_grace=0)
+        self.runtime = Runtime(settings, Registry(Path(__file__).parents[2]), FakeClock(), no_calls)
+        monkeypatch.setattr(postlude.lifetime.starting, "store_of", lambda _: self.store)
         monkeypatch.setattr(postlude.lifetime.process, "SETTLE_WITHIN", 0.05)
         self.heard = Heard(self.runtime.events)
 
