@@ -367,7 +367,11 @@ async def test_a_pooler_that_shares_sessions(postgres: str) -> None:
     await store.open()
     await store.close()
     with bouncer(postgres, "transaction") as pooled:
-        (finding,) = found(await look(pooled, schema="pooled"))["pooler"]
+        findings = found(await look(pooled, schema="pooled"))
+        (silence,) = findings["notifications"]
+        assert not silence.serious
+        assert "(LISTEN and NOTIFY) does not arrive" in silence.what
+        (finding,) = findings["pooler"]
         assert finding.serious
         assert "gives each transaction another session" in finding.what
         assert "Set POSTLUDE_DIRECT_URL" in finding.cure
