@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +14,7 @@ import asyncpg
 import pytest
 
 from postlude.errors import StoreUnavailable
-from postlude.job import Event, NewJob
+from postlude.job import Claim, Event, NewJob
 from postlude.limits import UNLIMITED, Limit, Rate
 from postlude.stores.contract import Filter
 from postlude.stores.postgres import PostgresStore, presence
@@ -88,6 +89,25 @@ async def test_a_lease_that_has_passed_is_the_end_though_the_lock_is_held(place:
             (orphan,) = await other.orphans(limit=9)
             await other.settle([ended(orphan, Event.RESCUE)])
         assert await store.settle([ended(claim_of(job), Event.SUCCEED)]) == {job.id}
+
+
+async def test_a_loop_that_is_blocked_looks_alive(place: tuple[str, str]) -> None:
+    """For longer than the lease: a thread of its own extends that."""
+    lease = 2.0
+
+    async def orphans() -> list[Claim]:
+        async with opened(place, Patience(second_look=0.0, calm=0.0)) as other:
+            until = time.monotonic() + 1.5 * lease
+            while not (found := await other.orphans(limit=9)) and time.monotonic() < until:
+                pass
+            return found
+
+    async with opened(place, Patience(lease=lease, extend_every=0.1)) as store:
+        owner = await store.enlist()
+        await store.insert([staged(owner)])
+        with ThreadPoolExecutor(1) as another_thread:
+            looked = another_thread.submit(asyncio.run, orphans())
+            assert looked.result() == []  # and until then nothing happens on this loop
 
 
 async def test_who_was_given_up_is_told_and_another_worker_takes_its_place(place: tuple[str, str]) -> None:
