@@ -80,7 +80,7 @@ class Reader:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # so that it can be ended with all that it starts, and nobody else
             )
-        shown = [line for line in expected.splitlines() if line != "..."]
+        shown = [line for line in self.here(expected).splitlines() if line != "..."]
         started = "Application startup complete."
         wait_until(lambda: started in self.said.read_text(), f"{command} starts", seconds=SECONDS)
         assert [line for line in self.said.read_text().splitlines() if line in shown] == shown
@@ -95,9 +95,8 @@ class Reader:
         self.gate.unlink(missing_ok=True)
 
     def printed_by(self, command: str) -> str:
-        command = command.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")
         return subprocess.run(
-            ["bash", "-c", command],
+            ["bash", "-c", self.here(command)],
             cwd=self.folder,
             env=self.env,
             capture_output=True,
@@ -105,6 +104,9 @@ class Reader:
             timeout=30,
             check=False,
         ).stdout
+
+    def here(self, text: str) -> str:
+        return text.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")
 
     def kill(self) -> None:
         if self.server is not None:

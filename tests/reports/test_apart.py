@@ -17,6 +17,7 @@ from reports.question import Question
 from reports.service import _questions
 from reports.settings import HERE, Settings
 from reports.storage import Files, Folder, data_set, data_sets, files_of
+from reports.table import opened
 from tests.reports.conftest import Serve
 
 SMALL = b"shop,amount\nnorth,1\nsouth,5\nnorth,2\n"
@@ -33,6 +34,13 @@ def test_more_memory_than_it_may_have_fails_it_alone(serve: Serve) -> None:
             "a shorter time, or no median and percentile."
         )
         assert service.answer(small)["groups"][0]["names"] == ["south"]
+
+
+def test_it_has_no_more_threads_than_it_may_have(serve: Serve, data: Path) -> None:
+    with serve(threads="1"), opened(Files([str(data / "one.parquet")], "parquet")) as table:
+        found = table.rows.query("shops", "SELECT current_setting('threads')")
+        assert found is not None
+        assert found.fetchall() == [(1,)]
 
 
 # On a cluster
