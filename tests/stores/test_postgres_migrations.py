@@ -105,6 +105,35 @@ async def test_one_that_was_cut_off_is_built_again(
     assert await versions(admin, place) == [1, 2, 3, 4, 5]
 
 
+async def test_the_script_builds_again_what_was_cut_off(
+    store: Store, place: Location, admin: asyncpg.Connection, held_up: asyncpg.Connection
+) -> None:
+    building = asyncio.create_task(migrate_at(place))
+    await admin.execute("SELECT pg_terminate_backend($1)", await builder(admin, place))
+    with pytest.raises(StoreError):
+        await building
+    await held_up.close()
+    for statement in (await lacking_at(place))[3].removesuffix(";\n").split(";\n"):
+        await admin.execute(statement)
+    assert await admin.fetchval(VALID, f"{place.schema}.jobs_of_key")
+    assert await versions(admin, place) == [1, 2, 3, 4, 5]
+
+
+async def test_the_script_says_that_an_index_is_being_built(
+    store: Store, place: Location, admin: asyncpg.Connection, held_up: asyncpg.Connection
+) -> None:
+    """By then nobody can say whether it will be whole: to carry the script out would build it twice."""
+    before = (await lacking_at(place))[3]
+    building = asyncio.create_task(migrate_at(place))
+    await builder(admin, place)
+    script = (await lacking_at(place))[3]
+    assert script.startswith("-- An index of these tables is being built just now. Wait for its end")
+    assert script.endswith(before), "and then what is missing"
+    await held_up.close()
+    await asyncio.wait_for(building, 10)
+    assert (await lacking_at(place))[3] == ""
+
+
 async def test_one_whose_client_was_killed_is_finished_and_not_begun_anew(
     store: Store, place: Location, admin: asyncpg.Connection, held_up: asyncpg.Connection
 ) -> None:

@@ -26,6 +26,10 @@ CONNECT_WITHIN: Final = 10.0
 """Seconds, to see whether an index can be built by the direct way, and for a connection of the command line."""
 BUILT_WITHIN: Final = 30 * 86_400.0
 """Seconds. It takes as long as the table is long, and as the oldest transaction in the database stays open."""
+_UNDER_WAY: Final = """\
+-- An index of these tables is being built just now. Wait for its end, and print this again: these statements would wait
+-- for it too, remove it if it is the one that is missing, and build it once more.
+"""
 LOOK_AGAIN: Final = 0.2
 """Seconds between two looks at whether somebody else has built it."""
 
@@ -171,6 +175,8 @@ async def whole_script(connection: Connection, steps: Sequence[Migration], schem
             statements = "".join(script_of(step, schema) for step in together)
         else:
             statements = await left_of(connection, steps[0], schema)
+            if await connection.fetchval(sql("is_building", schema), schema):
+                statements = f"{_UNDER_WAY}{statements}"
         script += f"BEGIN;\n{lock};\n{statements}COMMIT;\n" if together else statements
         steps = steps[len(together or steps[:1]) :]
     return script
