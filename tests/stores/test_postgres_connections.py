@@ -1,6 +1,7 @@
 """Connections that are cut, stuck or dead without a word: nothing waits for long, and nobody is taken for dead."""
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -22,6 +23,7 @@ from tests.stores.places import new_namespace
 from tests.stores.proxy import Proxy
 
 DEADLINE = 20.0
+CONNECTIONS_OF = "SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name = $1"
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +114,44 @@ async def ask(store: PostgresStore, *, within: float) -> None:
     """Anything, on a connection of the pool."""
     now = store._now()
     await now.bridge.call(lambda: now.with_session(lambda session: session.value("up_for", 0.0), within=within))
+
+
+async def test_a_process_under_load_has_no_more_connections_than_are_written_down(
+    place: Cluster, namespace: str
+) -> None:
+    """`docs/connections.md`: five and the direct one, whatever is asked at the same time."""
+    watching = await asyncpg.connect(place.dsn)
+
+    async def there() -> set[int]:
+        return {*(await watching.fetchval(CONNECTIONS_OF, f"postlude {os.getpid()}") or ())}
+
+    before = await there()  # of which the server does not know yet that they broke
+    async with opened(place.dsn, namespace, Patience(calm=0.0, extend_every=0.05)) as store:
+        owner = await store.enlist()
+        store.listen(lambda _: None)
+
+        async def work() -> None:
+            for _ in range(5):
+                jobs = [staged(owner) for _ in range(20)]
+                await asyncio.gather(*(store.insert([job]) for job in jobs))
+                store.notify("queued")
+                await asyncio.gather(
+                    store.count(Filter()),
+                    store.list(Filter(), limit=50, before=None),
+                    store.seeing.workers(),
+                    store.orphans(limit=9),
+                    store.claim(owner=owner, tasks=["app:work"], limit=1, now=1.0, idle=True),
+                    *(store.settle([ended(claim_of(job), Event.SUCCEED)]) for job in jobs),
+                )
+
+        load = asyncio.gather(*(work() for _ in range(4)))
+        seen = []
+        while not load.done():
+            seen.append(len(await there() - before))
+        await load
+        await store.dismiss(owner)
+    await watching.close()
+    assert max(seen) == connecting.CONNECTIONS + 1 == 6, "all of them were wanted"
 
 
 async def test_who_does_not_answer_is_not_waited_for(proxy: Proxy, namespace: str) -> None:
