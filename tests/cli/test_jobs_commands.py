@@ -8,12 +8,14 @@ from itertools import pairwise
 
 import pytest
 
+from postlude.cli.opened import Opened
 from postlude.client.jobs import Jobs
-from postlude.errors import StoreUnavailable
+from postlude.errors import JobNotFound, StoreUnavailable
 from postlude.job import Event, Failure, JobState, NewJob
 from postlude.scheduling import schedule as declare
 from postlude.stores.contract import Store
 from postlude.stores.seeing import WorkerReport
+from postlude.views import JobView, Views
 from tests.cli.conftest import APP, Desk
 from tests.stores.making import claim_of, ended, queued, staged
 
@@ -204,6 +206,20 @@ def test_a_schedule_is_shown_and_run_now(either: Desk) -> None:
     assert "This needs the application" in either.refuses("schedules", "run", "nightly", "--url", either.url, code=2)
 
 
+def test_a_schedule_that_is_run_now_is_waited_for_if_that_is_asked(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    declare("30 2 * * *", name="nightly")(sweep)
+    waited: list[str] = []
+
+    async def wait_and_tell(_: Opened, job_id: uuid.UUID, seconds: float | None) -> int:
+        assert seconds is None
+        waited.append(str(job_id))
+        return 1
+
+    monkeypatch.setattr("postlude.cli.schedules.wait_and_tell", wait_and_tell)
+    assert desk.says("schedules", "run", "nightly", "--app", APP, "--wait", code=1) == ""
+    assert [each["id"] for each in desk.answers("jobs", "list")["jobs"]] == waited
+
+
 def test_tables_are_not_made_by_looking_for_them(postgres: str) -> None:
     desk = Desk(postgres, None)
     for _ in range(2):
@@ -238,6 +254,24 @@ def test_jobs_are_exported_as_lines(either: Desk) -> None:
     assert {each["id"] for each in lines} == {str(job.id) for job in jobs}
     assert lines[0]["arguments"] == {"to": "ada", "password": "[masked]"}
     assert either.says("export", "--state", "queued") == ""
+
+
+def test_what_is_exported_is_what_is_listed_without_what_is_gone_by_then(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, kept = add_failed(desk, 2)
+    listed = desk.answers("jobs", "list", "--app", APP)["jobs"]
+    assert [json.loads(line) for line in desk.says("export", "--app", APP).splitlines()] == listed
+    job = Views.job
+
+    async def deleted_since(self: Views, job_id: uuid.UUID) -> JobView:
+        if job_id == gone.id:
+            raise JobNotFound(job_id)
+        return await job(self, job_id)
+
+    monkeypatch.setattr(Views, "job", deleted_since)
+    (line,) = desk.says("export", "--app", APP, "--full").splitlines()
+    assert json.loads(line)["id"] == str(kept.id)
 
 
 def test_what_was_done_is_written_down_also_when_it_is_cut_off(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
