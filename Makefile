@@ -11,7 +11,7 @@ SOURCES := src tests examples scripts $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo demo-without install test soak test-oldest test-oldest-postgres docs bench-smoke screenshots format format-check lint types imports lengths words ci clean
+.PHONY: help run demo demo-without install test soak test-oldest test-prerelease test-oldest-postgres docs bench-smoke screenshots format format-check lint types imports lengths words ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,15 @@ soak: .venv/.dev ## Run the long forms of the tests
 
 test-oldest: .venv-oldest/.test ## Run the drop-in tests, and those of the callers' routes, on the oldest supported FastAPI
 	.venv-oldest/bin/pytest tests/dropin tests/api --ignore tests/api/test_schema.py
+
+test-prerelease: .venv/.dev ## Run the same on a FastAPI or Starlette that is newer than the pinned ones, if there is any
+	@newer="$$($(BIN)/python scripts/newer_fastapi.py)"; \
+	if [ -n "$$newer" ]; then \
+	  $(PYTHON) -m venv --clear .venv-prerelease && \
+	  .venv-prerelease/bin/python $(PIP_INSTALL) -c constraints/constraints.txt hatchling editables setuptools wheel && \
+	  .venv-prerelease/bin/python $(PIP_INSTALL) -c constraints/constraints.txt --no-build-isolation -e '.[standard,test]' $$newer && \
+	  .venv-prerelease/bin/pytest tests/dropin tests/api --ignore tests/api/test_schema.py; \
+	fi
 
 test-oldest-postgres: .venv/.dev ## Run the tests of the store on the oldest supported PostgreSQL, if it is installed
 	@if [ -x $(OLDEST_POSTGRES)/postgres ]; then \
@@ -84,10 +93,10 @@ lengths: .venv/.dev ## Check that no source file is longer than 400 lines
 words: .venv/.dev ## Check that each concept goes by its one word
 	$(BIN)/pytest --quiet tests/project/test_words.py
 
-ci: format-check lint types imports lengths words docs test-oldest test-oldest-postgres bench-smoke test ## Everything that a change must pass
+ci: format-check lint types imports lengths words docs test-oldest test-prerelease test-oldest-postgres bench-smoke test ## Everything that a change must pass
 
 clean: ## Remove the virtual environments and the caches
-	rm -rf .venv .venv-oldest build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-oldest .venv-prerelease build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests examples scripts -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.run: pyproject.toml $(PINS)
