@@ -47,7 +47,7 @@ test-prerelease: .venv/.dev ## Run the same on a FastAPI or Starlette that is ne
 	  $(PYTHON) -m venv --clear .venv-prerelease && \
 	  .venv-prerelease/bin/python $(PIP_INSTALL) -c constraints/constraints.txt hatchling editables setuptools wheel && \
 	  .venv-prerelease/bin/python $(PIP_INSTALL) -c constraints/constraints.txt --no-build-isolation -e '.[standard,test]' $$newer && \
-	  .venv-prerelease/bin/pytest tests/dropin tests/api --ignore tests/api/test_schema.py; \
+	  .venv-prerelease/bin/pytest tests/dropin tests/api --ignore tests/api/test_schema.py $(UNPINNED_MAY_FAIL); \
 	fi
 
 test-oldest-postgres: .venv/.dev ## Run the tests of the store on the oldest supported PostgreSQL, if it is installed
@@ -93,6 +93,8 @@ lengths: .venv/.dev ## Check that no source file is longer than 400 lines
 words: .venv/.dev ## Check that each concept goes by its one word
 	$(BIN)/pytest --quiet tests/project/test_words.py
 
+# What others have released since the last look is told, and is no fault of the change that is checked.
+ci: UNPINNED_MAY_FAIL = || echo "FAILED on $$newer, which is not pinned: see above"
 ci: format-check lint types imports lengths words docs test-oldest test-prerelease test-oldest-postgres bench-smoke test ## Everything that a change must pass
 
 clean: ## Remove the virtual environments and the caches
