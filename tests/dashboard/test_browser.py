@@ -268,6 +268,16 @@ def test_no_page_is_wider_than_a_phone(context: BrowserContext, shop: Shop) -> N
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, place
 
 
+def test_a_phone_shows_which_page_it_is_and_no_name_without_its_value(context: BrowserContext, shop: Shop) -> None:
+    page = context.new_page()
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(f"{shop.url}audit")
+    expect(page.locator("nav [aria-current]")).to_be_in_viewport(ratio=0.95)
+    page.goto(f"{shop.url}schedules")
+    expect(page.locator("td[data-label=Next]").first).to_be_visible()
+    expect(page.locator("td[data-label=Then]").first).to_be_hidden()
+
+
 def test_the_colours_that_were_chosen_stay(context: BrowserContext, shop: Shop) -> None:
     page = context.new_page()
     page.emulate_media(color_scheme="light")

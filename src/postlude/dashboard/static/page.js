@@ -26,6 +26,11 @@ function themes() {
   });
 }
 
+function currentPage() {
+  // On a phone the names of the pages are wider than the screen.
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
 function ticks() {
   const boxes = [...document.querySelectorAll('input[name="id"]')];
   const all = document.querySelector("[data-all]");
@@ -92,6 +97,7 @@ function shown() {
 }
 
 themes();
+currentPage();
 shown();
 if (main?.dataset.live) follow(main, document.querySelector(".live"), shown);
 addEventListener("pageshow", (event) => {
