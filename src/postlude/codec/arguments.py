@@ -33,11 +33,11 @@ class Encoded:
     __slots__ = ("args", "kwargs", "text")
 
     def __init__(self, text: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.text = text
+        self.text: str = text
         """The JSON that is stored."""
-        self.args = args
+        self.args: tuple[Any, ...] = args
         """The decoded copy, for a run in this process: it shares nothing that can change with what the caller has."""
-        self.kwargs = kwargs
+        self.kwargs: dict[str, Any] = kwargs
 
 
 class Codec:

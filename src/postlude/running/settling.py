@@ -166,6 +166,6 @@ class _Put:
     __slots__ = ("confirmed", "perhaps", "settlement")
 
     def __init__(self, settlement: Settlement, confirmed: Callable[[bool], None] | None, *, perhaps: bool) -> None:
-        self.settlement = settlement
-        self.confirmed = confirmed
-        self.perhaps = perhaps
+        self.settlement: Settlement = settlement
+        self.confirmed: Callable[[bool], None] | None = confirmed
+        self.perhaps: bool = perhaps
