@@ -1,5 +1,6 @@
 """What every test has: one event loop library, and a way to forbid blocking calls on it."""
 
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,16 @@ def own_tasks(request: pytest.FixtureRequest) -> Iterator[None]:
     before = set(tasks.declared)
     yield
     for name in set(tasks.declared) - before:
-        if "<locals>" in getattr(tasks.declared[name], "__qualname__", ""):
+        if _went_with_the_test(tasks.declared[name]):
             del tasks.declared[name]
     tasks.declared.update(hidden)
+
+
+def _went_with_the_test(function: Callable[..., Any]) -> bool:
+    """Whether it stood in the test itself, or in a module that the test has made: a page's, for instance."""
+    module = sys.modules.get(getattr(function, "__module__", ""))
+    own = getattr(function, "__globals__", None)
+    return "<locals>" in getattr(function, "__qualname__", "") or module is None or own not in (None, vars(module))
 
 
 def _is_of_another_test(function: Callable[..., Any], request: pytest.FixtureRequest) -> bool:

@@ -275,4 +275,4 @@ def test_sigkill_of_one_worker_of_three(
     with capsys.disabled():
         print(f"\n{kills} x SIGKILL for one worker of three: {account}")
     account.check()
-    assert "locked" not in server.text
+    assert "is locked" not in server.text

@@ -63,7 +63,7 @@ def test_32_four_workers_on_one_file(serve: Serve) -> None:
         assert Counter(server.effects("ended")) == Counter(map(str, range(1000)))
         assert len(server.processes()) > 1
         server.terminate()
-    assert "locked" not in server.text
+    assert "is locked" not in server.text
     assert not server.says("ERROR")
     assert not server.says("WARNING")
 
