@@ -148,6 +148,7 @@ def test_a_second_signal_gives_back_at_once(serve: Serve, number: signal.Signals
     wait_until(lambda: first.says("told to end"), "it was told")
     first.signal(number)
     assert first.wait(seconds=10) == 0, first.text
+    assert first.says("in_thread: still running after it was told to end at once. What does not end")
     assert server.effects("ended") == []
     works(serve)
     for kind in ("on_loop", "in_thread"):
