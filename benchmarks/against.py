@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from benchmarks import drain, enqueue, http
-from benchmarks.machine import CannotRun
+from benchmarks.machine import CannotRun, busy_beside
 from benchmarks.rounds import Figure, at_most, column, interleaved, ratios
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def measure(plan: Plan) -> list[Figure]:
         raise CannotRun(message)
     figures = []
     for case in CASES:
-        found = interleaved([older, None], plan.rounds, partial(_take, case, plan))
+        with busy_beside():
+            found = interleaved([older, None], plan.rounds, partial(_take, case, plan))
         before, after = column(found[older], case.measured), column(found[None], case.measured)
         figures += [
             at_most(f"{case.name}, this ÷ the older, CPU", ratios(after, before), MOST),

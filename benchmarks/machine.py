@@ -10,11 +10,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from postlude.stores.filesystem import MEMORY, MOUNTINFO, NETWORK, mount_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
 SERVER_CORE, LOAD_CORE = 0, 1
@@ -77,6 +81,24 @@ def sync_seconds(folder: Path, count: int) -> list[float]:
             sync(file.fileno())
             seconds.append(time.perf_counter() - begin)
     return seconds
+
+
+_SPIN = "import os, sys; sys.path.insert(0, sys.argv[1]); from benchmarks.machine import pin; pin(int(sys.argv[2]))"
+_SPIN += "; os.nice(19)\nwhile True: pass"
+
+
+@contextmanager
+def busy_beside() -> Iterator[None]:
+    """Keep the core beside the server's at work, at the lowest priority.
+
+    Two cores of a virtual machine are often two threads of one. Each is faster while the other rests, so that what a
+    request costs would go with how much the load happens to leave over.
+    """
+    with subprocess.Popen([sys.executable, "-c", _SPIN, str(ROOT), str(LOAD_CORE)]) as spinning:
+        try:
+            yield
+        finally:
+            spinning.kill()
 
 
 class Others:
