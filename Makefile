@@ -42,7 +42,7 @@ test-oldest: .venv-oldest/.test ## Run the drop-in tests, and those of the calle
 	.venv-oldest/bin/pytest tests/dropin tests/api --ignore tests/api/test_schema.py
 
 test-prerelease: .venv/.dev ## Run the same on a FastAPI or Starlette that is newer than the pinned ones, if there is any
-	@newer="$$($(BIN)/python scripts/newer_fastapi.py)"; \
+	@newer="$$($(BIN)/python scripts/newer_fastapi.py)" || exit 1; \
 	if [ -n "$$newer" ]; then \
 	  $(PYTHON) -m venv --clear .venv-prerelease && \
 	  .venv-prerelease/bin/python $(PIP_INSTALL) -c constraints/constraints.txt hatchling editables setuptools wheel && \

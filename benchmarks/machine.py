@@ -97,6 +97,9 @@ def busy_beside() -> Iterator[None]:
     with subprocess.Popen([sys.executable, "-c", _SPIN, str(ROOT), str(LOAD_CORE)]) as spinning:
         try:
             yield
+            if spinning.poll() is not None:
+                message = f"what was to keep core {LOAD_CORE} at work ended by itself"
+                raise CannotRun(message)
         finally:
             spinning.kill()
 

@@ -67,7 +67,8 @@ def told_when_away() -> Iterator[None]:
 def ask() -> Response:
     """A page to ask from."""
     with told_when_away(), reaching():
-        return pages.ask([(name, _questions(name)) for name in storage.data_sets()])
+        found = [(name, _beside(name)) for name in storage.data_sets()]
+    return pages.ask([(name, _questions(text)) for name, text in found])
 
 
 @router.post("/reports", status_code=202, response_model=Status, openapi_extra=BODY)
@@ -114,13 +115,16 @@ def _check(question: Question, data: Data, job: UUID) -> None:
         question.check(table.columns)
 
 
-def _questions(name: str) -> list[Question]:
-    """Those that lie beside a data set, for whoever does not know yet what to ask: `flights.parquet.questions.json`."""
+def _beside(name: str) -> bytes:
+    """The questions beside a data set, for whoever does not know yet what to ask: `flights.parquet.questions.json`."""
     folder = Folder(settings().reports_data)
     path = folder.path(f"{name}.questions.json")
-    if not folder.fs.exists(path):
-        return []
-    return [Question.model_validate(each) for each in json.loads(folder.fs.cat_file(path))]
+    found: bytes = folder.fs.cat_file(path) if folder.fs.exists(path) else b"[]"
+    return found
+
+
+def _questions(text: bytes) -> list[Question]:
+    return [Question.model_validate(each) for each in json.loads(text)]
 
 
 # Being told

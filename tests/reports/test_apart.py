@@ -14,7 +14,7 @@ from reports.answer import answer
 from reports.main import durable
 from reports.numbers import numbers
 from reports.question import Question
-from reports.service import _questions
+from reports.service import _beside, _questions
 from reports.settings import HERE, Settings
 from reports.storage import Files, Folder, data_set, data_sets, files_of
 from reports.table import opened
@@ -138,6 +138,12 @@ def test_a_storage_that_is_away_is_tried_again_and_callers_are_told(
             assert answer.json()["detail"].startswith("The tables cannot be reached just now.")
 
 
+def test_questions_that_are_written_wrongly_are_no_outage(serve: Serve) -> None:
+    fsspec.filesystem("memory").pipe({"/wrong/sales.csv": SMALL, "/wrong/sales.csv.questions.json": b"[{]"})
+    with serve(data="memory://wrong") as service, pytest.raises(ValueError, match="Expecting property name"):
+        service.client.get("/reports")
+
+
 def test_a_storage_that_goes_away_beside_an_upload_is_told_as_such(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,7 +163,7 @@ def test_settings_name_each_problem() -> None:
 
 
 def test_the_questions_that_lie_beside_the_data_can_be_answered() -> None:
-    asked = [(name, question) for name in data_sets() for question in _questions(name)]
+    asked = [(name, question) for name in data_sets() for question in _questions(_beside(name))]
     assert len(asked) == 3
     for name, question in asked:
         assert numbers(question, Files([str(HERE / "data" / name)], "parquet"), lambda *_: None).groups

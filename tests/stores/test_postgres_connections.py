@@ -149,6 +149,7 @@ async def test_a_process_under_load_has_no_more_connections_than_are_written_dow
         while not load.done():
             seen.append(len(await there() - before))
         await load
+        seen.append(len(await there() - before))
         await store.dismiss(owner)
     await watching.close()
     assert max(seen) == connecting.CONNECTIONS + 1 == 6, "all of them were wanted"

@@ -117,18 +117,23 @@ async def test_what_a_url_says_to_others_does_not_matter(place: dict[str, Any], 
 
 async def test_what_the_server_does_not_know_is_named(place: dict[str, Any]) -> None:
     store = open_store(f"{place['url']}&search_pth=shop")
-    await refused(store, PostludeError, 'unrecognized configuration parameter "search_pth"', "Correct POSTLUDE_URL")
+    await refused(store, PostludeError, 'unrecognized configuration parameter "search_pth"', "correct it there")
 
 
 @pytest.mark.parametrize("mode", ["sslmode=never", "target_session_attrs=any-of-them"])
 async def test_an_option_that_makes_no_sense_is_named(place: dict[str, Any], mode: str) -> None:
-    await refused(open_store(f"{place['url']}&{mode}"), PostludeError, mode.partition("=")[0], "Correct POSTLUDE_URL")
+    await refused(open_store(f"{place['url']}&{mode}"), PostludeError, mode.partition("=")[0], "correct it there")
 
 
 @pytest.mark.parametrize("name", ["sslrootcert", "sslcert", "sslkey", "sslcrl"])
 async def test_a_file_that_is_not_there_is_named(place: dict[str, Any], name: str) -> None:
     store = open_store(f"{place['url']}&sslmode=verify-full&{name}=/nowhere/root.crt")
-    await refused(store, StoreUnavailable, f"{name} in POSTLUDE_URL", "a file that can be read", "'/nowhere/root.crt'")
+    await refused(store, StoreUnavailable, f"{name} in its URL", "a file that can be read", "'/nowhere/root.crt'")
+
+
+@pytest.mark.parametrize("named", ["sslmode=disable&sslcert", "sslmode=prefer&sslrootcert", "sslrootcert"])
+async def test_a_file_that_nobody_reads_need_not_be_there(place: dict[str, Any], named: str) -> None:
+    await opened(open_store(f"{place['url']}&{named}=/nowhere/root.crt", schema=place["schema"]))
 
 
 def test_a_password_is_never_in_what_is_shown() -> None:

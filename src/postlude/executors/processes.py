@@ -2,7 +2,7 @@
 
 The children are started by `subprocess`, not by `multiprocessing`: its way to spawn runs the program's script once more
 in each child before anything else, and what goes through its pipes is pickled. A child of ours imports the module of
-the task that it is given (see `child.py`), and all that goes either way is JSON.
+the task that it is given (see `running/child.py`), and all that goes either way is JSON.
 
 Each child belongs to one thread, which hands it the attempts and hears what it says; reading from a pipe may block
 there, and a thread serves whichever event loop the attempt came from.

@@ -44,7 +44,6 @@ class Grace:
         """Whether the process was told to end, and has not ended yet."""
         self.on_told: Callable[[], object] = lambda: None
         """Called when it is, and when it ends without a word; on any thread, or in a signal handler."""
-        self._cut_short = False
         self.supervisor: Supervisor | None = None
         """Of the child that runs the jobs in place of this process; None: there is none."""
 
@@ -70,7 +69,6 @@ class Grace:
 
     def end(self) -> None:
         """It is over, whatever is left of it. In any thread, or a signal handler."""
-        self._cut_short = True
         process = self._running
         if process is not None:
             process.call(process.attempts.rest.hurry)
@@ -103,7 +101,7 @@ class Grace:
             await process.close()
         if left:
             after, longer = "it was told to end at once", ""
-            if not self._cut_short:
+            if not process.attempts.rest.cut_short:
                 after = f"the {self._seconds():g} s that shutdown_grace allows"
                 longer = "; Postlude(shutdown_grace=...) gives it longer"
             telemetry.warn(

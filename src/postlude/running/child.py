@@ -120,8 +120,10 @@ class Attending:
         if self._current is not None:
             os._exit(1)  # its process is dead, and somebody else does this once more
         # A thread that a task has started may keep it from ending; this needs none of Python's, and says nothing.
-        faulthandler.dump_traceback_later(END_WITHIN, exit=True, file=os.open(os.devnull, os.O_WRONLY))
-        self._attempts.put(None)
+        try:
+            faulthandler.dump_traceback_later(END_WITHIN, exit=True, file=os.open(os.devnull, os.O_WRONLY))
+        finally:
+            self._attempts.put(None)
 
     def _say_where(self, job_id: str) -> None:
         """Tell what the attempt at this job is executing; later, if it has not begun."""

@@ -27,12 +27,15 @@ class Rest:
     def __init__(self, running: Mapping[UUID, Admitted]) -> None:
         self._running = running
         self._hurried = False
+        self.cut_short: bool = False
+        """Whether the grace was ended before its time."""
         self._resting: tuple[asyncio.Event, Callable[[Admitted], bool]] | None = None
         """Set when none of those attempts runs; there only while somebody waits for that."""
 
     async def grace(self, seconds: float) -> Collection[Admitted]:
         """Return when nothing runs but in threads that were left alone, or after that time; gives what still runs."""
         await self._rest(0.0 if self._hurried else seconds, lambda attempt: not attempt.abandoned)
+        self.cut_short = self._hurried  # what comes later finds it over
         return list(self._running.values())
 
     async def last_words(self) -> None:

@@ -41,6 +41,9 @@ which the server refuses."""
 
 _FILES: Final = frozenset({"sslcert", "sslcrl", "sslkey", "sslrootcert"})
 """What a URL names that is read here. The library that reads them says only that there is no such file."""
+_OWN: Final = frozenset({"sslcert", "sslkey"})
+_FILES_OF: Final = {"disable": frozenset[str](), "allow": _OWN, "prefer": _OWN}
+"""Those that are read with an `sslmode` that checks nothing of the server's."""
 
 
 class Location(NamedTuple):
@@ -79,9 +82,11 @@ class Location(NamedTuple):
         Raises:
             StoreUnavailable: a file that the URL names cannot be read.
         """
-        for name, value in parse_qsl(urlsplit(self.dsn).query):
-            if name in _FILES and not os.access(value, os.R_OK):
-                message = f"{self.shown}: {name} in POSTLUDE_URL is to be a file that can be read here; got {value!r}"
+        query = dict(parse_qsl(urlsplit(self.dsn).query))
+        for name in _FILES_OF.get(query.get("sslmode", "prefer"), _FILES):
+            value = query.get(name)
+            if value is not None and not os.access(value, os.R_OK):
+                message = f"{self.shown}: {name} in its URL is to be a file that can be read here; got {value!r}"
                 raise StoreUnavailable(message)
         # Whoever looks into pg_stat_activity sees which process it is.
         given: dict[str, Any] = {"dsn": self.dsn, "server_settings": {"application_name": f"postlude {os.getpid()}"}}

@@ -84,7 +84,7 @@ def translated(shown: str, *, reaching: bool = False) -> Iterator[None]:
     except PostludeError:
         raise
     except _OF_URL as error:
-        message = f"{shown}: {_line(error)}. Correct POSTLUDE_URL."
+        message = f"{shown}: {_line(error)}. If that stands in POSTLUDE_URL, correct it there."
         raise StoreError(message) from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         for kinds, cure in _WITH_CURE:
