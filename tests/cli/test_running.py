@@ -18,6 +18,7 @@ import pytest
 from postlude.cli import looking, waiting
 from postlude.cli.describing import progress_text
 from postlude.job import NewJob
+from postlude.pauses import Pause
 from postlude.stores.contract import Store
 from tests.cli.conftest import APP, Desk, new_desk
 from tests.scenarios.waiting import wait_until
@@ -180,9 +181,11 @@ def test_who_waits_is_told_of_no_pause_that_holds_other_jobs_up(desk: Desk, monk
     monkeypatch.setattr(waiting, "PATIENCE", 0.0)
     desk.says("queues", "pause", "another")
     desk.says("pause", "--app", APP, "--task", "shop.report")
+    desk.on_store(lambda store: store.pause(Pause("partition", "shop.send", "acme")))
     desk.says("queues", "pause", "mail")
     done = desk.run("enqueue", "--app", APP, "shop.send", "--to", "ada", "--wait", "--timeout", "1")
     assert done.exit_code == 4
     assert "It waits: Queue mail is paused. [postlude queues resume mail]" in done.stderr
     assert "another" not in done.stderr
     assert "shop.report" not in done.stderr
+    assert "acme" not in done.stderr

@@ -73,7 +73,8 @@ async def wait_and_tell(opened: Opened, job_id: UUID | str, seconds: float | Non
 
 async def _say_what_holds_up(opened: Opened, job: JobRow) -> None:
     for need in await opened.views.needs():
-        if need.kind in _HOLDS_UP and need.task in {None, job.task} and need.queue in {None, job.queue}:
+        about = ((need.task, job.task), (need.queue, job.queue), (need.partition, job.partition))
+        if need.kind in _HOLDS_UP and all(one in {None, own} for one, own in about):
             opened.out.note(f"It waits: {need.text} [{need.command}]")
 
 

@@ -204,7 +204,8 @@ def _paused(facts: Facts) -> Iterator[Need]:
             part = "" if pause.kind == "task" else f" for {pause.partition!r}"
             which = "" if pause.kind == "task" else f" --partition {pause.partition!r}"
             text, command = f"Task {name} is paused{part}{why}.", f"postlude resume --task {name}{which}"
-            yield Need("paused", text, command, task=name, since=pause.since)
+            only = None if pause.kind == "task" else pause.partition
+            yield Need("paused", text, command, task=name, partition=only, since=pause.since)
 
 
 def _jobs(count: int) -> str:

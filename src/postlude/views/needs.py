@@ -24,6 +24,8 @@ class Need:
     """What helps: a `postlude` command."""
     task: str | None = None
     queue: str | None = None
+    partition: str | None = None
+    """The only one of the task's that this is about; None: all of them."""
     schedule: str | None = None
     count: int = 0
     since: float | None = None
