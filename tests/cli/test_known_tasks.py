@@ -1,7 +1,6 @@
 """Which tasks `postlude tasks list` knows of an application that runs none of its code."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,19 +48,14 @@ MODULES = {
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """That of the application, whose modules are forgotten afterwards."""
-    found = tmp_path / "shop"
+def folder(importable: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That of the application."""
+    found = importable / "shop"
     found.mkdir()
     for name, text in MODULES.items():
         (found / name).write_text(text, "utf-8")
     monkeypatch.chdir(found)
-    monkeypatch.setattr(sys, "path", sys.path.copy())
-    before = set(sys.modules)
-    yield found
-    for name in set(sys.modules) - before:
-        if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(found):
-            del sys.modules[name]
+    return found
 
 
 def test_all_that_can_run_and_nothing_else(desk: Desk, folder: Path) -> None:

@@ -90,13 +90,17 @@ async def test_jobs_are_added_while_it_is_built(
     assert await versions(admin, place) == [1, 2, 3, 4, 5]
 
 
-async def test_one_that_was_cut_off_is_built_again(
-    store: Store, place: Location, admin: asyncpg.Connection, held_up: asyncpg.Connection
-) -> None:
+async def begin_and_cut_off(place: Location, admin: asyncpg.Connection) -> None:
     building = asyncio.create_task(migrate_at(place))
     await admin.execute("SELECT pg_terminate_backend($1)", await builder(admin, place))
     with pytest.raises(StoreError):
         await building
+
+
+async def test_one_that_was_cut_off_is_built_again(
+    store: Store, place: Location, admin: asyncpg.Connection, held_up: asyncpg.Connection
+) -> None:
+    await begin_and_cut_off(place, admin)
     assert await admin.fetchval(VALID, f"{place.schema}.jobs_of_key") is False, "that is what is left of it"
     assert await versions(admin, place) == [1, 2, 3, 4]
     await held_up.close()
@@ -108,10 +112,7 @@ async def test_one_that_was_cut_off_is_built_again(
 async def test_the_script_builds_again_what_was_cut_off(
     store: Store, place: Location, admin: asyncpg.Connection, held_up: asyncpg.Connection
 ) -> None:
-    building = asyncio.create_task(migrate_at(place))
-    await admin.execute("SELECT pg_terminate_backend($1)", await builder(admin, place))
-    with pytest.raises(StoreError):
-        await building
+    await begin_and_cut_off(place, admin)
     await held_up.close()
     for statement in (await lacking_at(place))[3].removesuffix(";\n").split(";\n"):
         await admin.execute(statement)
